@@ -1,0 +1,74 @@
+# Everything runs in the project's own environment, .venv, which the first command makes and later ones keep current.
+.DEFAULT_GOAL := help
+.PHONY: help html test check serve live chapter claims calibrate mutants linkcheck release-check clean distclean
+
+RANGE  := sys.version_info[:2] in [(3, n) for n in range(11, 15)] and sys.implementation.name == "cpython"
+FIND    = for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+            $$p -c 'import sys; sys.exit(not ($(RANGE)))' 2>/dev/null && { echo $$p; break; }; done
+PYTHON ?= $(shell $(FIND))
+IN_ENV := .venv/bin/python -m
+PAGE    = $(if $(C),--page "$(C)")
+SEEDS  ?= 1000..1009
+export PYTHONPATH := $(CURDIR)/code
+
+# $(call env,GROUPS): make or complete .venv; silent and quick when there is nothing to do
+define env
+	@p="$(PYTHON)"; command -v "$$p" >/dev/null || { echo "make: $${p:-CPython 3.11 to 3.14} is not on the PATH:" \
+	  "install one (python.org, apt, brew, pyenv) or name it: make PYTHON=/path/to/python3.13" >&2; exit 2; }; \
+	"$$p" code/bookbuild/bootstrap.py $(1)
+endef
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+html: ## execute what has changed and build the site at _build/html (TORCH=cpu: CPU-only PyTorch)
+	$(call env,book)
+	@$(IN_ENV) bookbuild html
+
+test: html ## build or reuse the site, then run every test (ARGS="-k gae" narrows)
+	$(call env,book test)
+	@OMP_NUM_THREADS=1 $(IN_ENV) pytest -q -n auto --dist worksteal $(ARGS)
+
+check: ## lint and the fast tests, under a minute
+	$(call env,book test dev)
+	@$(IN_ENV) bookbuild lint
+	@OMP_NUM_THREADS=1 $(IN_ENV) pytest -q -n auto --dist worksteal -m "not slow and not book" $(ARGS)
+
+serve: ## serve the built site and print its address
+	$(call env,book)
+	@$(IN_ENV) bookbuild serve
+
+live: ## serve the site and rebuild it whenever a file is saved
+	$(call env,book dev)
+	@$(IN_ENV) bookbuild live
+
+chapter: ## build one page: make chapter C=algorithms/vpg
+	@test -n "$(C)" || { echo "make: which page? make chapter C=algorithms/vpg" >&2; exit 2; }
+	$(call env,book)
+	@$(IN_ENV) bookbuild chapter "$(C)"
+
+claims: ## how often each claim holds on other seeds: make claims SEEDS=1000..1009 [C=algorithms/vpg]
+	$(call env,book)
+	@$(IN_ENV) bookbuild claims --seeds "$(SEEDS)" $(PAGE)
+
+calibrate: ## the same, and save the spread that the bounds are judged by
+	$(call env,book)
+	@$(IN_ENV) bookbuild claims --seeds "$(SEEDS)" $(PAGE) --save
+
+mutants: ## break the code in every way listed and expect the tests to notice
+	$(call env,book test)
+	@$(IN_ENV) bookbuild mutants
+
+linkcheck: ## follow every link that leaves the site
+	$(call env,book)
+	@$(IN_ENV) bookbuild linkcheck
+
+release-check: ## what a release needs beyond a green build: stored runs that fit the code, and more
+	$(call env,book test)
+	@$(IN_ENV) bookbuild release-check
+
+clean: ## remove the site, keep executed results
+	@if test -x .venv/bin/python; then $(IN_ENV) bookbuild clean; fi
+
+distclean: ## remove everything that make has made, the environment too
+	rm -rf _build .venv .venv.lock .venv.log

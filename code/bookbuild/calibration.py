@@ -1,0 +1,148 @@
+"""How far a claim's bound lies from what other seeds measure: ``make claims`` and its committed figures.
+
+A page's claims are re-run on seed sets that no build uses; ``benchmarks/claims/PAGE.json`` keeps each
+claim's values. A bound should lie at least three standard deviations away from their mean.
+"""
+
+import asyncio
+import math
+import os
+import statistics
+from datetime import UTC, datetime
+
+from bookbuild import execute, pages
+from bookbuild.project import BookError, Project, drop_bytecode
+from bookbuild.store import read_json, write_json
+from rlworkshop import verify
+
+MIN_SETS, MIN_MARGIN = 10, 3.0
+
+
+def path(project: Project, page: str):
+    return project.root / "benchmarks" / "claims" / f"{page.replace('/', '-')}.json"
+
+
+def read(project: Project, page: str) -> dict[str, dict]:
+    """The page's committed calibration: claim name to ``{"values": [...], ...}``."""
+    return read_json(path(project, page), {}).get("claims", {})
+
+
+def margin(record: dict, values: list[float]) -> float:
+    """Distance from the mean of ``values`` to the claim's nearest bound, in standard deviations.
+
+    Infinite where the values do not vary and the bound holds; negative where the mean breaks the bound.
+    """
+    mean = statistics.fmean(values)
+    low, high = record["at_least"], record["at_most"]
+    slack = min([mean - low] * (low is not None) + [high - mean] * (high is not None))
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    if spread == 0.0:
+        return math.inf if slack >= 0 else -math.inf
+    return slack / spread
+
+
+def problem(record: dict, kept: dict | None) -> str | None:
+    """What is wrong with a claim's calibration; ``None`` when it is in order. Exact claims need none."""
+    if record["seeds"] is None:
+        return None
+    if kept is None or len(kept["values"]) < MIN_SETS:
+        return f"not calibrated on {MIN_SETS} fresh seed sets"
+    if (found := margin(record, kept["values"])) < MIN_MARGIN:
+        return f"its bound lies {found:.1f} standard deviations away, not {MIN_MARGIN:.0f}"
+    return None
+
+
+def summary(record: dict, kept: dict | None) -> list[str]:
+    """A claim's calibration as three cells of the report: held, mean ± s.d., margin."""
+    if record["seeds"] is None:
+        return ["–", "–", "–"]
+    if kept is None:
+        return ["not calibrated", "–", "–"]
+    values = kept["values"]
+    held = sum(holds(record, value) for value in values)
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    found = margin(record, values)
+    shown = "no spread" if math.isinf(found) else f"{found:.1f} s.d."
+    return [f"{held} of {len(values)}", f"{statistics.fmean(values):.4g} ± {spread:.2g}", shown]
+
+
+def holds(record: dict, value: float) -> bool:
+    """Whether ``value`` keeps the claim's present bound."""
+    low, high = record["at_least"], record["at_most"]
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def rerun(project: Project, seed_sets: list[int], only: str | None = None, save: bool = False) -> int:
+    """Re-run the claims of a page (or of all) on other seed sets and print how often each held.
+
+    Returns 0 if every claim held on every set and, for ``save``, each page's figures were written.
+
+    Raises:
+        BookError: there is no such page, or no page makes a claim.
+    """
+    book = pages.read_pages(project)
+    chosen = [page for page in book if only in (None, page.name)]
+    if not chosen:
+        raise BookError(f"no page with code cells is called {only!r}: try one of {', '.join(p.name for p in book)}")
+    chosen = [page for page in chosen if any("claim(" in cell.source for cell in page.notebook.cells)]
+    if not chosen:
+        raise BookError("there is no claim to re-run")
+    drop_bytecode(project.code)
+    results: dict[tuple[str, int], execute.Outcome] = {}
+
+    async def work(page: pages.Page, seed_set: int) -> None:
+        variables = {verify.SEED_SET: str(seed_set)}
+        results[page.name, seed_set] = await execute.run_page(project, page, variables)
+
+    def job(page: pages.Page, seed_set: int) -> execute.Job:
+        name = f"{page.name}, seed set {seed_set}"
+        return execute.Job(name, page.budget, lambda: work(page, seed_set), page.exclusive)
+
+    jobs = [job(page, seed_set) for page in chosen for seed_set in seed_sets]
+    execute.Schedule(jobs, os.cpu_count() or 1, print).run()
+    green = True
+    for page in chosen:
+        outcomes = [results[page.name, seed_set] for seed_set in seed_sets]
+        green &= _print(page.name, outcomes)
+        if save:
+            _save(project, page.name, seed_sets, outcomes)
+    return 0 if green else 1
+
+
+def _values(outcomes: list[execute.Outcome]) -> dict[str, tuple[dict, list[float]]]:
+    found: dict[str, tuple[dict, list[float]]] = {}
+    for outcome in outcomes:
+        for record in outcome.claims:
+            found.setdefault(record["name"], (record, []))[1].append(float(record["value"]))
+    return found
+
+
+def _print(page: str, outcomes: list[execute.Outcome]) -> bool:
+    print(f"\n{page}")
+    green = True
+    for outcome in outcomes:
+        for failure in outcome.failures:
+            if "ClaimFailed" not in failure.error:
+                print(f"  {failure}")
+                green = False
+    for record, values in _values(outcomes).values():
+        held = sum(holds(record, value) for value in values)
+        green &= held == len(outcomes)
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        print(f"  held {held} of {len(outcomes)}: {record['text']} ({verify.bound(record)})")
+        line = f"    mean {statistics.fmean(values):.4g}, s.d. {spread:.3g}, "
+        print(f"{line}from {min(values):.4g} to {max(values):.4g}; margin {margin(record, values):.1f} s.d.")
+        if record["seeds"] is not None and spread == 0.0 and len(values) > 1:
+            print("    the same on every seed set: saturated, or the page does not use verify.seeds()")
+    return green
+
+
+def _save(project: Project, page: str, seed_sets: list[int], outcomes: list[execute.Outcome]) -> None:
+    claims = {
+        name: {"text": record["text"], "values": values, "seeds": record["seeds"]}
+        for name, (record, values) in _values(outcomes).items()
+        if record["seeds"] is not None
+    }
+    made = {"seed_sets": seed_sets, "date": datetime.now(UTC).strftime("%Y-%m-%d"), "claims": claims}
+    write_json(path(project, page), made)
+    print(f"  written to {path(project, page).relative_to(project.root)}")

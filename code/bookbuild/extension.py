@@ -1,0 +1,136 @@
+"""The Sphinx extension: executes the book, hands the results to MyST-NB, marks what failed."""
+
+import html
+
+import nbformat
+from docutils import nodes
+from filelock import FileLock
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxRole
+
+from bookbuild import execute, pages
+from bookbuild.project import BookError, Project
+from bookbuild.report import VerificationDirective
+from bookbuild.snippets import SnippetDirective
+from bookbuild.tested import Tested
+logger = logging.getLogger(__name__)
+
+
+class Book:
+    """What the build knows of the book, for directives and roles: ``app.book``."""
+
+    def __init__(self, app: Sphinx):
+        self.app = app
+        self.project = Project.at(app.confdir)
+        only = app.config.book_only
+        self.problems: dict[str, str] = {}
+        found = pages.read_pages(self.project, self.problems)
+        self.pages = [page for page in found if only in ("", page.name)]
+        self.outcomes: dict[str, execute.Outcome] = {}
+        self.tested = Tested(self.project)
+        self.failures: dict[str, list[str]] = {}
+
+    def run(self) -> None:
+        """Execute what is not stored, and the tests of the code that the pages show."""
+        files = [p.file for p in self.pages] if self.app.config.book_only else self.project.book.glob("**/*.md")
+        shows = any("{snippet}" in file.read_text(encoding="utf-8") for file in files)
+        job = self.tested.job() if shows else None
+        self.outcomes = execute.refresh(self.project, self.pages, beside=[job] if job else [])
+        for page, problem in self.problems.items():
+            self.warn(problem, page, 1)
+        for outcome in self.outcomes.values():
+            for failure in outcome.failures:
+                self.warn(str(failure), failure.page, failure.line)
+
+    def warn(self, message: str, page: str, line: int) -> None:
+        """Something is wrong on a page: the build turns red, and the page says so."""
+        self.failures.setdefault(page, []).append(message)
+        logger.warning(message, location=(page, line), type="book")
+
+    def claim(self, name: str, page: str) -> tuple[str, dict] | None:
+        """The page and record of the claim ``name`` of ``page``, or ``PAGE#NAME`` of another page."""
+        page, _, name = name.rpartition("#") if "#" in name else (page, "", name)
+        claims = self.outcomes[page].claims if page in self.outcomes else []
+        return next(((page, record) for record in claims if record["name"] == name), None)
+
+
+def read_executed(text: str, page: str) -> nbformat.NotebookNode:
+    """MyST-NB's reader for a page that was executed (its source is read once more for the prose)."""
+    return nbformat.from_dict(_book.outcomes[page].notebook)
+
+
+_book: Book  # MyST-NB names readers by dotted path, so the present build's book must be found from here
+
+
+class ClaimRole(SphinxRole):
+    """``{claim}`name```: the measured value of a claim of this page (``page#name``: of another page)."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        book, page = self.env.app.book, self.env.docname
+        found = book.claim(self.text, page)
+        if found is None:
+            if not book.outcomes.get(page, None) or not book.outcomes[page].failures:
+                book.warn(f"claim role: no claim is named {self.text!r}", page, self.lineno)
+            return [nodes.inline(text="(not measured)")], []
+        target, record = found
+        uri = "" if target == page else self.env.app.builder.get_relative_uri(page, target)
+        value = record["value"] if isinstance(record["value"], str) else f"{record['value']:.4g}"
+        node = nodes.reference("", value, refuri=f"{uri}#claim-{record['name']}", internal=True)
+        return [node], []
+
+
+def prepare(app: Sphinx) -> None:
+    """Execute before anything is read; holds the build lock until the site is written."""
+    global _book
+    try:
+        _book = app.book = Book(app)
+        app.book_lock = lock(app.book.project)
+        _book.run()
+    except BookError as error:
+        raise ExtensionError(str(error)) from None
+    readers = {
+        f"/{page.name}.md": ("bookbuild.extension.read_executed", {"page": page.name}) for page in _book.pages
+    }
+    app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=readers, execution_mode="off")
+
+
+def lock(project: Project) -> FileLock:
+    """The build lock, taken: one build at a time works on ``_build``; a second one waits."""
+    project.state.mkdir(parents=True, exist_ok=True)
+    held = FileLock(project.state / "build.lock", is_singleton=True)
+    try:
+        held.acquire(timeout=0)
+    except TimeoutError:
+        print("another build of this book is at work: waiting for it to end", flush=True)
+        held.acquire()
+    return held
+
+
+def unlock(app: Sphinx, exception: Exception | None) -> None:
+    if hasattr(app, "book_lock"):
+        app.book_lock.release()
+
+
+def mark_failures(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """A page that failed says so at its top, with what went wrong."""
+    failures = app.book.failures.get(page)
+    if failures and "body" in context:
+        items = "".join(f"<li>{html.escape(failure)}</li>" for failure in failures)
+        context["body"] = (
+            '<div class="admonition danger" id="build-failed"><p class="admonition-title">This page failed in '
+            f"this build: do not rely on it</p><ul>{items}</ul></div>{context['body']}"
+        )
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_config_value("book_only", "", "env", str)  # the one page that ``make chapter`` builds
+    app.connect("builder-inited", prepare, priority=900)  # after MyST-NB has its configuration
+    app.connect("env-get-outdated", lambda app, env, added, changed, removed: list(env.found_docs))
+    app.connect("html-page-context", mark_failures)
+    app.connect("build-finished", unlock, priority=900)
+    app.add_directive("snippet", SnippetDirective)
+    app.add_directive("verification", VerificationDirective)
+    app.add_role("claim", ClaimRole())
+    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}

@@ -1,0 +1,145 @@
+"""A page of the book: its notebook, its front matter, and the digest of all it stands on."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
+from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
+from myst_parser.config.main import MdParserConfig
+
+from bookbuild import kernel
+from bookbuild.project import BookError, Project
+from rlworkshop import provenance
+from rlworkshop.verify import RECORD
+
+CHAPTER_PARTS = ("foundations", "algorithms", "robotics", "safety", "practice")
+DEFAULT_BUDGET = 60.0  # seconds, for a page that declares none
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page with code cells."""
+
+    name: str  # as Sphinx calls it: "algorithms/vpg"
+    file: Path
+    notebook: nbformat.NotebookNode  # not executed
+    budget: float  # seconds
+    declares_budget: bool
+    exclusive: bool
+    depends: tuple[str, ...]  # globs below the project's folder
+
+    @property
+    def is_chapter(self) -> bool:
+        """Whether the page must make a claim."""
+        return self.name.split("/")[0] in CHAPTER_PARTS
+
+
+def read_pages(project: Project, problems: dict[str, str] | None = None) -> list[Page]:
+    """All pages of the book that have code cells, by name.
+
+    A page that cannot be read, or whose front matter is not what it should be, is left out and goes into
+    ``problems`` (page name to message).
+
+    Raises:
+        BookError: there is such a page, and no ``problems`` to take it.
+    """
+    found = []
+    for file in sorted(project.book.glob("**/*.md")):
+        try:
+            page = read_page(project, file)
+        except BookError as error:
+            if problems is None:
+                raise
+            problems[file.relative_to(project.book).with_suffix("").as_posix()] = str(error)
+        else:
+            found += [page] if page else []
+    return found
+
+
+def read_page(project: Project, file: Path) -> Page | None:
+    """The page in ``file``; ``None`` when it has no code cells."""
+    name = file.relative_to(project.book).with_suffix("").as_posix()
+    text = file.read_text(encoding="utf-8")
+    if not is_myst_markdown_notebook(text):
+        if "\n```{code-cell}" in text:
+            why = "code cells but no jupytext front matter that can be read: nothing would run"
+            raise BookError(f"book/{name}.md has {why}")
+        return None
+    try:
+        notebook = read_notebook(text, file)
+    except Exception as error:  # YAML and MyST have many kinds
+        raise BookError(f"book/{name}.md cannot be read: {error}") from None
+    if not any(cell.cell_type == "code" for cell in notebook.cells):
+        return None
+    matter = notebook.metadata
+    budget, depends = matter.get("budget", DEFAULT_BUDGET), matter.get("depends", [])
+    if isinstance(budget, bool) or not isinstance(budget, int | float) or not budget > 0:
+        raise BookError(f"book/{name}.md: 'budget: {budget}' should be a number of seconds above 0")
+    if not isinstance(matter.get("exclusive", False), bool):
+        raise BookError(f"book/{name}.md: 'exclusive' should be true or false")
+    if not isinstance(depends, list) or not all(isinstance(glob, str) for glob in depends):
+        raise BookError(f"book/{name}.md: 'depends' should be a list of files or globs")
+    for glob in depends:
+        if not any(project.root.glob(glob)):
+            raise BookError(f"book/{name}.md depends on '{glob}', which matches no file of the project")
+    return Page(
+        name, file, notebook, float(budget), "budget" in matter, matter.get("exclusive", False), tuple(depends)
+    )
+
+
+def read_notebook(text: str, file: Path) -> nbformat.NotebookNode:
+    """A MyST Markdown text as a notebook that has not run."""
+    return read_myst_markdown_notebook(text, config=MdParserConfig(), add_source_map=True, path=file)
+
+
+def key(project: Project, page: Page) -> str:
+    """Digest of all that decides what ``page`` prints, as far as it shows before the page runs.
+
+    Its cells and their tags, the modules of ``code/`` that they import (directly or through others), the
+    files of its ``depends`` list, the pinned versions, the Python version, how kernels are started.
+    """
+    cells = [
+        [cell.source, json.dumps(cell.metadata, sort_keys=True)]
+        for cell in page.notebook.cells
+        if cell.cell_type == "code"
+    ]
+    parts = [page.name, cells, project.pins(), provenance.python_version()]
+    files = modules(project, page) | {Path(kernel.__file__)}
+    for glob in page.depends:
+        files.update(file for file in project.root.glob(glob) if file.is_file())
+    total = hashlib.sha256(json.dumps(parts).encode())
+    total.update(provenance.digest(files, project.root).encode())
+    return total.hexdigest()
+
+
+def modules(project: Project, page: Page) -> set[Path]:
+    """The files under ``code/`` that the cells of ``page`` import, directly or through others."""
+    files: set[Path] = set()
+    to_python = TransformerManager().transform_cell  # IPython's % and ! lines
+    for cell in page.notebook.cells:
+        if cell.cell_type == "code":
+            try:
+                files |= provenance.imported_files(to_python(cell.source), project.code)
+            except SyntaxError:
+                continue  # the cell will say so itself when it runs
+    return provenance.closure(files, project.code)
+
+
+def with_inputs(base_key: str, project: Project, inputs: list[str]) -> str:
+    """``base_key`` joined with the present contents of the files that the page read when it ran."""
+    files = [project.root / name for name in inputs]
+    return hashlib.sha256(f"{base_key}\0{provenance.digest(files, project.root)}".encode()).hexdigest()
+
+
+def claims_of(notebook: Mapping) -> list[dict]:
+    """The records of the claims that an executed notebook made, each with the number of its cell."""
+    return [
+        {**output["metadata"][RECORD], "cell": number}
+        for number, cell in enumerate((c for c in notebook["cells"] if c["cell_type"] == "code"), 1)
+        for output in cell.get("outputs", [])
+        if RECORD in output.get("metadata", {})
+    ]

@@ -1,0 +1,114 @@
+"""``{verification}``: every claim with its measured value and calibration; every page's run; the machine."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from bookbuild import calibration
+from bookbuild.execute import Outcome
+from rlworkshop import provenance, runs, verify
+
+SHOWN_VERSIONS = ("torch", "gymnasium", "mujoco", "numpy", "matplotlib", "sphinx", "myst-nb", "jupyter-cache")
+
+
+class VerificationDirective(SphinxDirective):
+    """Usage: ``{verification} WHAT`` with ``claims``, ``pages``, ``stored`` (runs) or ``machine``."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        tables = {"claims": claims_table, "pages": pages_table, "stored": stored_table, "machine": machine_table}
+        if self.arguments[0] not in tables:
+            raise self.error(f"verification shows one of: {', '.join(tables)}")
+        book = self.env.app.book
+        text = tables[self.arguments[0]](book.project, list(book.outcomes.values()))
+        return self.parse_text_to_nodes(text)
+
+
+def claims_table(project, outcomes: list[Outcome]) -> str:
+    """Every claim, as a Markdown table for each page; pages that should make one and do not."""
+    parts = []
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.page.name):
+        name = outcome.page.name
+        if not outcome.claims:
+            if outcome.page.is_chapter:
+                parts.append(f"**{{doc}}`/{name}` makes no claim.**")
+            continue
+        known = calibration.read(project, name)
+        rows = []
+        for record in outcome.claims:
+            kept = known.get(record["name"])
+            rows.append(
+                [
+                    record["text"],
+                    "holds" if record["held"] else "**fails**",
+                    f"{{claim}}`{name}#{record['name']}`",
+                    verify.bound(record),
+                    "exact" if record["seeds"] is None else str(record["seeds"]),
+                    *calibration.summary(record, kept),
+                ]
+            )
+        heads = ["claim", "", "measured", "bound", "seeds", "fresh seed sets", "mean ± s.d.", "margin"]
+        parts += [f"{{doc}}`/{name}`", table(heads, rows)]
+    return "\n\n".join(parts) or "No page makes a claim."
+
+
+def pages_table(project, outcomes: list[Outcome]) -> str:
+    """Run time, budget, peak memory and date of every page that runs code."""
+    rows = [
+        [
+            f"{{doc}}`/{outcome.page.name}`",
+            f"{outcome.seconds:.1f} s",
+            f"{outcome.page.budget:.0f} s",
+            f"{outcome.peak_mib:.0f} MiB",
+            outcome.when,
+            "failed" if outcome.failures else "ran",
+        ]
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.page.name)
+    ]
+    return table(["page", "run time", "budget", "peak memory", "executed (UTC)", ""], rows)
+
+
+def stored_table(project, outcomes: list[Outcome]) -> str:
+    """Every stored run, and whether the code is still the one that it ran."""
+    rows = []
+    for file in sorted((project.root / "benchmarks" / "results").glob("*.json")):
+        run = runs.stored(file.stem, folder=file.parent)
+        made = run.provenance
+        fits = "fits the code" if run.fits else "**the code has changed since**"
+        rows.append([file.stem, f"`{made['script']}`", made["date"], str(len(made["seeds"])), fits])
+    return table(["run", "script", "made", "seeds", ""], rows) if rows else "None yet."
+
+
+def machine_table(project, outcomes: list[Outcome]) -> str:
+    """Versions, processor and commit of this build."""
+    rows = [
+        ["commit", project.commit() or "not under version control"],
+        ["Python", provenance.python_version()],
+        ["system", f"{platform.system()} {platform.machine()}"],
+        ["processor", f"{processor()}, {os.cpu_count()} cores"],
+    ]
+    for package in SHOWN_VERSIONS:
+        try:
+            rows.append([package, version(package)])
+        except PackageNotFoundError:
+            continue
+    return table(["", "this build"], rows)
+
+
+def processor() -> str:
+    """The processor's model name, as far as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,140 @@
+"""``{snippet}``: shows an object of the code by its dotted name, with its file and the test that enters it."""
+
+import ast
+import re
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util.docutils import SphinxDirective
+
+from bookbuild.project import BookError, Project
+from bookbuild.tested import Tested
+from rlworkshop import provenance
+
+REGION = re.compile(r"^\s*# (region: (?P<name>[\w-]+)|endregion)\s*$")
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """The source of one object."""
+
+    file: Path
+    first: int  # line of the file, from 1
+    last: int
+    text: str  # dedented, region marks left out
+    body: frozenset[int]  # the lines that run when the object is used, not when its module is imported
+    node: ast.AST
+
+
+def find(project: Project, dotted: str, region: str | None = None) -> Snippet:
+    """The function, class or method called ``dotted``, or a named region of it.
+
+    A region is what stands between the comments ``# region: NAME`` and ``# endregion``.
+
+    Raises:
+        BookError: there is no such module, object or region.
+    """
+    parts = dotted.split(".")
+    for depth in range(len(parts) - 1, 0, -1):
+        try:
+            files = provenance.module_files(".".join(parts[:depth]), root=project.code)
+        except ModuleNotFoundError:
+            continue
+        file = max(files, key=lambda f: (len(f.parts), f.name != "__init__.py"))
+        break
+    else:
+        raise BookError(f"no module of code/ holds {dotted!r}")
+    source = file.read_text(encoding="utf-8")
+    node: ast.AST = ast.parse(source)
+    for name in parts[depth:]:
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        inside = {child.name: child for child in ast.iter_child_nodes(node) if isinstance(child, kinds)}
+        if name not in inside:
+            known = ", ".join(sorted(inside)) or "nothing"
+            raise BookError(f"{dotted!r}: no function, class or method {name!r} (there is: {known})")
+        node = inside[name]
+    lines = source.splitlines()
+    first, last = min([node.lineno, *(d.lineno for d in node.decorator_list)]), node.end_lineno
+    body = _running_lines(node)
+    if region:
+        first, last = _region(lines, first, last, dotted, region)
+        body = frozenset(line for line in body if first <= line <= last)
+    shown = [line for line in lines[first - 1 : last] if not REGION.match(line)]
+    return Snippet(file, first, last, textwrap.dedent("\n".join(shown)), body, node)
+
+
+def _region(lines: list[str], first: int, last: int, dotted: str, region: str) -> tuple[int, int]:
+    start = None
+    for number in range(first, last + 1):
+        mark = REGION.match(lines[number - 1])
+        if mark and mark["name"] == region:
+            start = number + 1
+        elif mark and not mark["name"] and start:
+            return start, number - 1
+    what = "has no end ('# endregion')" if start else f"is not there (mark it '# region: {region}')"
+    raise BookError(f"region {region!r} of {dotted} {what}")
+
+
+def _running_lines(node: ast.AST) -> frozenset[int]:
+    """Lines of statements inside functions, docstrings left out."""
+    lines = set()
+    functions = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for function in functions:
+        for statement in function.body:
+            docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+            if not docstring:
+                lines.update(n.lineno for n in ast.walk(statement) if isinstance(n, ast.stmt))
+    return frozenset(lines)
+
+
+def tests_of(project: Project, tested: Tested, snippet: Snippet) -> list[str]:
+    """The passing tests whose execution enters the snippet.
+
+    A class that has no method of its own (a dataclass) is entered by the tests that name it.
+    """
+    if snippet.body:
+        return tested.entering(snippet.file, set(snippet.body))
+    passing = {t for file in tested.map.get("lines", {}).values() for tests in file.values() for t in tests}
+    name, found = getattr(snippet.node, "name", ""), []
+    for test in sorted(passing):
+        file, _, function = test.partition("::")
+        for node in ast.walk(ast.parse((project.root / file).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name == function.split("::")[-1]:
+                used = {getattr(n, "id", getattr(n, "attr", None)) for n in ast.walk(node)}
+                found += [test] if name in used else []
+    return found
+
+
+class SnippetDirective(SphinxDirective):
+    """Usage: ``{snippet} dotted.name`` with the option ``:region: NAME``."""
+
+    required_arguments = 1
+    option_spec = {"region": directives.unchanged_required}
+
+    def run(self) -> list[nodes.Node]:
+        book = self.env.app.book
+        dotted, region = self.arguments[0], self.options.get("region")
+        try:
+            snippet = find(book.project, dotted, region)
+            tests = tests_of(book.project, book.tested, snippet)
+            if not tests:
+                why = f"no passing test enters {dotted}" + (f", region {region}" if region else "")
+                raise BookError(f"{why}: write one, or see {book.tested.log}")
+        except BookError as error:
+            book.warn(f"snippet: {error}", self.env.docname, self.lineno)
+            return [nodes.error("", nodes.paragraph(text=str(error)))]
+        block = nodes.literal_block(snippet.text, snippet.text, language="python")
+        name = snippet.file.relative_to(book.project.root).as_posix()
+        place = nodes.literal(text=f"{name}")
+        if book.project.repository_url:
+            address = f"{book.project.repository_url}/blob/main/{name}#L{snippet.first}-L{snippet.last}"
+            place = nodes.reference("", "", place, refuri=address)
+        test = tests[0].split("::")[-1]
+        more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+        caption = nodes.paragraph(classes=["snippet-source"])
+        caption += [place, nodes.Text(" · tested by "), nodes.literal(text=test), nodes.Text(more)]
+        anchor = nodes.make_id(f"code-{dotted}" + (f"-{region}" if region else ""))
+        return [nodes.container("", block, caption, classes=["snippet"], ids=[anchor])]

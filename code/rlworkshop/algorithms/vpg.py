@@ -1,0 +1,502 @@
+"""Vanilla policy gradient with generalised advantage estimation (GAE).
+
+Collect a batch with the present policy, estimate how much better each action was than the policy's
+average, take one gradient step that makes better actions likelier, fit the value function, throw the
+batch away, repeat.
+
+Papers: Williams, *Simple statistical gradient-following algorithms for connectionist reinforcement
+learning*, 1992; Sutton, McAllester, Singh & Mansour, *Policy gradient methods for reinforcement learning
+with function approximation*, 1999; Schulman, Moritz, Levine, Jordan & Abbeel, *High-dimensional
+continuous control using generalized advantage estimation*, 2016 (arXiv:1506.02438).
+
+Book: algorithms/vpg
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import nn
+
+from rlworkshop import envs as rl_envs
+from rlworkshop import nets, provenance, runs
+
+ALGORITHM = "rlworkshop.algorithms.vpg"
+
+
+@dataclass(frozen=True)
+class Config:
+    """What there is to choose. ``T`` and ``N`` below are ``steps`` and ``num_envs``."""
+
+    env_id: str = "CartPole-v1"
+    """the environment: observations a vector, actions discrete or a box"""
+    num_envs: int = 8
+    """N, environments stepped together"""
+    steps: int = 64
+    """T, rows that each environment adds to a batch"""
+    total_steps: int = 300_000
+    """environment steps in all; no batch is begun that could exceed them"""
+    gamma: float = 0.99
+    """discount factor"""
+    lam: float = 0.97
+    """λ of GAE: 0 trusts the value function, 1 trusts the returns"""
+    lr: float = 1e-2
+    """learning rate of both networks, falling linearly to 0 over ``total_steps``"""
+    value_steps: int = 10
+    """gradient steps on the value function for each batch (the policy takes one)"""
+    hidden: tuple[int, ...] = (64, 64)
+    """widths of the hidden layers of both networks"""
+    normalize_obs: bool = True
+    """shift and scale observations by their running mean and standard deviation"""
+
+    def __post_init__(self):
+        if min(self.num_envs, self.steps, self.value_steps) < 1:
+            raise ValueError("num_envs, steps and value_steps must be at least 1")
+        if self.total_steps < self.num_envs * self.steps:
+            raise ValueError(f"total_steps={self.total_steps} is less than one batch, num_envs * steps")
+        if not (0 <= self.gamma <= 1 and 0 <= self.lam <= 1 and self.lr > 0):
+            raise ValueError("gamma and lam lie between 0 and 1, lr above 0")
+
+
+# ---------------------------------------------------------------------------------------- networks
+
+
+class CategoricalPolicy(nn.Module):
+    """A distribution over A discrete actions; the network gives its logits.
+
+    Book: algorithms/vpg
+    """
+
+    def __init__(self, obs_dim: int, actions: int, hidden: tuple[int, ...], generator: torch.Generator):
+        super().__init__()
+        # a small last layer: every action starts out about equally likely
+        self.net = nets.mlp([obs_dim, *hidden, actions], generator, head_gain=0.01)
+        self.forward_numpy = nets.numpy_forward(self.net)
+
+    def log_prob(self, obs: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities (B,) of ``actions`` (B,) and entropies (B,) at ``obs`` (B, D)."""
+        logits = self.net(obs)  # (B, A)
+        logps = logits - logits.logsumexp(dim=1, keepdim=True)  # (B, A)
+        return logps.gather(1, actions[:, None])[:, 0], -(logps.exp() * logps).sum(dim=1)
+
+    def sample(self, obs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Random actions (N,) at ``obs`` (N, D)."""
+        logits = self.forward_numpy(obs)  # (N, A)
+        # the largest of logits + Gumbel noise is a draw from softmax(logits)
+        return (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+
+    def mode(self, obs: np.ndarray) -> np.ndarray:
+        """The likeliest actions (N,) at ``obs`` (N, D)."""
+        return self.forward_numpy(obs).argmax(axis=1)
+
+
+class GaussianPolicy(nn.Module):
+    """Independent normal distributions over K action components; the network gives their means.
+
+    The standard deviations are parameters of their own and do not depend on the observation.
+
+    Book: algorithms/vpg
+    """
+
+    def __init__(self, obs_dim: int, actions: int, hidden: tuple[int, ...], generator: torch.Generator):
+        super().__init__()
+        self.net = nets.mlp([obs_dim, *hidden, actions], generator, head_gain=0.01)
+        self.log_std = nn.Parameter(torch.full((actions,), -0.5))  # (K,)
+        self.forward_numpy = nets.numpy_forward(self.net)
+
+    def log_prob(self, obs: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-densities (B,) of ``actions`` (B, K) and entropies (B,) at ``obs`` (B, D)."""
+        mean = self.net(obs)  # (B, K)
+        z = (actions - mean) * torch.exp(-self.log_std)  # (B, K)
+        log_norm = self.log_std + 0.5 * math.log(2 * math.pi)  # (K,)
+        return -(0.5 * z**2 + log_norm).sum(dim=1), (log_norm + 0.5).sum().expand(len(obs))
+
+    def sample(self, obs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Random actions (N, K) at ``obs`` (N, D)."""
+        mean = self.forward_numpy(obs)  # (N, K)
+        std = np.exp(self.log_std.detach().numpy())  # (K,)
+        return (mean + std * rng.standard_normal(mean.shape)).astype(np.float32)
+
+    def mode(self, obs: np.ndarray) -> np.ndarray:
+        """The mean actions (N, K) at ``obs`` (N, D)."""
+        return self.forward_numpy(obs)
+
+
+def make_policy(
+    obs_space: gym.Space, action_space: gym.Space, hidden: tuple[int, ...], generator: torch.Generator
+) -> CategoricalPolicy | GaussianPolicy:
+    """The policy that fits the spaces of one environment.
+
+    Raises:
+        ValueError: observations are not a vector, or actions are neither ``Discrete`` (from 0) nor a vector.
+
+    Book: algorithms/vpg
+    """
+    if not isinstance(obs_space, gym.spaces.Box) or len(obs_space.shape) != 1:
+        raise ValueError(f"observations must be a Box with one axis, not {obs_space}: flatten or encode them")
+    if isinstance(action_space, gym.spaces.Discrete) and action_space.start == 0:
+        return CategoricalPolicy(obs_space.shape[0], int(action_space.n), hidden, generator)
+    if isinstance(action_space, gym.spaces.Box) and len(action_space.shape) == 1:
+        return GaussianPolicy(obs_space.shape[0], action_space.shape[0], hidden, generator)
+    raise ValueError(f"actions must be Discrete from 0, or a Box with one axis, not {action_space}")
+
+
+@dataclass
+class Agent:
+    """A policy with the observation normaliser that belongs to it (``None``: raw observations).
+
+    Book: algorithms/vpg
+    """
+
+    policy: CategoricalPolicy | GaussianPolicy
+    norm: rl_envs.ObsNorm | None
+
+    def see(self, obs: np.ndarray) -> np.ndarray:
+        """Observations (..., D) as the networks take them, float32."""
+        return obs.astype(np.float32) if self.norm is None else self.norm(obs)
+
+    def act(self, obs: np.ndarray) -> np.ndarray:
+        """Deterministic actions for raw observations ``obs`` (N, D)."""
+        return self.policy.mode(self.see(obs))
+
+    def sample(self, obs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Random actions for raw observations ``obs`` (N, D)."""
+        return self.policy.sample(self.see(obs), rng)
+
+
+# ------------------------------------------------------------------------------------ the mathematics
+
+
+def gae(
+    rewards: np.ndarray,
+    values: np.ndarray,
+    terminated: np.ndarray,
+    truncated: np.ndarray,
+    gamma: float,
+    lam: float,
+) -> np.ndarray:
+    """Generalised advantage estimates (T, N) (Schulman et al., 2016, eq. 16).
+
+    Args:
+        rewards: (T, N), reward of transition t.
+        values: (T+1, N), value of the observation *before* transition t; the last row closes the batch.
+        terminated, truncated: (T, N) bool, how transition t ended; both False: the episode goes on.
+
+    Where transition t was cut off, ``values[t+1]`` is the value of the true last observation: under
+    NEXT_STEP the following row starts from it. That row is a reset row; its own estimate means nothing
+    and must be left out, but it never reaches a real row.
+
+    Book: algorithms/vpg
+    """
+    advantages = np.zeros_like(values[:-1])  # (T, N)
+    running = np.zeros_like(values[0])  # (N,)
+    for t in reversed(range(len(rewards))):
+        # a terminal state is worth nothing; a time limit is no terminal state: its value still counts
+        delta = rewards[t] + gamma * values[t + 1] * ~terminated[t] - values[t]  # (eq-td-error)
+        # nothing flows back over the end of an episode, whatever ended it
+        running = delta + gamma * lam * ~(terminated[t] | truncated[t]) * running  # (eq-gae)
+        advantages[t] = running
+    return advantages
+
+
+def normalize(advantages: torch.Tensor) -> torch.Tensor:
+    """Advantages (B,) with mean 0 and standard deviation 1; fewer than two stay as they are."""
+    if len(advantages) < 2:
+        return advantages
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+
+def policy_loss(logp: torch.Tensor, advantages: torch.Tensor) -> torch.Tensor:
+    """Minus the policy-gradient objective: its gradient is the estimator of the policy gradient.
+
+    ``logp`` (B,) carries the gradient; ``advantages`` (B,) are plain numbers. The *value* of this loss
+    measures nothing: it may rise while the policy improves.
+
+    Book: algorithms/vpg
+    """
+    return -(logp * advantages).mean()  # (eq-pg-loss)
+
+
+def value_loss(values: torch.Tensor, returns: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of predicted ``values`` (B,) against estimated ``returns`` (B,).
+
+    Book: algorithms/vpg
+    """
+    return ((values - returns) ** 2).mean()  # (eq-value-loss)
+
+
+# ---------------------------------------------------------------------------------------- experience
+
+
+@dataclass
+class Batch:
+    """T rows from each of N environments; reset rows included, told apart by ``valid``."""
+
+    obs: np.ndarray  # (T+1, N, D) float32, raw
+    actions: np.ndarray  # (T, N) or (T, N, K), as sampled: not clipped
+    rewards: np.ndarray  # (T, N) float32
+    terminated: np.ndarray  # (T, N) bool
+    truncated: np.ndarray  # (T, N) bool
+    valid: np.ndarray  # (T, N) bool, False on reset rows
+
+
+def collect(
+    envs: gym.vector.VectorEnv,
+    agent: Agent,
+    obs: np.ndarray,
+    episodes: rl_envs.Episodes,
+    rng: np.random.Generator,
+    steps: int,
+) -> Batch:
+    """Step ``envs`` on from ``obs`` (N, D) for ``steps`` rows with actions drawn from the policy.
+
+    ``episodes`` counts along. The batch's last observation, ``obs[-1]``, is where to go on.
+
+    Book: algorithms/vpg
+    """
+    n, space = envs.num_envs, envs.single_action_space
+    batch = Batch(
+        obs=np.empty((steps + 1, n, *envs.single_observation_space.shape), np.float32),
+        actions=np.empty((steps, n, *space.shape), np.int64 if space.shape == () else np.float32),
+        rewards=np.empty((steps, n), np.float32),
+        terminated=np.empty((steps, n), bool),
+        truncated=np.empty((steps, n), bool),
+        valid=np.empty((steps, n), bool),
+    )
+    batch.obs[0] = obs
+    # region: rollout
+    for t in range(steps):
+        batch.actions[t] = agent.sample(batch.obs[t], rng)
+        action = rl_envs.to_env(envs.action_space, batch.actions[t])
+        obs, reward, batch.terminated[t], batch.truncated[t], _ = envs.step(action)
+        batch.obs[t + 1], batch.rewards[t] = obs, reward
+        batch.valid[t] = episodes.step(reward, batch.terminated[t], batch.truncated[t])
+    # endregion
+    return batch
+
+
+@dataclass
+class Learner:
+    """The agent, its value function, and an optimiser for each."""
+
+    agent: Agent
+    value: nn.Sequential
+    policy_opt: torch.optim.Optimizer
+    value_opt: torch.optim.Optimizer
+
+    def get_state(self) -> dict[str, Any]:
+        """Parameters, optimisers' memories and normaliser as a tree of arrays."""
+        return {
+            "policy": nets.to_tree(self.agent.policy.state_dict()),
+            "value": nets.to_tree(self.value.state_dict()),
+            "policy_opt": nets.optimizer_to_tree(self.policy_opt),
+            "value_opt": nets.optimizer_to_tree(self.value_opt),
+            "norm": self.agent.norm and self.agent.norm.get_state(),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go back to what ``get_state`` gave."""
+        self.agent.policy.load_state_dict(nets.from_tree(state["policy"]))
+        self.value.load_state_dict(nets.from_tree(state["value"]))
+        nets.load_optimizer(self.policy_opt, state["policy_opt"])
+        nets.load_optimizer(self.value_opt, state["value_opt"])
+        if self.agent.norm:
+            self.agent.norm.set_state(state["norm"])
+
+
+def make_learner(envs: gym.vector.VectorEnv, config: Config, seed: int) -> Learner:
+    """Fresh networks and optimisers; the same ``seed`` gives the same weights."""
+    generator = torch.Generator().manual_seed(seed)
+    space = envs.single_observation_space
+    policy = make_policy(space, envs.single_action_space, config.hidden, generator)
+    # a network of its own: sharing layers would let the value's large errors drown the policy's gradient
+    value = nets.mlp([space.shape[0], *config.hidden, 1], generator)
+    agent = Agent(policy, rl_envs.ObsNorm(space.shape) if config.normalize_obs else None)
+    adam = [torch.optim.Adam(net.parameters(), config.lr, eps=1e-5, fused=True) for net in (policy, value)]
+    return Learner(agent, value, *adam)
+
+
+def update(
+    learner: Learner, batch: Batch, config: Config, lr: float, advantages: Callable[..., np.ndarray] = gae
+) -> dict[str, float]:
+    """Learn from one batch: one step for the policy, ``config.value_steps`` for the value function.
+
+    Returns diagnostics by name. ``advantages`` is the estimator, a function like ``gae``.
+
+    Book: algorithms/vpg
+    """
+    # region: advantages
+    seen = torch.from_numpy(learner.agent.see(batch.obs))  # (T+1, N, D)
+    with torch.no_grad():
+        values = learner.value(seen).squeeze(-1).numpy()  # (T+1, N)
+    estimates = advantages(
+        batch.rewards, values, batch.terminated, batch.truncated, config.gamma, config.lam
+    )  # (T, N)
+    # endregion
+    # reset rows are no transitions: out with them, before anything is averaged
+    valid = torch.from_numpy(batch.valid)  # (T, N)
+    obs = seen[:-1][valid]  # (B, D)
+    actions = torch.from_numpy(batch.actions)[valid]  # (B,) or (B, K)
+    advantage = torch.from_numpy(estimates)[valid]  # (B,)
+    returns = torch.from_numpy(estimates + values[:-1])[valid]  # (B,)
+
+    for optimizer in (learner.policy_opt, learner.value_opt):
+        optimizer.param_groups[0]["lr"] = lr
+    # region: policy
+    logp, entropy = learner.agent.policy.log_prob(obs, actions)  # (B,), (B,)
+    loss = policy_loss(logp, normalize(advantage))
+    learner.policy_opt.zero_grad()
+    loss.backward()
+    learner.policy_opt.step()
+    # endregion
+    # region: value
+    for _ in range(config.value_steps):
+        error = value_loss(learner.value(obs).squeeze(-1), returns)
+        learner.value_opt.zero_grad()
+        error.backward()
+        learner.value_opt.step()
+    # endregion
+    if learner.agent.norm:
+        # only now: a batch is collected and learned from under one and the same normalisation
+        learner.agent.norm.update(batch.obs[:-1][batch.valid])
+    explained = 1 - advantage.var() / (returns.var() + 1e-8)
+    return {
+        "policy_loss": loss.item(),
+        "value_loss": error.item(),
+        "entropy": entropy.mean().item(),
+        "explained_variance": explained.item(),
+    }
+
+
+# ---------------------------------------------------------------------------------------- training
+
+
+def train(
+    config: Config,
+    seed: int,
+    *,
+    advantages: Callable[..., np.ndarray] = gae,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 10,
+    callback: Callable[[int, rl_envs.Act], Any] | None = None,
+) -> runs.Run:
+    """Train on ``config.env_id``; the same seed on the same machine gives the same bits.
+
+    Args:
+        advantages: the estimator, with the arguments of ``gae``.
+        checkpoint: a file that holds the whole state every ``checkpoint_every`` updates. If it exists the
+            training goes on from there; it is removed at the end.
+        callback: called after each update with the environment steps so far and the deterministic policy.
+
+    Raises:
+        ValueError: the environment does not exist or its spaces do not fit.
+        RunFileError: the checkpoint is broken, or that of another training.
+
+    Book: algorithms/vpg
+    """
+    envs = rl_envs.make(config.env_id, config.num_envs)
+    learner = make_learner(envs, config, seed)
+    episodes = rl_envs.Episodes(config.num_envs)
+    rng = np.random.default_rng(seed)
+    metrics: dict[str, list[float]] = {}
+    notes: list[str] = []
+    digest = provenance.code_digest(ALGORITHM)
+    estimator = f"{advantages.__module__}.{advantages.__qualname__}"
+    identity = {
+        "algorithm": ALGORITHM,
+        "config": runs.plain_config(config),
+        "seed": seed,
+        "advantages": estimator,
+        "code": digest,
+        "versions": runs.versions(),
+    }
+    saved = runs.Checkpoint(checkpoint, identity, checkpoint_every)
+
+    obs, _ = envs.reset(seed=seed)  # (N, D)
+    if state := saved.load():
+        learner.set_state(state["learner"])
+        episodes.set_state(state["episodes"])
+        rng.bit_generator.state = state["rng"]
+        metrics, notes = {k: v.tolist() for k, v in state["metrics"].items()}, state["notes"]
+        obs = runs.resume_envs(envs, state["envs"], episodes, notes, seed)
+    updates = len(metrics.get("update_step", ()))
+
+    # region: loop
+    while episodes.steps + config.num_envs * config.steps <= config.total_steps:
+        lr = config.lr * (1 - episodes.steps / config.total_steps)
+        batch = collect(envs, learner.agent, obs, episodes, rng, config.steps)
+        obs = batch.obs[-1]  # (N, D)
+        diagnostics = update(learner, batch, config, lr, advantages)
+        # endregion
+        updates += 1
+        for name, value in {"update_step": episodes.steps, **diagnostics}.items():
+            metrics.setdefault(name, []).append(value)
+        if callback is not None:
+            callback(episodes.steps, learner.agent.act)
+        if saved.due(updates):
+            saved.save(
+                {
+                    "learner": learner.get_state(),
+                    "episodes": episodes.get_state(),
+                    "rng": rng.bit_generator.state,
+                    "metrics": {k: np.array(v) for k, v in metrics.items()},
+                    "notes": notes,
+                    "envs": runs.envs_state(envs, obs),
+                }
+            )
+    envs.close()
+    finished = {"step": episodes.ends, "return": episodes.returns, "length": episodes.lengths}
+    run = runs.Run(
+        algorithm=ALGORITHM,
+        env_id=config.env_id,
+        config={**runs.plain_config(config), "advantages": estimator},
+        seed=seed,
+        metrics={name: np.array(values) for name, values in {**finished, **metrics}.items()},
+        policy={k: v for k, v in learner.get_state().items() if k in ("policy", "norm")},
+        digest=digest,
+        notes=notes,
+    )
+    saved.remove()
+    return run
+
+
+def load_policy(run: runs.Run) -> Agent:
+    """The trained agent of a run, its normaliser frozen: ``.act(obs)`` and ``.sample(obs, rng)``.
+
+    Raises:
+        ValueError: the run is of another algorithm.
+
+    Book: algorithms/vpg
+    """
+    if run.algorithm != ALGORITHM:
+        raise ValueError(f"this run is of {run.algorithm}: load it with that module's load_policy")
+    envs = rl_envs.make(run.env_id)
+    space, action_space = envs.single_observation_space, envs.single_action_space
+    envs.close()
+    policy = make_policy(space, action_space, tuple(run.config["hidden"]), torch.Generator())
+    policy.load_state_dict(nets.from_tree(run.policy["policy"]))
+    norm = rl_envs.ObsNorm(space.shape) if run.policy["norm"] else None
+    if norm:
+        norm.set_state(run.policy["norm"])
+    return Agent(policy, norm)
+
+
+def main(config: Config, seed: int = 0, out: Path = Path("vpg.npz")) -> None:
+    """Train vanilla policy gradient, print a summary, save the run to ``out``."""
+    torch.set_num_threads(1)  # networks this small lose time on a second thread
+    run = train(config, seed, checkpoint=out.with_suffix(".checkpoint.npz"))
+    run.save(out)
+    scores = rl_envs.evaluate(load_policy(run).act, run.env_id, 30, seed + 1)
+    print(f"{run.env_id}, seed {seed}: {len(run.metrics['return'])} episodes of training; ", end="")
+    print(f"deterministic evaluation over 30 episodes {scores.mean():.1f} ± {scores.std():.1f}; saved {out}")
+
+
+if __name__ == "__main__":
+    import tyro
+
+    tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))

@@ -1,0 +1,1 @@
+"""The code of the book's first part: numpy only, no torch."""

@@ -1,0 +1,63 @@
+"""Sphinx configuration of the book. What executes it and keeps it fresh is in ``code/bookbuild``."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "code"))
+
+from bookbuild.project import Project  # noqa: E402
+
+from rlworkshop import __version__  # noqa: E402
+
+repository_url = Project.at(ROOT).repository_url
+
+project = "The Deep RL Workshop"
+author = "The Deep RL Workshop contributors"
+project_copyright = f"2026, {author}. Text CC BY 4.0, code MIT"
+release = version = __version__
+language = "en"
+
+extensions = [
+    "myst_nb",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx-mathjax-offline",  # MathJax is served from the site
+    "sphinxcontrib.bibtex",
+    "bookbuild.extension",
+]
+exclude_patterns = ["**/_*", "Thumbs.db"]
+nitpicky = True
+numfig = True
+
+myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # bookbuild.extension executes
+nb_merge_streams = True
+nb_output_stderr = "show"
+nb_ipywidgets_js = {}  # no widgets, no requests to other hosts
+bibtex_bibfiles = ["book/reference/references.bib"]
+bibtex_default_style = "plain"
+bibtex_reference_style = "author_year"
+copybutton_exclude = ".linenos, .gp, .go"
+
+html_theme = "sphinx_book_theme"
+html_title = project
+html_static_path = ["book/_static"]
+html_css_files = ["book.css"]
+html_last_updated_fmt = None
+html_show_sourcelink = False
+html_theme_options = {
+    "path_to_docs": "book",
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "show_toc_level": 2,
+    "home_page_in_toc": True,
+}
+if repository_url:
+    html_theme_options |= {
+        "repository_url": repository_url,
+        "repository_branch": "main",
+        "use_repository_button": True,
+        "use_issues_button": True,
+    }

@@ -1,0 +1,478 @@
+"""Vanilla policy gradient: every named function against an independent reference, then the whole."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from rlworkshop import envs, runs
+from rlworkshop.algorithms import vpg
+
+CODE = Path(runs.__file__).resolve().parents[1]
+SMALL = vpg.Config(num_envs=4, steps=32, total_steps=1500, hidden=(8,), value_steps=2)
+
+
+# ---------------------------------------------------------------- GAE
+
+
+def random_rows(rng, T=60, N=4):
+    """Rows as NEXT_STEP lays them out, and the episodes in them as (column, first row, last row, ending)."""
+    rewards, values = rng.normal(size=(T, N)), rng.normal(size=(T + 1, N))
+    terminated, truncated = np.zeros((T, N), bool), np.zeros((T, N), bool)
+    valid, episodes = np.ones((T, N), bool), []
+    for i in range(N):
+        t = 0
+        while t < T:
+            last, ending = t + int(rng.integers(1, 9)) - 1, rng.choice(["terminated", "truncated", "both"])
+            if last >= T:
+                episodes.append((i, t, T - 1, "unfinished"))
+                break
+            terminated[last, i], truncated[last, i] = ending != "truncated", ending != "terminated"
+            episodes.append((i, t, last, ending))
+            if last + 1 < T:  # the reset row: garbage, from which nothing may come
+                valid[last + 1, i] = False
+                rewards[last + 1, i] = 1e3 * rng.normal()
+            t = last + 2
+    return rewards, values, terminated, truncated, valid, episodes
+
+
+def double_sum(rewards, values, gamma, lam, ending):
+    """GAE of one episode by its definition; ``values`` has one entry more than ``rewards``."""
+    values = values.copy()
+    if ending in ("terminated", "both"):
+        values[-1] = 0
+    T = len(rewards)
+    deltas = [rewards[k] + gamma * values[k + 1] - values[k] for k in range(T)]
+    return np.array([sum((gamma * lam) ** (k - t) * deltas[k] for k in range(t, T)) for t in range(T)])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_gae_equals_the_double_sum_episode_by_episode(seed):
+    rng = np.random.default_rng(seed)
+    gamma, lam = rng.uniform(0.5, 1, size=2)
+    rewards, values, terminated, truncated, valid, episodes = random_rows(rng)
+    found = vpg.gae(rewards, values, terminated, truncated, gamma, lam)
+    assert found.shape == rewards.shape
+    covered = np.zeros_like(valid)
+    for i, first, last, ending in episodes:
+        rows = slice(first, last + 1)
+        expected = double_sum(rewards[rows, i], values[first : last + 2, i], gamma, lam, ending)
+        assert np.allclose(found[rows, i], expected, rtol=1e-10, atol=1e-10), (i, first, last, ending)
+        covered[rows, i] = True
+    assert np.array_equal(covered, valid)  # every real row was compared
+    assert {e[3] for e in episodes} >= {"terminated", "truncated"}
+
+
+def test_gae_limits_are_the_td_error_and_the_return():
+    rewards, values = np.array([[1.0], [2.0], [4.0]]), np.array([[10.0], [20.0], [30.0], [40.0]])
+    no, end = np.zeros((3, 1), bool), np.array([[False], [False], [True]])
+    assert vpg.gae(rewards, values, no, no, 0.5, 0.0)[:, 0].tolist() == [1.0, -3.0, -6.0]
+    assert vpg.gae(rewards, values, end, no, 0.5, 1.0)[:, 0].tolist() == [3 - 10, 4 - 20, 4 - 30]
+    assert vpg.gae(rewards, values, no, end, 0.5, 1.0)[:, 0].tolist() == [8 - 10, 14 - 20, 24 - 30]
+
+
+def test_a_fixed_point_of_endless_reward_is_told_from_a_terminal_one():
+    # reward 1 for ever, cut every 8 steps: with V = 1/(1-gamma) there is no surprise anywhere
+    gamma, T = 0.9, 24
+    rewards, values = np.ones((T, 1)), np.full((T + 1, 1), 1 / (1 - gamma))
+    cut, no = (np.arange(T) % 9 == 7)[:, None], np.zeros((T, 1), bool)
+    rows = np.arange(T) % 9 != 8
+    assert np.allclose(vpg.gae(rewards, values, no, cut, gamma, 0.95)[rows], 0)
+    assert (vpg.gae(rewards, values, cut, no, gamma, 0.95)[7::9] < -8).all()
+
+
+# ---------------------------------------------------------------- losses and distributions
+
+
+def test_policy_loss_gradient_is_minus_the_estimator():
+    # by hand: d/dtheta of -(1/B) sum log softmax(theta)[a] A
+    theta = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64, requires_grad=True)
+    actions, advantages = torch.tensor([0, 2, 2, 1]), torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
+    vpg.policy_loss(torch.log_softmax(theta, 0)[actions], advantages).backward()
+    onehot, p = torch.eye(3, dtype=torch.float64)[actions], torch.softmax(theta.detach(), 0)
+    expected = -((onehot - p) * advantages[:, None]).mean(0)
+    assert torch.allclose(theta.grad, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["categorical", "gaussian"])
+def test_policy_loss_gradient_against_finite_differences(kind):
+    generator = torch.Generator().manual_seed(0)
+    cls = {"categorical": vpg.CategoricalPolicy, "gaussian": vpg.GaussianPolicy}[kind]
+    policy = cls(3, 2, (5,), generator).double()
+    obs = torch.randn(6, 3, generator=generator, dtype=torch.float64)
+    actions = (
+        torch.tensor([0, 1, 1, 0, 1, 0]) if kind == "categorical" else torch.randn(6, 2, generator=generator)
+    )
+    advantages = torch.randn(6, generator=generator, dtype=torch.float64)
+
+    def loss():
+        return vpg.policy_loss(policy.log_prob(obs, actions)[0], advantages)
+
+    loss().backward()
+    for parameter in policy.parameters():
+        flat, grad = parameter.data.view(-1), parameter.grad.view(-1)
+        for i in range(0, len(flat), 3):
+            kept = flat[i].item()
+            sides = []
+            for shift in (1e-5, -1e-5):
+                flat[i] = kept + shift
+                sides.append(loss().item())
+            flat[i] = kept
+            assert grad[i].item() == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-4, abs=1e-9)
+
+
+def test_policy_gradient_on_a_two_armed_bandit_equals_the_exact_one():
+    # J(theta) = sum_a pi(a) r(a), so dJ/dtheta_a = pi(a) (r(a) - J); average the estimator over all actions
+    theta, r = torch.tensor([0.4, -0.1], dtype=torch.float64, requires_grad=True), torch.tensor([1.0, 3.0])
+    pi = torch.softmax(theta.detach(), 0)
+    grads = []
+    for action in (0, 1):
+        (grad,) = torch.autograd.grad(
+            vpg.policy_loss(torch.log_softmax(theta, 0)[[action]], r[[action]]), theta
+        )
+        grads.append(-grad)
+    assert torch.allclose(pi[0] * grads[0] + pi[1] * grads[1], pi * (r - pi @ r.double()), atol=1e-12)
+
+
+def test_log_probs_and_entropies_are_those_of_torch():
+    generator = torch.Generator().manual_seed(1)
+    obs = torch.randn(9, 3, generator=generator)
+    discrete = vpg.CategoricalPolicy(3, 4, (8,), generator)
+    actions = torch.arange(9) % 4
+    reference = torch.distributions.Categorical(logits=discrete.net(obs))
+    logp, entropy = discrete.log_prob(obs, actions)
+    assert torch.allclose(logp, reference.log_prob(actions), atol=1e-6)
+    assert torch.allclose(entropy, reference.entropy(), atol=1e-6)
+    box = vpg.GaussianPolicy(3, 2, (8,), generator)
+    box.log_std.data = torch.tensor([-1.0, 0.7])
+    actions = torch.randn(9, 2, generator=generator)
+    reference = torch.distributions.Normal(box.net(obs), box.log_std.exp())
+    logp, entropy = box.log_prob(obs, actions)
+    assert torch.allclose(logp, reference.log_prob(actions).sum(1), atol=1e-5)
+    assert torch.allclose(entropy, reference.entropy().sum(1), atol=1e-5)
+
+
+def test_samples_follow_the_distribution():
+    generator, rng = torch.Generator().manual_seed(2), np.random.default_rng(0)
+    obs = np.tile(np.float32([[0.5, -1.0]]), (40_000, 1))
+    discrete = vpg.CategoricalPolicy(2, 3, (), generator)
+    discrete.net[0].weight.data *= 100
+    share = np.bincount(discrete.sample(obs, rng), minlength=3) / len(obs)
+    expected = torch.softmax(discrete.net(torch.from_numpy(obs[:1])), 1)[0].detach().numpy()
+    assert np.abs(share - expected).max() < 0.012 and np.ptp(expected) > 0.1  # 5 standard deviations
+    assert discrete.mode(obs[:1])[0] == expected.argmax()
+    box = vpg.GaussianPolicy(2, 2, (), generator)
+    box.log_std.data = torch.tensor([-1.0, 0.7])
+    actions = box.sample(obs, rng)
+    assert np.allclose(actions.mean(0), box.mode(obs[:1])[0], atol=0.05)
+    assert np.allclose(actions.std(0), np.exp([-1.0, 0.7]), rtol=0.02)
+
+
+def test_normalize():
+    out = vpg.normalize(torch.tensor([1.0, 2.0, 6.0]))
+    assert out.mean().abs() < 1e-6 and out.std() == pytest.approx(1, abs=1e-6)
+    assert vpg.normalize(torch.tensor([3.0])).tolist() == [3.0]  # one alone has no deviation
+    assert vpg.normalize(torch.full((4,), 7.0)).tolist() == [0.0] * 4
+
+
+def test_value_loss():
+    assert vpg.value_loss(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 2.0])).item() == 4.5
+
+
+# ---------------------------------------------------------------- batches and updates
+
+
+def learner_and_batch(seed=0, env_id="CartPole-v1", config=SMALL):
+    config = dataclasses.replace(config, env_id=env_id)
+    env = envs.make(env_id, config.num_envs)
+    learner, episodes = vpg.make_learner(env, config, seed), envs.Episodes(config.num_envs)
+    obs, _ = env.reset(seed=seed)
+    batch = vpg.collect(env, learner.agent, obs, episodes, np.random.default_rng(seed), config.steps)
+    return config, learner, batch, episodes
+
+
+def test_collect_marks_reset_rows_and_counts_the_others():
+    _, _, batch, episodes = learner_and_batch(config=dataclasses.replace(SMALL, steps=100))
+    over = batch.terminated | batch.truncated
+    assert np.array_equal(~batch.valid[1:], over[:-1]) and batch.valid[0].all()
+    assert episodes.steps == batch.valid.sum() < batch.valid.size
+    # the row after an ending starts from the true last observation, out of bounds; the next from a fresh one
+    t, i = np.argwhere(over[:-1])[0]
+    assert abs(batch.obs[t + 1, i, 2]) > 0.2 or abs(batch.obs[t + 1, i, 0]) > 2.4
+    assert (np.abs(batch.obs[t + 2, i]) <= 0.05).all()
+
+
+def test_collect_stores_actions_as_they_were_drawn():
+    _, learner, _, _ = learner_and_batch(env_id="Pendulum-v1")
+    learner.agent.policy.log_std.data += 3
+    env = envs.make("Pendulum-v1", 2)
+    obs, _ = env.reset(seed=0)
+    batch = vpg.collect(env, learner.agent, obs, envs.Episodes(2), np.random.default_rng(0), 20)
+    assert np.abs(batch.actions).max() > 2.5  # beyond the box of ±2, where the log-probability belongs
+
+
+def test_nothing_in_a_reset_row_changes_an_update():
+    outcomes = []
+    for garbage in (False, True):
+        config, learner, batch, _ = learner_and_batch(config=dataclasses.replace(SMALL, steps=100))
+        assert (~batch.valid).sum() > 3
+        if garbage:
+            batch.rewards[~batch.valid] = 1e3
+            batch.actions[~batch.valid] ^= 1
+        diagnostics = vpg.update(learner, batch, config, 0.01)
+        outcomes.append((diagnostics, learner.get_state()))
+    assert outcomes[0][0] == outcomes[1][0]
+    assert runs._pack(outcomes[0][1], x := {}) == runs._pack(outcomes[1][1], y := {})
+    assert all(np.array_equal(x[k], y[k]) for k in x)
+
+
+def test_the_normaliser_learns_from_real_rows_and_only_after_the_batch():
+    config, learner, batch, _ = learner_and_batch(config=dataclasses.replace(SMALL, steps=100))
+    assert learner.agent.norm.count == 0
+    vpg.update(learner, batch, config, 0.01)
+    real = batch.obs[:-1][batch.valid]
+    assert learner.agent.norm.count == len(real) == batch.valid.sum()
+    assert np.allclose(learner.agent.norm.mean, real.mean(0), atol=1e-6)
+
+
+def test_one_policy_step_whose_direction_raises_good_actions():
+    config, learner, batch, _ = learner_and_batch()
+    good = (batch.actions == 1).astype(np.float32)  # an estimator that likes action 1
+
+    def likes_one(rewards, values, terminated, truncated, gamma, lam):
+        return good
+
+    before = [p.detach().clone() for p in learner.agent.policy.parameters()]
+    seen = torch.from_numpy(learner.agent.see(batch.obs[:-1].reshape(-1, 4)))
+    ones = torch.ones(len(seen), dtype=torch.int64)
+    p0 = learner.agent.policy.log_prob(seen, ones)[0].mean().item()
+    vpg.update(learner, batch, config, 0.01, likes_one)
+    assert learner.agent.policy.log_prob(seen, ones)[0].mean().item() > p0
+    pairs = zip(before, learner.agent.policy.parameters(), strict=True)
+    step = max((a - b).abs().max().item() for a, b in pairs)
+    assert step == pytest.approx(0.01, rel=0.01)  # Adam's first step is as long as the learning rate
+
+
+def test_policy_and_value_function_share_nothing():
+    config, learner, batch, _ = learner_and_batch()
+    policy = {p.data_ptr() for p in learner.agent.policy.parameters()}
+    assert not policy & {p.data_ptr() for p in learner.value.parameters()}
+    kept = [p.detach().clone() for p in learner.agent.policy.parameters()]
+
+    def no_advantage(rewards, values, *rest):
+        return np.zeros_like(rewards)
+
+    vpg.update(learner, batch, config, 0.01, no_advantage)  # only the value function moves
+    assert all(torch.equal(a, b) for a, b in zip(kept, learner.agent.policy.parameters(), strict=True))
+
+
+def test_the_value_function_learns_returns_across_time_limits():
+    # reward 1 for ever, cut after 8 steps: the value is 1/(1-gamma) = 10; taken for an ending it is below 6
+    gym.register("Endless-v0", Endless, max_episode_steps=8)
+    try:
+        config = vpg.Config("Endless-v0", 4, 64, 40_000, gamma=0.9, lam=0.9, hidden=(8,), value_steps=10)
+        values = []
+
+        def watch(rewards, v, *rest):
+            values.append(v)
+            return vpg.gae(rewards, v, *rest)
+
+        vpg.train(config, 0, advantages=watch)
+    finally:
+        del gym.registry["Endless-v0"]
+    assert values[-1].mean() == pytest.approx(10, abs=1)
+
+
+class Endless(gym.Env):
+    observation_space, action_space = gym.spaces.Box(-1, 1, (2,)), gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.ones(2, np.float32), {}
+
+    def step(self, action):
+        return np.ones(2, np.float32), 1.0, False, False, {}
+
+
+# ---------------------------------------------------------------- training
+
+
+def arrays(run):
+    runs._pack({"metrics": run.metrics, "policy": run.policy}, found := {})
+    return found
+
+
+def equal(a, b):
+    x, y = arrays(a), arrays(b)
+    return x.keys() == y.keys() and all(
+        x[k].dtype == y[k].dtype and np.array_equal(x[k], y[k], equal_nan=True) for k in x
+    )
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+def test_one_seed_decides_everything_and_touches_nothing_else(env_id):
+    config = dataclasses.replace(SMALL, env_id=env_id)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    a = vpg.train(config, 3)
+    assert torch.equal(state, torch.get_rng_state())
+    assert np.array_equal(numpy_state, np.random.get_state()[1])
+    torch.manual_seed(99)
+    assert equal(a, vpg.train(config, 3))
+    assert not equal(a, vpg.train(config, 4))
+
+
+def test_the_budget_of_steps_is_kept_and_counts_real_steps():
+    run = vpg.train(SMALL, 0)
+    steps = run.metrics["update_step"]
+    assert steps[-1] <= SMALL.total_steps < steps[-1] + SMALL.num_envs * SMALL.steps
+    assert run.metrics["length"].sum() <= steps[-1] < len(steps) * SMALL.num_envs * SMALL.steps
+    assert np.array_equal(run.metrics["return"], run.metrics["length"])  # CartPole pays 1 a step
+    assert (np.diff(run.metrics["step"]) >= 0).all()
+
+
+def test_a_saved_policy_acts_the_same_and_stands_still(tmp_path):
+    run = vpg.train(SMALL, 0)
+    run.save(tmp_path / "run.npz")
+    obs = np.random.default_rng(0).normal(size=(50, 4))
+    a, b = vpg.load_policy(run), vpg.load_policy(runs.Run.load(tmp_path / "run.npz"))
+    count = a.norm.count
+    assert count == run.metrics["update_step"][-1]
+    assert np.array_equal(a.act(obs), b.act(obs))
+    assert np.array_equal(a.sample(obs, np.random.default_rng(1)), b.sample(obs, np.random.default_rng(1)))
+    first = envs.evaluate(b.act, "CartPole-v1", 5, seed=0)
+    assert np.array_equal(first, envs.evaluate(b.act, "CartPole-v1", 5, seed=0)) and b.norm.count == count
+    # the policy was trained on normalised observations: without its normaliser it is another one
+    assert not np.allclose(a.see(obs), obs, atol=0.1)
+
+
+def test_the_callback_sees_the_policy_as_it_is(tmp_path):
+    calls = []
+    run = vpg.train(SMALL, 0, callback=lambda steps, act: calls.append((steps, act(np.ones((1, 4))).shape)))
+    assert [c[0] for c in calls] == run.metrics["update_step"].tolist() and calls[0][1] == (1,)
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(step):
+    def callback(steps, act):
+        if steps >= step:
+            raise Stop
+
+    return callback
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1", "Hopper-v5"])
+def test_an_interrupted_training_ends_in_the_same_bits(env_id, tmp_path):
+    if env_id == "Hopper-v5":
+        pytest.importorskip("mujoco")
+    config, path = dataclasses.replace(SMALL, env_id=env_id), tmp_path / "c.npz"
+    whole = vpg.train(config, 5)
+    for step in (500, 1000):  # interrupted twice, each time off the beat of the checkpoints
+        with pytest.raises(Stop):
+            vpg.train(config, 5, checkpoint=path, checkpoint_every=3, callback=stop_at(step))
+    resumed = vpg.train(config, 5, checkpoint=path, checkpoint_every=3)
+    assert equal(whole, resumed) and resumed.notes == []
+    assert not path.exists()
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "c.npz"
+    with pytest.raises(Stop):
+        vpg.train(SMALL, 5, checkpoint=path, checkpoint_every=1, callback=stop_at(300))
+    others = {
+        "seed": (SMALL, 6),
+        "config": (dataclasses.replace(SMALL, lr=0.1), 5),
+        "config ": (dataclasses.replace(SMALL, env_id="Acrobot-v1"), 5),
+    }
+    for word, (config, seed) in others.items():
+        with pytest.raises(runs.RunFileError, match=f"other {word.strip()}"):
+            vpg.train(config, seed, checkpoint=path)
+    with pytest.raises(runs.RunFileError, match="other advantages"):
+        vpg.train(SMALL, 5, checkpoint=path, advantages=lambda *a: vpg.gae(*a))
+    monkeypatch.setattr(vpg.provenance, "code_digest", lambda *m: "changed")
+    with pytest.raises(runs.RunFileError, match="other code"):
+        vpg.train(SMALL, 5, checkpoint=path)
+
+
+def test_an_environment_that_cannot_be_saved_begins_anew_and_says_so(tmp_path):
+    gym.register("Endless-v0", Endless, max_episode_steps=50)
+    try:
+        config, path = dataclasses.replace(SMALL, env_id="Endless-v0"), tmp_path / "c.npz"
+        with pytest.raises(Stop):
+            vpg.train(config, 5, checkpoint=path, checkpoint_every=2, callback=stop_at(500))
+        run = vpg.train(config, 5, checkpoint=path)
+    finally:
+        del gym.registry["Endless-v0"]
+    assert len(run.notes) == 1 and "fresh episodes" in run.notes[0]
+    assert set(run.metrics["length"]) == {50}  # no episode is glued together from two
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_to_the_same_bits(tmp_path):
+    path = tmp_path / "c.npz"
+    program = (
+        "import time; from rlworkshop.algorithms import vpg\n"
+        "config = vpg.Config(num_envs=4, steps=32, total_steps=1500, hidden=(8,), value_steps=2)\n"
+        "slowly = lambda steps, act: time.sleep(0.3)\n"
+        f"vpg.train(config, 7, checkpoint={str(path)!r}, checkpoint_every=2, callback=slowly)"
+    )
+    victim = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(CODE)})
+    while not path.exists():
+        assert victim.poll() is None
+        time.sleep(0.02)
+    victim.kill()
+    assert victim.wait() == -9
+    assert equal(vpg.train(SMALL, 7), vpg.train(SMALL, 7, checkpoint=path))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"num_envs": 0}, {"steps": 0}, {"total_steps": 100}, {"gamma": 1.5}, {"lam": -0.1}, {"lr": 0.0}],
+)
+def test_impossible_configurations_are_refused(broken):
+    with pytest.raises(ValueError):
+        vpg.Config(**broken)
+
+
+def test_spaces_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match="observations"):
+        vpg.train(vpg.Config("FrozenLake-v1"), 0)
+    box = gym.spaces.Box(-1, 1, (3,))
+    for space in (gym.spaces.MultiBinary(2), gym.spaces.Discrete(2, start=1), gym.spaces.Box(-1, 1, (2, 2))):
+        with pytest.raises(ValueError, match="actions"):
+            vpg.make_policy(box, space, (4,), torch.Generator())
+
+
+def test_a_run_of_another_algorithm_is_not_loaded():
+    run = dataclasses.replace(vpg.train(SMALL, 0), algorithm="rlworkshop.algorithms.other")
+    with pytest.raises(ValueError, match="other"):
+        vpg.load_policy(run)
+
+
+@pytest.mark.slow
+def test_it_learns_cartpole():
+    config = vpg.Config(total_steps=50_000)
+    agents = [vpg.load_policy(vpg.train(config, seed)) for seed in range(3)]
+    assert np.median([envs.evaluate(a.act, "CartPole-v1", 20, seed=9).mean() for a in agents]) >= 450
+
+
+@pytest.mark.slow
+def test_command_line(tmp_path):
+    command = [sys.executable, "-m", vpg.ALGORITHM, "--total-steps", "2000", "--out", "r.npz"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(CODE)}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"deterministic evaluation over 30 episodes" in done.stdout
+    assert runs.Run.load(tmp_path / "r.npz").algorithm == vpg.ALGORITHM

@@ -1,0 +1,107 @@
+"""A small book to build, change and break."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+CODE = HERE.parents[1] / "code"
+
+FRONT = """---
+jupytext:
+  text_representation: {{extension: .md, format_name: myst}}
+kernelspec: {{display_name: Python 3, language: python, name: python3}}
+budget: {budget}
+{more}
+---
+# Page {name}
+
+"""
+
+
+@dataclass
+class Built:
+    """What one build did."""
+
+    status: int
+    output: str
+
+    @property
+    def executed(self) -> set[str]:
+        """The jobs that ran."""
+        return set(re.findall(r"^\[\d+/\d+\] (.+?) \(", self.output, re.M))
+
+
+@dataclass
+class SmallBook:
+    """A copy of the fixture book in a folder of its own (see ``fixture/``)."""
+
+    root: Path
+
+    def start(self, *command: str, **variables: str) -> subprocess.Popen:
+        environment = {k: v for k, v in os.environ.items() if k not in ("CI", "BOOK_REPOSITORY_URL")}
+        environment |= {"PYTHONPATH": str(CODE), **variables}
+        return subprocess.Popen(
+            [sys.executable, "-m", "bookbuild", *(command or ("html",))],
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def build(self, *command: str, **variables: str) -> Built:
+        process = self.start(*command, **variables)
+        output, _ = process.communicate(timeout=120)
+        return Built(process.returncode, output)
+
+    def page(self, name: str) -> str:
+        """A page of the built site."""
+        return (self.root / "_build" / "html" / f"{name}.html").read_text(encoding="utf-8")
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.root / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{old!r} is not in {file}"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def write(self, file: str, text: str) -> None:
+        path = self.root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def add_page(self, name: str, *cells: str, budget: float = 20, more: str = "", options: str = "") -> None:
+        """A new page with code cells, in the table of contents. ``more``: lines for its front matter."""
+        fences = (f"```{{code-cell}} ipython3\n{options}{code}\n```\n\n" for code in cells)
+        self.write(f"book/{name}.md", FRONT.format(name=name, budget=budget, more=more) + "".join(fences))
+        self.edit("book/index.md", "report\n", f"report\n{name}\n")
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory) -> Path:
+    """The fixture book, built."""
+    root = tmp_path_factory.mktemp("built") / "a book"  # a path with a space in it
+    shutil.copytree(HERE / "fixture", root, ignore=shutil.ignore_patterns("__pycache__"))
+    built = SmallBook(root).build()
+    assert built.status == 0, built.output
+    return root
+
+
+@pytest.fixture
+def fresh(tmp_path) -> SmallBook:
+    """The fixture book, not built."""
+    shutil.copytree(HERE / "fixture", tmp_path / "book", ignore=shutil.ignore_patterns("__pycache__"))
+    return SmallBook(tmp_path / "book")
+
+
+@pytest.fixture
+def book(built_once, tmp_path) -> SmallBook:
+    """A built copy of the fixture book, to be changed at will."""
+    shutil.copytree(built_once, tmp_path / "book")  # copies times of change as well
+    return SmallBook(tmp_path / "book")

@@ -1,0 +1,153 @@
+"""How far a bound lies from what other seeds measure."""
+
+import json
+import math
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from bookbuild import calibration
+from bookbuild.project import BookError, Project
+from rlworkshop.verify import SEED_SET
+
+CODE = Path(__file__).parents[2] / "code"
+NINE = [1.0, 2.0, 3.0] * 3  # mean 2
+SPREAD = math.sqrt(6 / 8)  # their sample standard deviation
+
+
+def record(at_least=None, at_most=None, seeds=5, **more):
+    return {"text": "t", "name": "n", "seeds": seeds, "at_least": at_least, "at_most": at_most, **more}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "margin"),
+    [
+        ({"at_least": 0}, 2 / SPREAD),
+        ({"at_most": 7}, 5 / SPREAD),
+        ({"at_least": 0, "at_most": 3}, 1 / SPREAD),  # the nearer one
+        ({"at_least": 1.5, "at_most": 30}, 0.5 / SPREAD),
+        ({"at_least": 2}, 0),
+        ({"at_least": 3}, -1 / SPREAD),  # the mean breaks it
+    ],
+)
+def test_the_margin_is_the_distance_in_standard_deviations(bounds, margin):
+    assert calibration.margin(record(**bounds), NINE) == pytest.approx(margin)
+
+
+@pytest.mark.parametrize(("bound", "margin"), [(0, math.inf), (2, math.inf), (2.001, -math.inf)])
+def test_values_that_do_not_vary_are_infinitely_far(bound, margin):
+    assert calibration.margin(record(at_least=bound), [2.0] * 10) == margin
+    assert calibration.margin(record(at_least=bound), [2.0]) == margin
+
+
+@pytest.mark.parametrize("shift", [-3.0, 0.0, 5.0])
+@pytest.mark.parametrize("scale", [0.1, 10.0])
+def test_the_margin_does_not_depend_on_units(shift, scale):
+    moved = [scale * value + shift for value in NINE]
+    assert calibration.margin(record(at_least=shift), moved) == pytest.approx(2 / SPREAD)
+
+
+def test_the_bound_itself_still_holds():
+    both = record(at_least=1, at_most=2)
+    assert [calibration.holds(both, value) for value in (0.99, 1, 1.5, 2, 2.01)] == [False, True, True, True, False]
+    assert calibration.holds(record(at_least=1), 1e9) and calibration.holds(record(at_most=1), -1e9)
+    assert not calibration.holds(record(at_least=1), math.nan)
+
+
+def test_what_is_wrong_with_a_calibration():
+    ten = [*NINE, 2.0]
+    tight, wide = record(at_least=0), record(at_least=-5)
+    assert calibration.problem(wide, {"values": ten}) is None
+    assert calibration.problem(wide, None) == "not calibrated on 10 fresh seed sets"
+    assert calibration.problem(wide, {"values": NINE}) == "not calibrated on 10 fresh seed sets"
+    assert calibration.problem(tight, {"values": ten}) == "its bound lies 2.4 standard deviations away, not 3"
+    assert calibration.problem(record(at_least=3), {"values": [2.0] * 10}) is not None
+    assert calibration.problem(record(at_least=3, seeds=None), None) is None  # exact
+
+
+def test_a_summary_for_the_report():
+    kept = {"values": [1.0, 2.0, 3.0, 2.0]}
+    assert calibration.summary(record(at_least=1.5), kept) == ["3 of 4", "2 ± 0.82", "0.6 s.d."]
+    assert calibration.summary(record(at_least=1), {"values": [2.0] * 3}) == ["3 of 3", "2 ± 0", "no spread"]
+    assert calibration.summary(record(at_least=1), None)[0] == "not calibrated"
+    assert set(calibration.summary(record(at_least=1, seeds=None), kept)) == {"–"}
+
+
+def test_committed_figures_are_read_and_missing_or_damaged_ones_are_none(fresh):
+    project = Project.at(fresh.root)
+    assert calibration.read(project, "algorithms/x") == {}
+    fresh.write("benchmarks/claims/algorithms-x.json", '{"claims": {"n": {"values": [1.0]}}}')
+    assert calibration.read(project, "algorithms/x") == {"n": {"values": [1.0]}}
+    fresh.write("benchmarks/claims/algorithms-x.json", '{"claims": ')
+    assert calibration.read(project, "algorithms/x") == {}
+
+
+# ---- re-running
+
+SEEDED = """\
+import random
+from rlworkshop.verify import claim, seeds
+means = [random.Random(s).random() for s in seeds(4)]
+claim("seeded numbers are high", sum(means) / 4, at_least={bound}, seeds=4, name="high")
+"""
+
+
+@pytest.fixture
+def seeded(fresh, monkeypatch):
+    """A book with one page that makes a claim on seeded numbers and an exact one."""
+    monkeypatch.setenv("PYTHONPATH", str(CODE))
+    monkeypatch.delenv(SEED_SET, raising=False)
+    fresh.edit("book/beta.md", "claim(", "print(")
+    fresh.add_page("foundations/seeded", SEEDED.format(bound=0.01), 'claim("two is two", 2, at_least=2)', budget=1)
+    return fresh
+
+
+def expected(seed_set: int) -> float:
+    return sum(random.Random(seed_set * 10_000 + i).random() for i in range(4)) / 4
+
+
+@pytest.mark.slow
+def test_claims_run_on_other_seeds_and_the_figures_are_kept(seeded, capsys):
+    project = Project.at(seeded.root)
+    assert calibration.rerun(project, [7, 8, 9], save=True) == 0
+    said = capsys.readouterr().out
+    assert "held 3 of 3: seeded numbers are high (at least 0.01)" in said
+    assert "held 3 of 3: two is two" in said
+    assert "the same on every seed set" not in said
+    assert "written to benchmarks/claims/foundations-seeded.json" in said
+    made = json.loads((seeded.root / "benchmarks/claims/foundations-seeded.json").read_text())
+    assert made["seed_sets"] == [7, 8, 9] and re.fullmatch(r"\d{4}-\d\d-\d\d", made["date"])
+    assert set(made["claims"]) == {"high"}  # an exact claim needs no figures
+    assert made["claims"]["high"]["values"] == [expected(s) for s in (7, 8, 9)]
+    assert calibration.read(project, "foundations/seeded") == made["claims"]
+
+
+@pytest.mark.slow
+def test_a_claim_that_fails_on_some_seeds_is_counted(seeded, capsys):
+    bound = sorted(expected(s) for s in (1, 2))[1]
+    seeded.edit("book/foundations/seeded.md", "0.01", repr(bound))
+    assert calibration.rerun(Project.at(seeded.root), [1, 2], "foundations/seeded") == 1
+    said = capsys.readouterr().out
+    assert "held 1 of 2: seeded numbers are high" in said
+    assert "held 2 of 2: two is two" in said  # it stands after the one that failed
+    assert not (seeded.root / "benchmarks").exists()
+
+
+@pytest.mark.slow
+def test_a_page_that_keeps_its_seeds_and_one_that_breaks_are_told(seeded, capsys):
+    seeded.edit("book/foundations/seeded.md", "seeds(4)]", "range(4)]")
+    seeded.add_page("broken", 'from rlworkshop.verify import claim, seed\nassert seed() == 0\nclaim("x", 1, at_least=1)')
+    assert calibration.rerun(Project.at(seeded.root), [1, 2]) == 1
+    said = capsys.readouterr().out
+    assert said.count("the same on every seed set: saturated, or the page does not use verify.seeds()") == 1
+    assert "cell 1: AssertionError" in said.split("\nbroken\n")[1]
+
+
+def test_pages_that_cannot_be_re_run_are_named(seeded):
+    project = Project.at(seeded.root)
+    with pytest.raises(BookError, match="no page with code cells is called 'index': try one of alpha, beta"):
+        calibration.rerun(project, [1], "index")
+    with pytest.raises(BookError, match="there is no claim to re-run"):
+        calibration.rerun(project, [1], "alpha")

@@ -1,0 +1,241 @@
+"""A snippet is the real source of an object, found by its name."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from docutils import nodes
+
+from bookbuild import snippets
+from bookbuild.project import BookError, Project
+
+MODULE = '''\
+"""Things to show."""
+
+from dataclasses import dataclass
+from functools import cache
+
+CONSTANT = 1
+
+
+def plain(x):
+    """Docstring."""
+    # region: work
+    y = x + 1
+    if y:
+        y += 1
+    # endregion
+    return y
+
+
+@cache
+@cache
+def decorated():
+    return 1
+
+
+class Box:
+    """Docstring."""
+
+    size: int = 1
+
+    @property
+    def half(self):
+        # region: odd-one
+        return self.size / 2
+        # endregion
+
+    class Inner:
+        async def deep(self):
+            return 1
+
+
+@dataclass
+class Config:
+    """Settings."""
+
+    rate: float = 0.1
+
+
+def open_end():
+    # region: lost
+    return 1
+
+
+def only_a_docstring():
+    """Nothing runs."""
+'''
+
+
+@pytest.fixture
+def project(fresh) -> Project:
+    fresh.write("code/tiny/things.py", MODULE)
+    fresh.write("code/tiny/sub/__init__.py", "def here():\n    return 1\n")
+    fresh.write("code/tiny/sub/leaf.py", "def there():\n    return 2\n")
+    return Project.at(fresh.root)
+
+
+def body(snippet) -> list[str]:
+    """The lines that run when the object is used."""
+    lines = snippet.file.read_text().splitlines()
+    return [lines[number - 1].strip() for number in sorted(snippet.body)]
+
+
+def test_a_function(project):
+    found = snippets.find(project, "tiny.things.plain")
+    assert found.file == project.code / "tiny/things.py"
+    assert found.text == (
+        'def plain(x):\n    """Docstring."""\n    y = x + 1\n    if y:\n        y += 1\n    return y'
+    )
+    lines = MODULE.splitlines()
+    assert (lines[found.first - 1], lines[found.last - 1]) == ("def plain(x):", "    return y")
+    assert body(found) == ["y = x + 1", "if y:", "y += 1", "return y"]
+
+
+def test_a_region_is_dedented_and_without_its_marks(project):
+    found = snippets.find(project, "tiny.things.plain", "work")
+    assert found.text == "y = x + 1\nif y:\n    y += 1"
+    assert MODULE.splitlines()[found.first - 1 : found.last] == ["    y = x + 1", "    if y:", "        y += 1"]
+    assert body(found) == ["y = x + 1", "if y:", "y += 1"]
+
+
+def test_a_region_of_a_class_may_be_in_a_method(project):
+    assert snippets.find(project, "tiny.things.Box", "odd-one").text == "return self.size / 2"
+
+
+def test_decorators_belong_to_it(project):
+    found = snippets.find(project, "tiny.things.decorated")
+    assert found.text == "@cache\n@cache\ndef decorated():\n    return 1"
+    assert body(found) == ["return 1"]
+
+
+def test_a_method_is_dedented_with_its_decorator(project):
+    found = snippets.find(project, "tiny.things.Box.half")
+    assert found.text == "@property\ndef half(self):\n    return self.size / 2"
+
+
+def test_a_class_runs_where_its_methods_do(project):
+    found = snippets.find(project, "tiny.things.Box")
+    assert found.text.startswith("class Box:") and found.text.endswith("            return 1")
+    assert body(found) == ["return self.size / 2", "return 1"]
+    assert snippets.find(project, "tiny.things.Box.Inner.deep").text == "async def deep(self):\n    return 1"
+    assert snippets.find(project, "tiny.things.Config").body == frozenset()
+
+
+def test_packages_and_their_modules(project):
+    assert snippets.find(project, "tiny.sub.here").file == project.code / "tiny/sub/__init__.py"
+    assert snippets.find(project, "tiny.sub.leaf.there").file == project.code / "tiny/sub/leaf.py"
+
+
+@pytest.mark.parametrize(
+    ("dotted", "region", "message"),
+    [
+        ("shown", None, "no module of code/ holds 'shown'"),
+        ("no.such.thing", None, "no module of code/ holds 'no.such.thing'"),
+        ("tiny.things.gone", None, r"no function, class or method 'gone' \(there is: Box, Config, decorated"),
+        ("tiny.things.CONSTANT", None, "no function, class or method 'CONSTANT'"),
+        ("tiny.things.plain.y", None, r"no function, class or method 'y' \(there is: nothing\)"),
+        ("tiny.things", None, "no function, class or method 'things'"),
+        ("tiny.things.plain", "play", r"'play' of tiny.things.plain is not there \(mark it '# region: play'\)"),
+        ("tiny.things.decorated", "work", "is not there"),  # it is another function's
+        ("tiny.things.open_end", "lost", r"has no end \('# endregion'\)"),
+    ],
+)
+def test_what_is_not_there_is_named(project, dotted, region, message):
+    with pytest.raises(BookError, match=message):
+        snippets.find(project, dotted, region)
+
+
+# ---- who tests it
+
+
+class Map:
+    """A map as the tests of the shown code leave it: every passing test runs line 1 of some file."""
+
+    def __init__(self, *tests: str, entering: tuple[str, ...] = ()):
+        self.map = {"lines": {"code/tiny/__init__.py": {"1": list(tests)}}}
+        self.asked = []
+        self.entering = lambda file, lines: self.asked.append((file, lines)) or list(entering)
+
+
+def test_a_function_is_tested_by_what_enters_its_lines(project):
+    found, tested = snippets.find(project, "tiny.things.plain", "work"), Map("t", entering=("t",))
+    assert snippets.tests_of(project, tested, found) == ["t"]
+    assert tested.asked == [(found.file, set(found.body))]
+
+
+def test_a_dataclass_is_tested_by_the_passing_tests_that_name_it(project, fresh):
+    fresh.write(
+        "tests/test_things.py",
+        "from tiny import things\nfrom tiny.things import Config\n\n\n"
+        "def test_attribute():\n    assert things.Config().rate\n\n\n"
+        "def test_name():\n    assert Config().rate\n\n\n"
+        "def test_other():\n    assert things.Box\n\n\n"
+        "def test_not_passing():\n    assert Config().rate == 7\n\n\n"
+        "class TestGroup:\n    def test_inside(self):\n        assert Config(1)\n",
+    )
+    passing = [f"tests/test_things.py::{name}" for name in ("test_attribute", "test_name", "TestGroup::test_inside")]
+    tested = Map(*passing, "tests/test_things.py::test_other")
+    found = snippets.find(project, "tiny.things.Config")
+    assert snippets.tests_of(project, tested, found) == sorted(passing)
+    assert snippets.tests_of(project, Map(), found) == []
+
+
+def test_a_docstring_alone_does_not_run(project):
+    assert snippets.find(project, "tiny.things.only_a_docstring").body == frozenset()
+
+
+# ---- on a page
+
+
+def directive(project, dotted, region=None, tests=("tests/test_x.py::test_a", "tests/test_x.py::test_b")):
+    """The nodes that the directive makes, and the warnings that it gave."""
+    warnings = []
+    tested = SimpleNamespace(entering=lambda file, lines: list(tests), map={}, log="tested.log")
+    book = SimpleNamespace(project=project, tested=tested, warn=lambda *warning: warnings.append(warning))
+    self = SimpleNamespace(
+        env=SimpleNamespace(app=SimpleNamespace(book=book), docname="alpha"),
+        arguments=[dotted], options={"region": region} if region else {}, lineno=7,
+    )  # fmt: skip
+    return snippets.SnippetDirective.run(self)[0], warnings
+
+
+def test_the_page_shows_source_file_and_test(project, monkeypatch):
+    monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)
+    node, warnings = directive(project, "tiny.things.plain", "work")
+    assert warnings == []
+    assert node.children[0].astext() == "y = x + 1\nif y:\n    y += 1"
+    assert node.children[1].astext() == "code/tiny/things.py · tested by test_a and 1 more"
+    assert node["ids"] == ["code-tiny-things-plain-work"]
+
+
+def test_the_file_is_linked_where_the_book_is_hosted(project, monkeypatch):
+    monkeypatch.setenv("BOOK_REPOSITORY_URL", "https://example.org/b")
+    node, _ = directive(project, "tiny.things.decorated", tests=("x.py::test_a",))
+    first = MODULE.splitlines().index("@cache") + 1
+    (link,) = node.children[1].findall(nodes.reference)
+    assert link["refuri"] == f"https://example.org/b/blob/main/code/tiny/things.py#L{first}-L{first + 3}"
+    assert node.children[1].astext().endswith("tested by test_a")
+
+
+@pytest.mark.parametrize(
+    ("dotted", "region", "tests", "words"),
+    [
+        ("tiny.things.gone", None, ("x",), "no function, class or method 'gone'"),
+        ("tiny.things.plain", None, (), "no passing test enters tiny.things.plain: write one, or see tested.log"),
+        ("tiny.things.plain", "work", (), "no passing test enters tiny.things.plain, region work"),
+    ],
+)
+def test_a_snippet_that_cannot_be_shown_warns_with_page_and_line(project, dotted, region, tests, words):
+    node, ((message, page, line),) = directive(project, dotted, region, tests)
+    assert words in message and words in node.astext()
+    assert (page, line) == ("alpha", 7)
+
+
+def test_the_marks_of_the_real_code_are_all_well_formed():
+    """Every region that the code marks can be shown: it is closed, and its name is its own in the file."""
+    for file in Path(snippets.__file__).parents[1].glob("rlworkshop/**/*.py"):
+        marks = [found for line in file.read_text().splitlines() if (found := snippets.REGION.match(line))]
+        names = [mark["name"] for mark in marks]
+        assert all(names[0::2]) and not any(names[1::2]) and len(names) % 2 == 0, file
+        assert len(set(names[0::2])) == len(names[0::2]), file

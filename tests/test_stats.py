@@ -1,0 +1,97 @@
+"""Statistics against closed forms."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from rlworkshop import stats
+
+
+def test_iqm_drops_a_quarter_at_either_end():
+    assert stats.iqm([100, 1, 2, 3, 4, 5, 6, -100]) == 3.5
+    assert stats.iqm([7.0]) == 7.0
+    assert stats.iqm([0, 0, 9]) == 3.0  # fewer than four: floor(n / 4) = 0 go
+    assert stats.iqm([[100, 1, 2, 3], [4, 5, 6, -100]]) == 3.5
+    table = np.random.default_rng(0).normal(size=(9, 5))
+    assert np.allclose(stats.iqm(table, axis=1), [stats.iqm(row) for row in table])
+
+
+def test_iqm_of_a_normal_sample_is_its_centre():
+    assert stats.iqm(np.random.default_rng(1).normal(3, 1, 40_000)) == pytest.approx(3, abs=0.03)
+
+
+def test_bootstrap_interval_equals_the_exact_one_for_three_runs():
+    # all 27 resamples of three scores have equal weight: the quantiles are known
+    scores = np.array([0.0, 3.0, 9.0])
+    exact = [np.mean(s) for s in itertools.product(scores, repeat=3)]
+    found = stats.bootstrap_interval(scores, np.mean, confidence=0.8, reps=20_000)
+    assert found == pytest.approx(np.quantile(exact, [0.1, 0.9]))
+
+
+def test_bootstrap_interval_of_a_mean_has_the_width_of_the_normal_one():
+    scores = np.random.default_rng(2).normal(5, 2, 400)
+    low, high = stats.bootstrap_interval(scores, np.mean, reps=4000)
+    assert (high - low) / 2 == pytest.approx(1.96 * scores.std() / 20, rel=0.06)
+    assert (high + low) / 2 == pytest.approx(scores.mean(), abs=0.02)
+
+
+def test_bootstrap_is_stratified_by_task():
+    # tasks of very different scale, no spread within: resampling within tasks leaves nothing random
+    scores = np.tile([0.0, 1000.0], (6, 1))
+    assert stats.bootstrap_interval(scores, np.mean) == (500.0, 500.0)
+
+
+def test_bootstrap_is_repeatable_and_follows_its_seed():
+    scores = np.random.default_rng(3).normal(size=10)
+    a, b, c = (stats.bootstrap_interval(scores, reps=100, seed=s) for s in (0, 0, 1))
+    assert a == b != c
+
+
+def test_bootstrap_band_resamples_whole_curves():
+    base = np.random.default_rng(4).normal(size=(5, 1))
+    band = stats.bootstrap_band(base + np.arange(7.0), reps=500)
+    assert band.shape == (2, 7)
+    assert np.allclose(np.diff(band, axis=1), 1)  # the same resample at every point
+    assert (band[0] < base.mean() + np.arange(7)).all() and (band[1] > base.mean() + np.arange(7)).all()
+
+
+def test_probability_of_improvement():
+    assert stats.probability_of_improvement([2, 3], [0, 1]) == 1
+    assert stats.probability_of_improvement([0, 1], [2, 3]) == 0
+    assert stats.probability_of_improvement([1, 1], [1, 1]) == 0.5
+    assert stats.probability_of_improvement([1, 2, 3], [2]) == 0.5
+    assert stats.probability_of_improvement([3, 2], [1, 2, 4]) == pytest.approx((1 + 1 + 0 + 1 + 0.5 + 0) / 6)
+    assert stats.probability_of_improvement([[1, 0], [1, 0]], [[0, 1]]) == 0.5
+
+
+def test_on_grid():
+    steps, returns = [10, 20, 30, 100], [1.0, 3.0, 5.0, 7.0]
+    found = stats.on_grid(steps, returns, [5, 10, 25, 30, 60, 99, 100], window=15)
+    expected = [np.nan, 1, 2, 4, 5, 5, 7]  # (10, 25] holds one episode: 20; (15, 30] two; (45, 60] none
+    expected[2] = 3
+    assert np.array_equal(found, expected, equal_nan=True)
+    assert np.isnan(stats.on_grid([], [], [1, 2], 5)).all()
+
+
+def test_on_grid_puts_a_known_curve_where_it_belongs():
+    steps = np.arange(1, 1001)
+    found = stats.on_grid(steps, steps * 2.0, np.array([100, 500, 1000]), window=10)
+    assert found.tolist() == [2 * 95.5, 2 * 495.5, 2 * 995.5]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: stats.iqm([]),
+        lambda: stats.bootstrap_interval([]),
+        lambda: stats.bootstrap_interval(np.zeros((2, 2, 2))),
+        lambda: stats.bootstrap_interval([1, 2], confidence=95),
+        lambda: stats.probability_of_improvement([[1, 2]], [1]),
+        lambda: stats.on_grid([2, 1], [0, 0], [1], 5),
+        lambda: stats.on_grid([1], [0], [1], 0),
+    ],
+)
+def test_senseless_input_is_refused(call):
+    with pytest.raises(ValueError):
+        call()

@@ -1,0 +1,106 @@
+"""Claims: they hold, or they stop the build."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlworkshop import verify
+
+CODE = Path(verify.__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def first_seed_set(monkeypatch):
+    monkeypatch.delenv(verify.SEED_SET, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "holds"),
+    [
+        (475.0, {"at_least": 475}, True),
+        (474.9, {"at_least": 475}, False),
+        (1.0, {"at_most": 1}, True),
+        (1.1, {"at_most": 1}, False),
+        (0.5, {"at_least": 0, "at_most": 1}, True),
+        (-0.1, {"at_least": 0, "at_most": 1}, False),
+        (1.1, {"at_least": 0, "at_most": 1}, False),
+        (float("nan"), {"at_least": 0}, False),
+        (float("inf"), {"at_least": 0}, False),
+    ],
+)
+def test_a_claim_holds_or_raises_and_is_shown_either_way(value, bound, holds, capsys):
+    if holds:
+        assert verify.claim("It learns.", value, **bound, seeds=3) == value
+    else:
+        with pytest.raises(verify.ClaimFailed, match="FAILS: It learns"):
+            verify.claim("It learns.", value, **bound, seeds=3)
+    line = capsys.readouterr().out
+    assert ("claim holds" in line) == holds and "3 seeds" in line
+
+
+def test_a_claim_without_sense_is_refused():
+    with pytest.raises(ValueError, match="no bound"):
+        verify.claim("x", 1.0)
+    with pytest.raises(ValueError, match="never hold"):
+        verify.claim("x", 1.0, at_least=2, at_most=1)
+    for value in ("many", [1, 2], None):
+        with pytest.raises(TypeError, match="one number"):
+            verify.claim("x", value, at_least=0)
+
+
+def test_a_claim_without_seeds_is_exact(capsys):
+    verify.claim("Two and two", 4, at_least=4, at_most=4)
+    assert capsys.readouterr().out == "claim holds: Two and two: 4 (at least 4 and at most 4; exact)\n"
+
+
+def test_seed_sets_never_share_a_seed(monkeypatch):
+    sets = []
+    for name in ("0", "1", "1000"):
+        monkeypatch.setenv(verify.SEED_SET, name)
+        sets.append(set(verify.seeds(10_000)))
+        assert verify.seed() == min(sets[-1])
+    assert sets[0] == set(range(10_000)) and not sets[0] & sets[1] and not sets[1] & sets[2]
+    for n in (0, 10_001):
+        with pytest.raises(ValueError, match="10000"):
+            verify.seeds(n)
+    monkeypatch.setenv(verify.SEED_SET, "-1")
+    with pytest.raises(ValueError, match="whole number"):
+        verify.seed()
+
+
+def test_slug():
+    assert verify.slug("VPG solves CartPole (≥ 475)!") == "vpg-solves-cartpole-475"
+
+
+NOTEBOOK = """
+import json
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from rlworkshop import verify
+shell = InteractiveShell.instance()
+with capture_output() as seen:
+    verify.glue("score", 1.5)
+    try:
+        verify.claim("It learns.", 3, at_least=5, seeds=2, name="learns")
+    except verify.ClaimFailed:
+        pass
+print(json.dumps([[o.data, o.metadata] for o in seen.outputs]))
+"""
+
+
+def test_in_a_notebook_the_record_travels_in_the_output():
+    pytest.importorskip("IPython")
+    done = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK], env={"PYTHONPATH": str(CODE)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (glued, about), (claim, kept) = json.loads(done.stdout.splitlines()[-1])
+    assert glued == {"application/papermill.record/text/plain": "1.5"}
+    assert about == {"scrapbook": {"name": "score", "mime_prefix": "application/papermill.record/"}}
+    record = kept[verify.RECORD]
+    assert record["name"] == "learns" and record["held"] is False and record["value"] == 3
+    assert claim["text/plain"] == verify.describe(record)
+    assert 'class="claim failed" id="claim-learns"' in claim["text/html"]
