@@ -7,7 +7,6 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "code"))
 
 from bookbuild.project import Project  # noqa: E402
-
 from rlworkshop import __version__  # noqa: E402
 
 repository_url = Project.at(ROOT).repository_url
@@ -47,12 +46,15 @@ html_static_path = ["book/_static"]
 html_css_files = ["book.css"]
 html_last_updated_fmt = None
 html_show_sourcelink = False
+html_favicon = "book/_static/favicon.svg"
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_theme_options = {
     "path_to_docs": "book",
     "use_download_button": False,
     "use_fullscreen_button": False,
     "show_toc_level": 2,
     "home_page_in_toc": True,
+    "navbar_persistent": [],  # the sidebar has the search field
 }
 if repository_url:
     html_theme_options |= {

@@ -23,7 +23,7 @@ def ax():
 
 
 def test_style_is_legible_on_a_phone_and_keeps_its_colours(ax):
-    assert ax.figure.get_size_inches()[0] == 6.4
+    assert ax.figure.get_size_inches()[0] == plots.WIDTH
     sizes = [mpl.rcParams[k] for k in ("font.size", "xtick.labelsize", "axes.labelsize", "legend.fontsize")]
     assert min(sizes) >= 10
     colours = [ax.plot([0, 1])[0].get_color() for _ in range(3)]

@@ -33,7 +33,7 @@ def first_seed_set(monkeypatch):
 )
 def test_a_claim_holds_or_raises_and_is_shown_either_way(value, bound, holds, capsys):
     if holds:
-        assert verify.claim("It learns.", value, **bound, seeds=3) == value
+        verify.claim("It learns.", value, **bound, seeds=3)
     else:
         with pytest.raises(verify.ClaimFailed, match="FAILS: It learns"):
             verify.claim("It learns.", value, **bound, seeds=3)

@@ -1,1 +1,1 @@
-"""The Sphinx side of the book: freshness, execution, snippets, claims report. Never imported by ``rlworkshop``."""
+"""The Sphinx side of the book: freshness, execution, snippets, claims. ``rlworkshop`` never imports it."""

@@ -103,7 +103,9 @@ def budget_report(book) -> str | None:
             print(f"  {outcome.page.name} makes no claim: a chapter should")
     actual = sum(outcome.seconds for outcome in book.outcomes.values())
     allowed = sum(outcome.page.budget for outcome in book.outcomes.values())
-    print(f"  {len(book.outcomes)} pages ran {actual:.0f} s of {allowed:.0f} s budgeted, {len(ran)} of them now")
+    print(
+        f"  {len(book.outcomes)} pages ran {actual:.0f} s of {allowed:.0f} s budgeted, {len(ran)} of them now"
+    )
     if actual > allowed:
         return f"all pages together ran {actual:.0f} s, more than their budgets' sum of {allowed:.0f} s"
     return None
@@ -113,7 +115,9 @@ def chapter(project: Project, name: str) -> int:
     """Execute and render one page alone, for its author, into ``_build/chapter``."""
     name = name.removeprefix("book/").removesuffix(".md")
     if not (project.book / f"{name}.md").exists():
-        known = sorted(f.relative_to(project.book).with_suffix("").as_posix() for f in project.book.glob("**/*.md"))
+        known = sorted(
+            f.relative_to(project.book).with_suffix("").as_posix() for f in project.book.glob("**/*.md")
+        )
         raise BookError(f"there is no book/{name}.md; the pages are: {', '.join(known)}")
     alone = {"book_only": name, "root_doc": name, "include_patterns": [f"{name}.md"], "nitpicky": False}
     elsewhere = ["ref", "myst.xref_missing", "toc", "bibtex"]  # what a page lacks when it is alone

@@ -4,7 +4,6 @@ A page's claims are re-run on seed sets that no build uses; ``benchmarks/claims/
 claim's values. A bound should lie at least three standard deviations away from their mean.
 """
 
-import asyncio
 import math
 import os
 import statistics
@@ -83,7 +82,9 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
     book = pages.read_pages(project)
     chosen = [page for page in book if only in (None, page.name)]
     if not chosen:
-        raise BookError(f"no page with code cells is called {only!r}: try one of {', '.join(p.name for p in book)}")
+        raise BookError(
+            f"no page with code cells is called {only!r}: try one of {', '.join(p.name for p in book)}"
+        )
     chosen = [page for page in chosen if any("claim(" in cell.source for cell in page.notebook.cells)]
     if not chosen:
         raise BookError("there is no claim to re-run")

@@ -5,6 +5,7 @@ import contextlib
 import copy
 import functools
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -109,7 +110,9 @@ def refresh(
                 break
             drop_bytecode(project.code)  # edited while it ran: what it printed is of neither version
         else:
-            outcome.failures.append(Failure(page.name, 0, 1, "its code kept changing while it ran: build again"))
+            outcome.failures.append(
+                Failure(page.name, 0, 1, "its code kept changing while it ran: build again")
+            )
         outcomes[page.name] = outcome
         times[page.name] = round(outcome.seconds, 2)
         try:
@@ -200,7 +203,8 @@ class Schedule:
         while True:
             names = ", ".join(self.running)
             line = f"{self.done} done, {len(self.running)} running ({names}), {len(self.waiting)} waiting"
-            print(f"\r\033[K{line}; {self._times()}"[:150], end="", flush=True)
+            width = shutil.get_terminal_size().columns
+            print("\r\033[K" + f"{line}; {self._times()}"[: width - 1], end="", flush=True)
             await asyncio.sleep(0.5)
 
 

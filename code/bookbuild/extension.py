@@ -15,6 +15,7 @@ from bookbuild.project import BookError, Project
 from bookbuild.report import VerificationDirective
 from bookbuild.snippets import SnippetDirective
 from bookbuild.tested import Tested
+
 logger = logging.getLogger(__name__)
 
 
@@ -34,7 +35,9 @@ class Book:
 
     def run(self) -> None:
         """Execute what is not stored, and the tests of the code that the pages show."""
-        files = [p.file for p in self.pages] if self.app.config.book_only else self.project.book.glob("**/*.md")
+        files = (
+            [p.file for p in self.pages] if self.app.config.book_only else self.project.book.glob("**/*.md")
+        )
         shows = any("{snippet}" in file.read_text(encoding="utf-8") for file in files)
         job = self.tested.job() if shows else None
         self.outcomes = execute.refresh(self.project, self.pages, beside=[job] if job else [])
@@ -43,6 +46,9 @@ class Book:
         for outcome in self.outcomes.values():
             for failure in outcome.failures:
                 self.warn(str(failure), failure.page, failure.line)
+            names = [record["name"] for record in outcome.claims]
+            for name in sorted({name for name in names if names.count(name) > 1}):
+                self.warn(f"two claims are called {name!r}: give one a name=", outcome.page.name, 1)
 
     def warn(self, message: str, page: str, line: int) -> None:
         """Something is wrong on a page: the build turns red, and the page says so."""
@@ -119,8 +125,8 @@ def mark_failures(app: Sphinx, page: str, template: str, context: dict, doctree:
     if failures and "body" in context:
         items = "".join(f"<li>{html.escape(failure)}</li>" for failure in failures)
         context["body"] = (
-            '<div class="admonition danger" id="build-failed"><p class="admonition-title">This page failed in '
-            f"this build: do not rely on it</p><ul>{items}</ul></div>{context['body']}"
+            '<div class="admonition danger" id="build-failed"><p class="admonition-title">This page failed '
+            f"in this build: do not rely on it</p><ul>{items}</ul></div>{context['body']}"
         )
 
 

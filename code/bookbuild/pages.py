@@ -87,7 +87,13 @@ def read_page(project: Project, file: Path) -> Page | None:
         if not any(project.root.glob(glob)):
             raise BookError(f"book/{name}.md depends on '{glob}', which matches no file of the project")
     return Page(
-        name, file, notebook, float(budget), "budget" in matter, matter.get("exclusive", False), tuple(depends)
+        name,
+        file,
+        notebook,
+        float(budget),
+        "budget" in matter,
+        matter.get("exclusive", False),
+        tuple(depends),
     )
 
 

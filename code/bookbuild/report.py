@@ -20,7 +20,12 @@ class VerificationDirective(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        tables = {"claims": claims_table, "pages": pages_table, "stored": stored_table, "machine": machine_table}
+        tables = {
+            "claims": claims_table,
+            "pages": pages_table,
+            "stored": stored_table,
+            "machine": machine_table,
+        }
         if self.arguments[0] not in tables:
             raise self.error(f"verification shows one of: {', '.join(tables)}")
         book = self.env.app.book

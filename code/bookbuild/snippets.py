@@ -1,4 +1,4 @@
-"""``{snippet}``: shows an object of the code by its dotted name, with its file and the test that enters it."""
+"""``{snippet}``: shows an object of the code by its dotted name, with its file and a test that enters it."""
 
 import ast
 import re
@@ -96,7 +96,7 @@ def tests_of(project: Project, tested: Tested, snippet: Snippet) -> list[str]:
     A class that has no method of its own (a dataclass) is entered by the tests that name it.
     """
     if snippet.body:
-        return tested.entering(snippet.file, set(snippet.body))
+        return tested.entering(snippet.file, set(snippet.body), getattr(snippet.node, "name", ""))
     passing = {t for file in tested.map.get("lines", {}).values() for tests in file.values() for t in tests}
     name, found = getattr(snippet.node, "name", ""), []
     for test in sorted(passing):

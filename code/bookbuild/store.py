@@ -39,7 +39,9 @@ class Store:
         except Exception as error:  # sqlite and sqlalchemy have many kinds
             if isinstance(error, OSError) and not self.folder.is_dir():
                 raise BookError(f"cannot make {self.folder}: {error.strerror}") from None
-            print(f"the database of executed pages is damaged ({type(error).__name__}): every page runs again")
+            print(
+                f"the database of executed pages is damaged ({type(error).__name__}): every page runs again"
+            )
             shutil.rmtree(self.folder, ignore_errors=True)
             self.inputs = {}
             self._cache = get_cache(self.folder)

@@ -5,6 +5,7 @@ test that does not pass today. As ``-p bookbuild.tested`` this module is also th
 """
 
 import asyncio
+import collections
 import json
 import os
 import sys
@@ -42,14 +43,16 @@ class Tested:
             return None
         return Job("tests of the shown code", self.map.get("seconds", 60.0), self._run)
 
-    def entering(self, file: Path, lines: set[int]) -> list[str]:
-        """Tests that run at least one of ``lines`` of ``file``, the one that runs most of them first."""
-        by_line = self.map.get("lines", {}).get(file.relative_to(self.project.root).as_posix(), {})
-        counts: dict[str, int] = {}
-        for line in lines:
-            for test in by_line.get(str(line), []):
-                counts[test] = counts.get(test, 0) + 1
-        return sorted(counts, key=lambda test: (-counts[test], test))
+    def entering(self, file: Path, lines: set[int], name: str = "") -> list[str]:
+        """Tests that run at least one of ``lines`` of ``file``, the most telling first.
+
+        That is one called after ``name``; then one that runs many of the lines and little else.
+        """
+        everywhere = self.map.get("lines", {})
+        by_line = everywhere.get(file.relative_to(self.project.root).as_posix(), {})
+        here = collections.Counter(t for line in lines for t in by_line.get(str(line), []))
+        total = collections.Counter(t for f in everywhere.values() for tests in f.values() for t in tests)
+        return sorted(here, key=lambda t: (name not in t.split("::")[-1], -here[t], total[t], t))
 
     async def _run(self) -> None:
         self.map = {}

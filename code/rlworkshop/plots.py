@@ -20,17 +20,17 @@ from rlworkshop import stats
 
 # Okabe & Ito, *Color universal design*, 2008: told apart with any kind of colour vision (yellow left out)
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-WIDTH = 6.4  # inches
+WIDTH = 5.4  # inches: small, so that the labels can be read on a phone
 
 STYLE = {
-    "figure.figsize": (WIDTH, 3.8),
+    "figure.figsize": (WIDTH, 3.3),
     "figure.constrained_layout.use": True,
-    "font.size": 12,
-    "axes.titlesize": 12,
-    "axes.labelsize": 12,
-    "xtick.labelsize": 11,
-    "ytick.labelsize": 11,
-    "legend.fontsize": 11,
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.labelsize": 11,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "legend.fontsize": 10,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -96,6 +96,8 @@ def python_version() -> str:
 
 
 def _module_file(root: Path, parts: list[str]) -> list[Path]:
+    if root.name in ("site-packages", "dist-packages") and parts[0] != __package__:
+        return []  # installed among other packages: they are not our code
     base = root.joinpath(*parts)
     for file in (base / "__init__.py", base.with_name(base.name + ".py")):
         if file.is_file():

@@ -472,6 +472,8 @@ def store(
 def stored(name: str, folder: str | Path | None = None) -> StoredRun:
     """Read a stored run and compare its digest with the code as it is now.
 
+    In a notebook it says at once that it is one, and whether the digest fits: no page can forget to.
+
     Raises:
         RunFileError: there is no such file, or it is not a stored run.
 
@@ -488,11 +490,14 @@ def stored(name: str, folder: str | Path | None = None) -> StoredRun:
             fits = False
         run = StoredRun(name, results, about, fits)
         run.note  # noqa: B018  (raises where an entry is missing)
-        return run
     except FileNotFoundError:
         raise RunFileError(f"there is no stored run {path}: run its script under benchmarks/ first") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFileError(f"{path} is not a stored run ({error!r}): make it anew with its script") from error
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and ipython.get_ipython() is not None:
+        ipython.display.display(run)
+    return run
 
 
 def _stored_folder(folder: str | Path | None) -> Path:

@@ -52,8 +52,8 @@ def claim(
     at_most: float | None = None,
     seeds: int | None = None,
     name: str | None = None,
-) -> float:
-    """State that ``value`` keeps its bound, show it, and return it.
+) -> None:
+    """State that ``value`` keeps its bound, and show it.
 
     Args:
         text: the statement, one sentence, in words a reader understands.
@@ -94,7 +94,6 @@ def claim(
     _show(record, line)
     if not held:
         raise ClaimFailed(line)
-    return value
 
 
 def describe(record: dict[str, Any]) -> str:

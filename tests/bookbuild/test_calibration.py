@@ -51,7 +51,8 @@ def test_the_margin_does_not_depend_on_units(shift, scale):
 
 def test_the_bound_itself_still_holds():
     both = record(at_least=1, at_most=2)
-    assert [calibration.holds(both, value) for value in (0.99, 1, 1.5, 2, 2.01)] == [False, True, True, True, False]
+    values = (0.99, 1, 1.5, 2, 2.01)
+    assert [calibration.holds(both, value) for value in values] == [False, True, True, True, False]
     assert calibration.holds(record(at_least=1), 1e9) and calibration.holds(record(at_most=1), -1e9)
     assert not calibration.holds(record(at_least=1), math.nan)
 
@@ -100,7 +101,8 @@ def seeded(fresh, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(CODE))
     monkeypatch.delenv(SEED_SET, raising=False)
     fresh.edit("book/beta.md", "claim(", "print(")
-    fresh.add_page("foundations/seeded", SEEDED.format(bound=0.01), 'claim("two is two", 2, at_least=2)', budget=1)
+    exact = 'claim("two is two", 2, at_least=2)'
+    fresh.add_page("foundations/seeded", SEEDED.format(bound=0.01), exact, budget=1)
     return fresh
 
 
@@ -138,7 +140,8 @@ def test_a_claim_that_fails_on_some_seeds_is_counted(seeded, capsys):
 @pytest.mark.slow
 def test_a_page_that_keeps_its_seeds_and_one_that_breaks_are_told(seeded, capsys):
     seeded.edit("book/foundations/seeded.md", "seeds(4)]", "range(4)]")
-    seeded.add_page("broken", 'from rlworkshop.verify import claim, seed\nassert seed() == 0\nclaim("x", 1, at_least=1)')
+    broken = 'from rlworkshop.verify import claim, seed\nassert seed() == 0\nclaim("x", 1, at_least=1)'
+    seeded.add_page("broken", broken)
     assert calibration.rerun(Project.at(seeded.root), [1, 2]) == 1
     said = capsys.readouterr().out
     assert said.count("the same on every seed set: saturated, or the page does not use verify.seeds()") == 1

@@ -41,7 +41,8 @@ def test_a_mistake_is_one_clear_line_and_exit_status_2(fresh, capsys, arguments)
 
 def test_an_unknown_page_is_told_which_there_are(fresh, capsys):
     cli.main(["--root", str(fresh.root), "chapter", "book/nowhere.md"])
-    assert "there is no book/nowhere.md; the pages are: alpha, beta, gamma, index, report" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "there is no book/nowhere.md; the pages are: alpha, beta, gamma, index, report" in said
 
 
 @pytest.mark.parametrize("command", ["html", "lint", "mutants", "clean", "release-check"])
@@ -82,7 +83,7 @@ def test_a_full_disk_is_found_in_a_job_of_the_schedule():
 @pytest.mark.parametrize(
     ("raised", "status", "said"),
     [
-        (full("some/file"), 2, "bookbuild: No space left on device (some/file): mend that and run this again\n"),
+        (full("a/file"), 2, "bookbuild: No space left on device (a/file): mend that and run this again\n"),
         (BookError("mend me"), 2, "bookbuild: mend me\n"),
         (KeyboardInterrupt(), 130, "\nbookbuild: interrupted; what was finished is kept\n"),
     ],

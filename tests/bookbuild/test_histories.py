@@ -4,11 +4,14 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.slow
+CODE = Path(__file__).parents[2] / "code"
 
 
 def test_a_first_build_runs_everything_and_a_second_nothing(book):
@@ -105,8 +108,8 @@ def test_every_failure_is_listed(book):
 
 
 def test_a_failing_claim_is_red_even_where_the_page_catches_it(book):
-    code = 'from rlworkshop.verify import claim\ntry:\n    claim("no", value=1, at_least=2)\nexcept Exception:\n    pass'
-    book.add_page("sly", code)
+    hidden = 'try:\n    claim("no", value=1, at_least=2)\nexcept Exception:\n    pass'
+    book.add_page("sly", f"from rlworkshop.verify import claim\n{hidden}")
     red = book.build()
     assert red.status == 1
     assert "ClaimFailed: no" in red.output
@@ -219,7 +222,9 @@ def test_an_interrupted_build_leaves_nothing_stale_and_the_next_one_is_whole(boo
 
 def test_no_kernel_outlives_a_killed_build(book):
     flag = book.root / "_build/state/pid"
-    book.add_page("slow", f"import os, time\nopen({str(flag)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")
+    book.add_page(
+        "slow", f"import os, time\nopen({str(flag)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    )
     process = book.start()
     wait_for(lambda: flag.exists() and flag.read_text())
     process.kill()
@@ -292,7 +297,9 @@ def test_switching_branches_and_back(book):
 def test_a_full_disk_is_one_clear_line_and_the_next_run_recovers(book):
     disk = book.root.parent / "disk"
     disk.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)], capture_output=True)
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)], capture_output=True
+    )
     if mount.returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:
@@ -319,7 +326,9 @@ def test_a_snippet_of_nothing_is_red_with_page_and_line(book):
 
 
 def test_a_snippet_that_no_test_enters_is_red(book):
-    book.write("tests/test_direct.py", "from tiny import direct\n\n\ndef test_nothing():\n    assert direct\n")
+    book.write(
+        "tests/test_direct.py", "from tiny import direct\n\n\ndef test_nothing():\n    assert direct\n"
+    )
     for _ in range(2):
         red = book.build()
         assert red.status == 1
@@ -383,3 +392,21 @@ def test_front_matter_that_is_wrong_fails_its_page(book, wrong, message):
         assert message in built.output.split("failure")[1]
     assert message.split("'")[0] in book.page("gamma")
     assert "alpha says 42" in book.page("alpha")
+
+
+def test_a_stored_run_is_marked_once_its_code_has_changed(book):
+    shutil.copytree(CODE / "rlworkshop", book.root / "code/rlworkshop")
+    book.write("benchmarks/study.py", "from rlworkshop import stats\n")
+    store = "runs.store('study', {}, [0, 1], ['rlworkshop.stats'], 'benchmarks/study.py')"
+    subprocess.run(
+        [sys.executable, "-c", f"from rlworkshop import runs; {store}"],
+        cwd=book.root,
+        env={"PYTHONPATH": "code"},
+        check=True,
+    )
+    book.add_page("study", "from rlworkshop import runs\nrun = runs.stored('study')")
+    assert book.build().status == 0
+    assert "digest fits the code" in book.page("study")
+    book.edit("code/rlworkshop/stats.py", '"""', '"""Edited. ')
+    assert book.build().executed == {"study"}
+    assert "THE CODE HAS CHANGED SINCE" in book.page("study")

@@ -64,11 +64,13 @@ def test_tests_that_fail_anyway_or_do_not_exist_are_an_error(project, fresh):
 )
 def test_a_mutant_must_fit_the_code_in_exactly_one_place(project, fresh, old, new):
     fresh.write("tests/mutants.toml", KILLED.replace(f'"{old}"', f'"{new}"'))
-    with pytest.raises(BookError, match=r"mutant of code/tiny/base.py \(the sign\): its text must occur once"):
+    with pytest.raises(BookError, match=r"code/tiny/base.py \(the sign\): its text must occur once"):
         mutants.read(project)
 
 
-@pytest.mark.parametrize("table", [None, "[[mutant]", "[other]", '[[mutant]]\nfile = "x"\ntests = []', KILLED + "x = 1"])
+@pytest.mark.parametrize(
+    "table", [None, "[[mutant]", "[other]", '[[mutant]]\nfile = "x"\ntests = []', KILLED + "x = 1"]
+)
 def test_a_table_that_cannot_be_read_is_one_clear_error(project, table):
     file = project.root / "tests/mutants.toml"
     file.write_text(table) if table is not None else file.unlink()

@@ -105,7 +105,8 @@ def test_the_map_is_exact(tiny, capsys):
     tested = Map(Project.at(tiny.root))
     asyncio.run(tested.job().work())
     assert capsys.readouterr().out == ""
-    assert tested.entering(file, {2, 3, 7}) == [f"{test}test_double", f"{test}TestSign::test_below"]  # most first
+    most_first = [f"{test}test_double", f"{test}TestSign::test_below"]
+    assert tested.entering(file, {2, 3, 7}) == most_first
     again = Map(Project.at(tiny.root))
     assert again.job() is None and again.map == tested.map
 
@@ -146,6 +147,25 @@ def test_the_key_follows_what_a_conftest_imports(tiny):
     first = Map(Project.at(tiny.root)).key
     tiny.edit("code/tiny/other.py", "apple", "pear")
     assert Map(Project.at(tiny.root)).key != first
+
+
+def test_the_most_telling_test_comes_first(fresh):
+    tested = Map(Project.at(fresh.root))
+    tested.map = {
+        "lines": {
+            "code/tiny/direct.py": {
+                "1": ["t::whole"],
+                "2": ["t::whole", "t::test_shown", "t::few", "t::near"],
+            }
+            | {"3": ["t::whole", "t::few", "t::near"], "9": ["t::elsewhere"]},
+            "code/tiny/other.py": {str(line): ["t::few"] for line in range(5)},
+        }
+    }
+    file = fresh.root / "code/tiny/direct.py"
+    # its namesake, then by how many of the lines, then by how little else
+    assert tested.entering(file, {2, 3}, "shown") == ["t::test_shown", "t::near", "t::whole", "t::few"]
+    assert tested.entering(file, {2, 3}) == ["t::near", "t::whole", "t::few", "t::test_shown"]
+    assert tested.entering(file, {4}, "shown") == []
 
 
 def test_without_tests_there_is_no_job(fresh):
