@@ -24,10 +24,19 @@ extensions = [
     "sphinx-mathjax-offline",  # MathJax is served from the site
     "sphinxcontrib.bibtex",
     "bookbuild.extension",
+    "bookbuild.redirects",
+    "bookbuild.api",
+    "bookbuild.exercises",
 ]
 exclude_patterns = ["**/_*", "Thumbs.db"]
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!rlworkshop\b).*")]  # types of other libraries are not linked
 numfig = True
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+add_module_names = False  # the section says which module
+toc_object_entries_show_parents = "hide"
 
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -38,17 +47,28 @@ nb_ipywidgets_js = {}  # no widgets, no requests to other hosts
 bibtex_bibfiles = ["book/reference/references.bib"]
 bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
+copybutton_selector = ":not(.snippet) > div > div.highlight pre"  # a snippet has buttons of its own
 copybutton_exclude = ".linenos, .gp, .go"
 
 html_theme = "sphinx_book_theme"
+templates_path = ["book/_templates"]
+html_additional_pages = {"404": "404.html"}
+html_sidebars = {"**": ["sidebar-head.html", "sbt-sidebar-nav.html"]}
 html_title = project
 html_static_path = ["book/_static"]
-html_css_files = ["book.css"]
+html_css_files = ["book.css", "snippet.css", "exercise.css", "api.css"]
+html_js_files = [("snippet.js", {"defer": "defer"})]
 html_last_updated_fmt = None
 html_show_sourcelink = False
 html_favicon = "book/_static/favicon.svg"
 html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_theme_options = {
+    "logo": {
+        "image_light": "book/_static/logo.svg",
+        "image_dark": "book/_static/logo-dark.svg",
+        "text": project,
+    },
+    "article_footer_items": ["report-problem.html"],
     "path_to_docs": "book",
     "use_download_button": False,
     "use_fullscreen_button": False,
@@ -60,6 +80,16 @@ if repository_url:
     html_theme_options |= {
         "repository_url": repository_url,
         "repository_branch": "main",
+        "repository_provider": "gitlab" if "gitlab" in repository_url else "github",  # or one that is like it
         "use_repository_button": True,
-        "use_issues_button": True,
     }
+
+
+def setup(app):
+    """Docutils calls the bibliography a list, but not its entries: to a screen reader it is empty."""
+
+    def mend(app, page, template, context, doctree):
+        if "body" in context:
+            context["body"] = context["body"].replace('<div role="list" class="citation-list">', "<div>")
+
+    app.connect("html-page-context", mend)

@@ -14,9 +14,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("foundations", "algorithms", "robotics", "safety", "practice")
-UPSTAIRS = ("robotics", "safety", "practice")  # these may import the other wings
+BOOK = ("start", *PARTS, "workshop", "reference")
+UPSTAIRS = ("robotics", "safety", "practice", "exercises")  # these may import the other wings
 OUTSIDE = ("bookbuild", "sphinx", "docutils", "myst_nb")
-TORCH_FREE = ("runs", "envs", "stats", "plots", "verify", "provenance", "foundations")
+TORCH_FREE = ("runs", "envs", "stats", "plots", "verify", "provenance", "check", "foundations")
 
 
 def modules(root: Path) -> dict[str, Path]:
@@ -42,7 +43,7 @@ def imports(tree: ast.AST, name: str, at_load: bool = False) -> Iterator[str]:
 def wing(name: str) -> str:
     """The part of the book that a module is in; "" for the ground floor."""
     second = [*name.split("."), ""][1]
-    return second if second in PARTS else ""
+    return second if second in (*PARTS, "exercises") else ""
 
 
 def arrows_that_point_the_wrong_way(root: Path) -> list[str]:
@@ -50,7 +51,8 @@ def arrows_that_point_the_wrong_way(root: Path) -> list[str]:
     for name, file in modules(root).items():
         for target in imports(ast.parse(file.read_text()), name):
             here, there = wing(name), wing(target) if target.startswith("rlworkshop.") else ""
-            if target.split(".")[0] in OUTSIDE or (there and here not in (there, *UPSTAIRS)):
+            wrong = there and here not in (there, *UPSTAIRS)
+            if target.split(".")[0] in OUTSIDE or wrong or there == "exercises" != here:
                 found.append(f"{name} imports {target}")
     return found
 
@@ -90,8 +92,10 @@ def broken_mirrors(root: Path) -> list[str]:
         if wing(name) and name.count(".") == 2:
             place = "/".join(name.split(".")[1:])
             part, module = place.split("/")
-            needed = [f"book/{place}.md", f"tests/{part}/test_{module}.py"]
+            needed = [f"tests/{part}/test_{module}.py"] + [f"book/{place}.md"] * (part in PARTS)
             found += [f"{name} has no {path}" for path in needed if not (root / path).exists()]
+            if part == "exercises" and not any((root / "book" / p / f"{module}.md").exists() for p in BOOK):
+                found.append(f"{name} has no page that is called {module}")
     for part in PARTS:
         for page in sorted(root.glob(f"book/{part}/*.md")):
             own = rf"rlworkshop\.{part}(\.| import .*\b){page.stem}\b"
@@ -140,6 +144,15 @@ RULES = [
      "rlworkshop.algorithms.a has no tests/algorithms/test_a.py"),
     (broken_mirrors, {"book/safety/s.md": "from rlworkshop.safety import s"},
      "book/safety/s.md has no code/rlworkshop/safety/s.py"),
+    (arrows_that_point_the_wrong_way, {"code/rlworkshop/check.py": "from rlworkshop import exercises"},
+     "rlworkshop.check imports rlworkshop.exercises"),
+    (arrows_that_point_the_wrong_way,
+     {"code/rlworkshop/safety/s.py": "from rlworkshop.exercises.a import b"},
+     "rlworkshop.safety.s imports rlworkshop.exercises.a.b"),
+    (broken_mirrors, {"code/rlworkshop/exercises/a.py": "", "book/algorithms/a.md": ""},
+     "rlworkshop.exercises.a has no tests/exercises/test_a.py"),
+    (broken_mirrors, {"code/rlworkshop/exercises/a.py": "", "tests/exercises/test_a.py": ""},
+     "rlworkshop.exercises.a has no page that is called a"),
     (undocumented, {"code/rlworkshop/a.py": '"""What."""\nclass A:\n    "What."\n    def f(self): ...'},
      "rlworkshop.a.A.f"),
     (pages_that_are_not_there, {"code/rlworkshop/a.py": '"""What.\n\nBook: algorithms/none\n"""'},
@@ -165,6 +178,7 @@ def test_what_is_allowed_stays_allowed(tmp_path):
     good = {
         "algorithms/a.py": '"""A."""\nfrom rlworkshop import nets\nfrom rlworkshop.algorithms import b\n',
         "algorithms/b.py": '"""B."""\ndef f():\n    "F."\n    from rlworkshop.algorithms import a\n',
+        "exercises/e.py": '"""E."""\nfrom rlworkshop.safety import s\nfrom ..algorithms import a\n',
         "safety/s.py": '"""S."""\nfrom IPython.display import HTML\nfrom ..algorithms.a import x\n',
     }
     for name, text in good.items():

@@ -13,7 +13,7 @@ from sphinx.util.docutils import SphinxRole
 from bookbuild import execute, pages
 from bookbuild.project import BookError, Project
 from bookbuild.report import VerificationDirective
-from bookbuild.snippets import SnippetDirective
+from bookbuild.snippets import DownloadModuleDirective, SnippetDirective
 from bookbuild.tested import Tested
 
 logger = logging.getLogger(__name__)
@@ -137,6 +137,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", mark_failures)
     app.connect("build-finished", unlock, priority=900)
     app.add_directive("snippet", SnippetDirective)
+    app.add_directive("download-module", DownloadModuleDirective)
     app.add_directive("verification", VerificationDirective)
     app.add_role("claim", ClaimRole())
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}

@@ -1,6 +1,12 @@
-"""``{snippet}``: shows an object of the code by its dotted name, with its file and a test that enters it."""
+"""Code on a page: ``{snippet}`` shows an object by its name, ``{download-module}`` offers a whole module.
+
+A snippet has its file, a test that enters it, and two buttons: *Copy* what is shown, or *Copy standalone*,
+the same with all that it needs. That text travels in the page, so that it is there without a server.
+"""
 
 import ast
+import html
+import json
 import re
 import textwrap
 from dataclasses import dataclass
@@ -9,10 +15,11 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.osutil import relative_uri
 
 from bookbuild.project import BookError, Project
+from bookbuild.standalone import locate, standalone
 from bookbuild.tested import Tested
-from rlworkshop import provenance
 
 REGION = re.compile(r"^\s*# (region: (?P<name>[\w-]+)|endregion)\s*$")
 
@@ -37,19 +44,10 @@ def find(project: Project, dotted: str, region: str | None = None) -> Snippet:
     Raises:
         BookError: there is no such module, object or region.
     """
-    parts = dotted.split(".")
-    for depth in range(len(parts) - 1, 0, -1):
-        try:
-            files = provenance.module_files(".".join(parts[:depth]), root=project.code)
-        except ModuleNotFoundError:
-            continue
-        file = max(files, key=lambda f: (len(f.parts), f.name != "__init__.py"))
-        break
-    else:
-        raise BookError(f"no module of code/ holds {dotted!r}")
+    _, file, rest = locate(project, dotted)
     source = file.read_text(encoding="utf-8")
     node: ast.AST = ast.parse(source)
-    for name in parts[depth:]:
+    for name in rest or [dotted.split(".")[-1]]:
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         inside = {child.name: child for child in ast.iter_child_nodes(node) if isinstance(child, kinds)}
         if name not in inside:
@@ -119,6 +117,7 @@ class SnippetDirective(SphinxDirective):
         dotted, region = self.arguments[0], self.options.get("region")
         try:
             snippet = find(book.project, dotted, region)
+            alone = standalone(book.project, dotted)
             tests = tests_of(book.project, book.tested, snippet)
             if not tests:
                 why = f"no passing test enters {dotted}" + (f", region {region}" if region else "")
@@ -137,4 +136,47 @@ class SnippetDirective(SphinxDirective):
         caption = nodes.paragraph(classes=["snippet-source"])
         caption += [place, nodes.Text(" · tested by "), nodes.literal(text=test), nodes.Text(more)]
         anchor = nodes.make_id(f"code-{dotted}" + (f"-{region}" if region else ""))
-        return [nodes.container("", block, caption, classes=["snippet"], ids=[anchor])]
+        there = self.env.temp_data.setdefault("standalone", {})  # one text for all regions of an object
+        address = there.get(alone) or nodes.make_id(f"standalone-{anchor}")
+        buttons = _buttons(dotted.split(".")[-1], address, "" if alone in there else alone)
+        there[alone] = address
+        row = nodes.raw("", buttons, format="html")
+        return [nodes.container("", block, caption, row, classes=["snippet"], ids=[anchor])]
+
+
+def _buttons(name: str, address: str, text: str) -> str:
+    """The row below a listing; ``text`` is kept under ``address`` for it and for those that share it."""
+    kept = json.dumps(text, ensure_ascii=False).replace("<", "\\u003c")  # no tag in it can end the script
+    script = f'<script type="application/json" id="{address}">{kept}</script>' if text else ""
+    label = html.escape(name)
+    return (
+        '<div class="snippet-copy" hidden>'
+        f'<button type="button" data-copy="shown" aria-label="Copy {label}">Copy</button>'
+        f'<button type="button" data-copy="{address}" aria-label="Copy standalone: {label}" '
+        'title="with all of the book\'s code that it needs: it runs on its own">Copy standalone</button>'
+        f'<span role="status"></span></div>{script}'
+    )
+
+
+class DownloadModuleDirective(SphinxDirective):
+    """Usage: ``{download-module} dotted.module``: a link to the module as one file that runs alone."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        builder, book, dotted = self.env.app.builder, self.env.app.book, self.arguments[0]
+        name = f"_downloads/{dotted.split('.')[-1]}.py"
+        try:
+            if locate(book.project, dotted)[2]:
+                raise BookError(f"{dotted} is no module: a module's file can be downloaded")
+            text = standalone(book.project, dotted)
+        except BookError as error:
+            book.warn(f"download-module: {error}", self.env.docname, self.lineno)
+            return [nodes.error("", nodes.paragraph(text=str(error)))]
+        file = Path(builder.outdir) / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        address = relative_uri(builder.get_target_uri(self.env.docname), name)
+        size = f"{len(text.encode()) / 1000:.0f} kB, {text.count(chr(10)):,} lines"
+        link = f'<a class="download-module" href="{address}" download>{file.name}</a> ({size})'
+        return [nodes.raw("", f"<p>{link}</p>", format="html")]

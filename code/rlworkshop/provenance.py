@@ -69,6 +69,7 @@ def digest(files: Iterable[Path], root: Path = ROOT) -> str:
     return total.hexdigest()
 
 
+# standalone: file_digest
 def code_digest(*modules: str, root: Path = ROOT) -> str:
     """Digest of the closure of modules given by dotted name, e.g. ``"rlworkshop.algorithms.vpg"``.
 
@@ -76,6 +77,15 @@ def code_digest(*modules: str, root: Path = ROOT) -> str:
         ModuleNotFoundError: there is no such module under ``root``.
     """
     return digest(closure(module_files(*modules, root=root), root), root)
+
+
+def file_digest(*modules: str) -> str:
+    """What ``code_digest`` is in a file taken out of the package: the digest of that file, which holds all.
+
+    Where there is no file, as in a notebook's cell, it is empty: not known.
+    """
+    file = globals().get("__file__")
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
 
 
 def module_files(*modules: str, root: Path = ROOT) -> set[Path]:

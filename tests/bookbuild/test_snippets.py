@@ -1,12 +1,15 @@
 """A snippet is the real source of an object, found by its name."""
 
+import json
+import re
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
 
-from bookbuild import snippets
+from bookbuild import snippets, standalone
 from bookbuild.project import BookError, Project
 
 MODULE = '''\
@@ -190,13 +193,17 @@ def test_a_docstring_alone_does_not_run(project):
 # ---- on a page
 
 
-def directive(project, dotted, region=None, tests=("tests/test_x.py::test_a", "tests/test_x.py::test_b")):
-    """The nodes that the directive makes, and the warnings that it gave."""
+def directive(
+    project, dotted, region=None, tests=("tests/test_x.py::test_a", "tests/test_x.py::test_b"), page=None
+):
+    """The nodes that the directive makes, and the warnings that it gave. ``page``: what its page holds."""
     warnings = []
     tested = SimpleNamespace(entering=lambda *asked: list(tests), map={}, log="tested.log")
     book = SimpleNamespace(project=project, tested=tested, warn=lambda *warning: warnings.append(warning))
     self = SimpleNamespace(
-        env=SimpleNamespace(app=SimpleNamespace(book=book), docname="alpha"),
+        env=SimpleNamespace(
+            app=SimpleNamespace(book=book), docname="alpha", temp_data={} if page is None else page
+        ),
         arguments=[dotted], options={"region": region} if region else {}, lineno=7,
     )  # fmt: skip
     return snippets.SnippetDirective.run(self)[0], warnings
@@ -218,6 +225,73 @@ def test_the_file_is_linked_where_the_book_is_hosted(project, monkeypatch):
     (link,) = node.children[1].findall(nodes.reference)
     assert link["refuri"] == f"https://example.org/b/blob/main/code/tiny/things.py#L{first}-L{first + 3}"
     assert node.children[1].astext().endswith("tested by test_a")
+
+
+def buttons(node) -> tuple[dict[str, str], dict[str, str]]:
+    """The buttons of a snippet (label to what they copy), and the texts kept (by id)."""
+    markup = node.children[2].astext()
+    found = re.findall(r'<button type="button" data-copy="([^"]+)" aria-label="([^"]+)"', markup)
+    kept = re.findall(r'<script type="application/json" id="([^"]+)">(.*?)</script>', markup, re.DOTALL)
+    return {unescape(label): what for what, label in found}, {key: json.loads(text) for key, text in kept}
+
+
+def test_a_snippet_carries_its_standalone_text_once_a_page(project):
+    page = {}
+    node, _ = directive(project, "tiny.things.plain", "work", page=page)
+    labels, kept = buttons(node)
+    key = labels["Copy standalone: plain"]
+    assert labels == {"Copy plain": "shown", "Copy standalone: plain": key}
+    assert kept == {key: standalone.standalone(project, "tiny.things.plain")}
+    again, _ = directive(project, "tiny.things.plain", page=page)
+    assert buttons(again) == (labels, {})  # the same text serves all regions
+    other, _ = directive(project, "tiny.things.decorated", page=page)
+    assert list(buttons(other)[1]) != [key] and len(buttons(other)[1]) == 1
+
+
+def test_no_text_can_end_its_script(project, fresh):
+    text = 'def tag():\n    return "</script><!-- <b>\\n"\n'
+    fresh.write("code/tiny/markup.py", text)
+    node, _ = directive(project, "tiny.markup.tag")
+    ((kept,),) = [buttons(node)[1].values()]
+    assert kept.endswith(text) and node.children[2].astext().count("</script>") == 1
+
+
+def test_a_snippet_that_cannot_be_taken_away_warns(project, fresh):
+    fresh.write("code/tiny/stuck.py", "from tiny import things\n\n\ndef f():\n    return vars(things)\n")
+    node, ((message, page, line),) = directive(project, "tiny.stuck.f")
+    assert message.startswith("snippet: code/tiny/stuck.py:5: the module tiny.things is used as a value")
+    assert (page, line) == ("alpha", 7) and "used as a value" in node.astext()
+
+
+def download(project, dotted, docname="part/alpha"):
+    """The markup that ``{download-module}`` makes, and the warnings that it gave."""
+    warnings = []
+    builder = SimpleNamespace(outdir=project.root, get_target_uri=lambda name: f"{name}.html")
+    book = SimpleNamespace(project=project, warn=lambda *warning: warnings.append(warning))
+    env = SimpleNamespace(app=SimpleNamespace(book=book, builder=builder), docname=docname)
+    self = SimpleNamespace(env=env, arguments=[dotted], lineno=7)
+    return snippets.DownloadModuleDirective.run(self)[0].astext(), warnings
+
+
+def test_a_module_can_be_downloaded(project):
+    markup, warnings = download(project, "tiny.things")
+    text = (project.root / "_downloads/things.py").read_text()
+    assert text == standalone.standalone(project, "tiny.things") and warnings == []
+    assert '<a class="download-module" href="../_downloads/things.py" download>things.py</a>' in markup
+    assert f"({round(len(text) / 1000)} kB, {len(text.splitlines())} lines)" in markup
+    assert 'href="_downloads/things.py"' in download(project, "tiny.things", "alpha")[0]
+
+
+@pytest.mark.parametrize(
+    ("dotted", "words"),
+    [
+        ("tiny.things.plain", "tiny.things.plain is no module"),
+        ("no.such", "no module of code/ holds 'no.such'"),
+    ],
+)
+def test_what_cannot_be_downloaded_warns(project, dotted, words):
+    markup, ((message, page, line),) = download(project, dotted)
+    assert words in message and words in markup and (page, line) == ("part/alpha", 7)
 
 
 @pytest.mark.parametrize(

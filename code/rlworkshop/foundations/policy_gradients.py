@@ -1,0 +1,390 @@
+"""Policy gradients where everything can be known: exact values, exact gradients, and what samples say.
+
+A decision problem of a few states and a softmax policy that is a table. Its objective and its gradient are
+solutions of small linear systems, so that every estimator can be held against the truth.
+
+Papers: Williams, *Simple statistical gradient-following algorithms for connectionist reinforcement
+learning*, 1992; Sutton, McAllester, Singh & Mansour, *Policy gradient methods for reinforcement learning
+with function approximation*, 1999; Greensmith, Bartlett & Baxter, *Variance reduction techniques for
+gradient estimates in reinforcement learning*, 2004; Schulman, Moritz, Levine, Jordan & Abbeel,
+*High-dimensional continuous control using generalized advantage estimation*, 2016 (arXiv:1506.02438).
+
+Book: foundations/policy_gradients
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+# ------------------------------------------------------------------------------------------ the world
+
+
+@dataclass(frozen=True)
+class MDP:
+    """A Markov decision process with S states and A actions, known to the last number.
+
+    Raises:
+        ValueError: shapes do not fit, rows are no distributions, or some state cannot reach an end.
+
+    Book: foundations/policy_gradients
+    """
+
+    P: np.ndarray
+    """(S, A, S), P[s, a, s']: probability of s' after a in s; all zero where s is terminal"""
+    R: np.ndarray
+    """(S, A, S), R[s, a, s']: reward of that transition"""
+    start: np.ndarray
+    """(S,), probability of each first state"""
+
+    def __post_init__(self):
+        S, A = self.P.shape[:2]
+        if self.P.shape != (S, A, S) or self.R.shape != (S, A, S) or self.start.shape != (S,):
+            raise ValueError(f"P and R must be (S, A, S), start (S,), not {self.P.shape}, {self.R.shape}")
+        rows = np.where(self.terminal[:, None], 1.0, self.P.sum(axis=2))
+        if min(self.P.min(), self.start.min()) < 0 or not np.allclose([*rows.flat, self.start.sum()], 1):
+            raise ValueError("start and each P[s, a] must be distributions (P[s] all zero: terminal)")
+        if np.linalg.matrix_power(self.P.mean(axis=1), S).sum(axis=1).max() > 1 - 1e-12:
+            raise ValueError("every state must be able to reach a terminal one: episodes have to end")
+
+    @property
+    def terminal(self) -> np.ndarray:
+        """(S,) bool, the states in which nothing happens any more."""
+        return ~self.P.any(axis=(1, 2))
+
+
+def thin_ice() -> MDP:
+    """Six metres of ice, a shore and the water: states 0 … 5, 6 and 7.
+
+    Action 0 walks one metre, action 1 runs two. A metre gained pays 1. Ice that breaks ends the
+    episode, and the move pays nothing. Near both shores the ice bears a walker; in the middle it
+    is thin, and the less time one spends on it, the better.
+
+    Book: foundations/policy_gradients
+    """
+    walker, runner = [0.05, 0.05, 0.3, 0.3, 0.05, 0.05], [0.25, 0.25, 0.2, 0.2, 0.25, 0.25]
+    breaks = np.array([walker, runner])  # (2, 6), probability that the ice breaks
+    P, R = np.zeros((8, 2, 8)), np.zeros((8, 2, 8))
+    for s in range(6):
+        for action in (0, 1):
+            to = min(s + 1 + action, 6)
+            P[s, action, to], P[s, action, 7] = 1 - breaks[action, s], breaks[action, s]
+            R[s, action, to] = to - s
+    return MDP(P, R, start=np.eye(8)[0])
+
+
+# ------------------------------------------------------------------------------------------ the policy
+
+
+def softmax_policy(theta: np.ndarray) -> np.ndarray:
+    """Probabilities (S, A) of the actions, from a table ``theta`` (S, A) of preferences.
+
+    Book: foundations/policy_gradients
+    """
+    odds = np.exp(theta - theta.max(axis=-1, keepdims=True))  # (S, A); the shift changes nothing but safety
+    return odds / odds.sum(axis=-1, keepdims=True)
+
+
+def score(theta: np.ndarray, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """Gradients (B, A) of log π(a|s) by the row ``theta[s]``.
+
+    ``states`` and ``actions`` are (B,). All other rows of ``theta`` have gradient zero.
+
+    Book: foundations/policy_gradients
+    """
+    chosen = np.eye(theta.shape[1])[actions]  # (B, A)
+    return chosen - softmax_policy(theta)[states]  # (eq-softmax-score)
+
+
+# ------------------------------------------------------------------------------------- the exact truth
+
+
+def state_values(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """V (S,) and Q (S, A) of the policy, by solving V = r + γ P V.
+
+    Book: foundations/policy_gradients
+    """
+    policy, r = softmax_policy(theta), (mdp.P * mdp.R).sum(axis=2)  # (S, A), (S, A)
+    V = np.linalg.solve(np.eye(len(r)) - gamma * _chain(mdp, policy), (policy * r).sum(axis=1))
+    return V, r + gamma * mdp.P @ V
+
+
+def visits(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> np.ndarray:
+    """How often an episode visits each state on average (S,), the visit at step t counting γ^t.
+
+    Book: foundations/policy_gradients
+    """
+    chain = _chain(mdp, softmax_policy(theta))
+    return np.linalg.solve(np.eye(len(chain)) - gamma * chain.T, mdp.start) * ~mdp.terminal
+
+
+def objective(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> float:
+    """The expected return of the policy, exactly.
+
+    Book: foundations/policy_gradients
+    """
+    return float(mdp.start @ state_values(mdp, theta, gamma)[0])  # (eq-objective)
+
+
+def expected_gradient(
+    mdp: MDP,
+    theta: np.ndarray,
+    weights: np.ndarray,
+    gamma: float = 1.0,
+) -> np.ndarray:
+    """What the sum over an episode of γ^t · score · weight is on average (S, A).
+
+    ``weights`` (S, A) are the expected weights of taking a in s. With Q, or Q minus
+    anything that depends on s alone, this is the gradient of the objective (Sutton et al., 1999).
+
+    Book: foundations/policy_gradients
+    """
+    policy = softmax_policy(theta)
+    mean = (policy * weights).sum(axis=1, keepdims=True)  # (S, 1)
+    often = visits(mdp, theta, gamma)[:, None]  # (S, 1)
+    return often * policy * (weights - mean)  # (eq-policy-gradient)
+
+
+def exact_gradient(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> np.ndarray:
+    """The gradient (S, A) of ``objective`` by ``theta``, by linear algebra.
+
+    Book: foundations/policy_gradients
+    """
+    return expected_gradient(mdp, theta, state_values(mdp, theta, gamma)[1], gamma)
+
+
+def finite_difference(function: Callable[[np.ndarray], float], theta: np.ndarray, h: float) -> np.ndarray:
+    """The gradient of ``function`` at ``theta``, each entry moved by ``h`` to either side.
+
+    Book: foundations/policy_gradients
+    """
+    gradient = np.zeros_like(theta)
+    for i in np.ndindex(theta.shape):
+        up, down = theta.copy(), theta.copy()
+        up[i] += h
+        down[i] -= h
+        gradient[i] = (function(up) - function(down)) / (2 * h)
+    return gradient
+
+
+# ---------------------------------------------------------------------------------------- experience
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N episodes side by side, T steps the longest; behind its end an episode is padded.
+
+    Book: foundations/policy_gradients
+    """
+
+    states: np.ndarray  # (T+1, N)
+    actions: np.ndarray  # (T, N)
+    rewards: np.ndarray  # (T, N), 0 after the end
+    alive: np.ndarray  # (T+1, N) bool, whether s_t is a state in which one acts
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,), steps of each episode."""
+        return self.alive.sum(axis=0)
+
+
+def sample_batch(mdp: MDP, theta: np.ndarray, episodes: int, rng: np.random.Generator) -> Batch:
+    """Play ``episodes`` whole episodes.
+
+    Book: foundations/policy_gradients
+    """
+    policy = softmax_policy(theta)
+    states, actions, rewards = [_draw(np.tile(mdp.start, (episodes, 1)), rng)], [], []
+    while (~mdp.terminal[states[-1]]).any():
+        s = states[-1]  # (N,)
+        a = _draw(policy[s], rng)
+        over = mdp.terminal[s]
+        following = np.where(over, s, _draw(mdp.P[s, a], rng))
+        states.append(following)
+        actions.append(a)
+        rewards.append(np.where(over, 0.0, mdp.R[s, a, following]))
+    alive = ~mdp.terminal[np.array(states)]
+    shape = (len(actions), episodes)
+    return Batch(
+        np.array(states), np.array(actions, int).reshape(shape), np.array(rewards).reshape(shape), alive
+    )
+
+
+# ---------------------------------------------------------------------------------------- estimators
+
+
+def episode_gradients(batch: Batch, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Each episode's sum of score times weight (N, S, A); ``weights`` is (T, N).
+
+    Raises:
+        ValueError: there is not one weight for each step.
+
+    Book: foundations/policy_gradients
+    """
+    shape = batch.actions.shape
+    if weights.shape != shape:
+        raise ValueError(f"weights must be (T, N) = {shape}, not {weights.shape}")
+    gradients = np.zeros((shape[1], *theta.shape))
+    for t in range(shape[0]):
+        n = np.flatnonzero(batch.alive[t])  # (B,), the episodes that still go on
+        s, a = batch.states[t, n], batch.actions[t, n]
+        gradients[n, s] += weights[t, n, None] * score(theta, s, a)
+    return gradients
+
+
+def estimate(batch: Batch, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The policy-gradient estimate (S, A) from a batch: the mean over its episodes.
+
+    Book: foundations/policy_gradients
+    """
+    return episode_gradients(batch, theta, weights).mean(axis=0)  # (eq-reinforce)
+
+
+def whole_return(rewards: np.ndarray) -> np.ndarray:
+    """The return of the whole episode, as a weight for each of its steps (T, N).
+
+    Book: foundations/policy_gradients
+    """
+    return np.broadcast_to(rewards.sum(axis=0), rewards.shape)
+
+
+def reward_to_go(rewards: np.ndarray, gamma: float = 1.0) -> np.ndarray:
+    """Discounted sum (T, N) of the rewards from each step on.
+
+    ``rewards`` (T, N) are those of whole episodes, 0 behind their end.
+
+    Book: foundations/policy_gradients
+    """
+    returns = np.zeros_like(rewards)
+    running = np.zeros(rewards.shape[1])  # (N,)
+    for t in reversed(range(len(rewards))):
+        running = rewards[t] + gamma * running  # (eq-to-go)
+        returns[t] = running
+    return returns
+
+
+def best_baseline(theta: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """The baseline (S,) with which one step's term has the least variance.
+
+    The mean of ``Q`` (S, A), each action weighing its probability times its squared score
+    (Greensmith et al., 2004).
+
+    Book: foundations/policy_gradients
+    """
+    policy = softmax_policy(theta)
+    S, A = policy.shape
+    every = score(theta, np.repeat(np.arange(S), A), np.tile(np.arange(A), S)).reshape(S, A, A)
+    weight = policy * (every**2).sum(axis=2)  # (S, A)
+    return (weight * Q).sum(axis=1) / weight.sum(axis=1)  # (eq-best-baseline)
+
+
+def gae(batch: Batch, values: np.ndarray, lam: float, gamma: float = 1.0) -> np.ndarray:
+    """Generalised advantage estimates (T, N) with a value function ``values`` (S,).
+
+    What ``values`` says of terminal states does not count. (``algorithms.vpg.gae`` does the same
+    where batches cut episodes off in the middle.)
+
+    Book: foundations/policy_gradients
+    """
+    seen = values[batch.states] * batch.alive  # (T+1, N)
+    delta = batch.rewards + gamma * seen[1:] - seen[:-1]  # (T, N)
+    return reward_to_go(delta, gamma * lam)  # (eq-gae-sum)
+
+
+def expected_gae(
+    mdp: MDP, theta: np.ndarray, values: np.ndarray, lam: float, gamma: float = 1.0
+) -> np.ndarray:
+    """What ``gae`` gives on average (S, A) for taking a in s, exactly.
+
+    Book: foundations/policy_gradients
+    """
+    policy, values = softmax_policy(theta), values * ~mdp.terminal
+    delta = (mdp.P * (mdp.R + gamma * values)).sum(axis=2) - values[:, None]  # (S, A)
+    chain = gamma * lam * _chain(mdp, policy)
+    later = np.linalg.solve(np.eye(len(chain)) - chain, (policy * delta).sum(axis=1))  # (S,)
+    return delta + gamma * lam * mdp.P @ later
+
+
+# ------------------------------------------------------------------------- mean over steps or episodes
+
+
+def mean_over_steps(gradients: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The mean over all steps of a batch (S, A).
+
+    ``gradients`` (N, S, A) are its episodes' sums, ``lengths`` (N,) their numbers of steps.
+
+    Book: foundations/policy_gradients
+    """
+    return gradients.sum(axis=0) / lengths.sum()  # (eq-step-mean)
+
+
+def gradient_by_length(mdp: MDP, theta: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of each length of an episode (L+1,), and its part of the gradient (L+1, S, A).
+
+    Entry l of the second is the mean of the reward-to-go estimate over episodes of length l, times their
+    probability; all of them add up to the exact gradient. L is ``longest``.
+
+    Raises:
+        ValueError: episodes can be longer than that.
+
+    Book: foundations/policy_gradients
+    """
+    policy = softmax_policy(theta)
+    S, A = theta.shape
+    ends = mdp.terminal.astype(float)  # (S,), probability to end in exactly k more steps
+    returns = np.zeros(S)  # (S,), return from here on, where it ends in exactly k more steps, 0 elsewhere
+    q = np.zeros((longest + 1, S, A))  # the same after an action
+    for k in range(1, longest + 1):
+        q[k] = (mdp.P * (mdp.R * ends + returns)).sum(axis=2)
+        ends, returns = (policy * (mdp.P @ ends)).sum(axis=1), (policy * q[k]).sum(axis=1)
+    advantage = policy * (q - (policy * q).sum(axis=2, keepdims=True))  # (L+1, S, A)
+    at, lengths = mdp.start, np.zeros(longest + 1)  # (S,), where one is at step t
+    gradients = np.zeros((longest + 1, S, A))
+    for t in range(longest + 1):
+        lengths[t] = at @ mdp.terminal
+        at = at * ~mdp.terminal
+        gradients[t:] += at[:, None] * advantage[: longest + 1 - t]
+        at = at @ _chain(mdp, policy)
+    if lengths.sum() < 1 - 1e-9:
+        raise ValueError(f"episodes are longer than {longest} with probability {1 - lengths.sum():.2g}")
+    return lengths, gradients
+
+
+def expected_step_mean(
+    lengths: np.ndarray,
+    gradients: np.ndarray,
+    episodes: int,
+) -> np.ndarray:
+    """What ``mean_over_steps`` of so many episodes gives on average (S, A), exactly.
+
+    ``lengths`` and ``gradients`` come from ``gradient_by_length``.
+
+    Book: foundations/policy_gradients
+    """
+    others = np.ones(1)  # (M,), probability of the number of steps in all other episodes
+    for _ in range(episodes - 1):
+        others = np.convolve(others, lengths)
+    total = np.arange(len(lengths))[:, None] + np.arange(len(others))  # (L+1, M)
+    share = (others / np.maximum(total, 1)).sum(axis=1)  # (L+1,), mean of 1 / all steps
+    return episodes * np.einsum("l,lsa->sa", share, gradients)
+
+
+def cosine(x: np.ndarray, y: np.ndarray) -> float:
+    """Cosine of the angle between two gradients of any one shape.
+
+    Book: foundations/policy_gradients
+    """
+    return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum()))
+
+
+# -------------------------------------------------------------------------------------------- details
+
+
+def _chain(mdp: MDP, policy: np.ndarray) -> np.ndarray:
+    """(S, S), the transition matrix under a policy (S, A)."""
+    return np.einsum("sa,sat->st", policy, mdp.P)
+
+
+def _draw(p: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One draw (N,) from each row of ``p`` (N, K); rows of zeros give nonsense that is not used."""
+    return np.minimum((rng.random((len(p), 1)) >= p.cumsum(axis=1)).sum(axis=1), p.shape[1] - 1)

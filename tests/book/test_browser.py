@@ -1,0 +1,369 @@
+"""The built site as a browser shows it: headless Chromium, the site served from below a path of its own.
+
+Where there is no Chromium these tests are skipped, but not on a build machine. What every page is tried for
+is tried on a made-up page with that fault, too.
+"""
+
+import contextlib
+import functools
+import os
+import re
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from bookbuild import pages
+
+pytestmark = [pytest.mark.book, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+PREFIX = "/some/where/"  # a static host may keep the site below any path
+PAGES = sorted(f.relative_to(ROOT / "book").with_suffix("").as_posix() for f in ROOT.glob("book/**/*.md"))
+PAGES = [name for name in PAGES if not re.search(r"(^|/)_", name)] + ["genindex", "search", "404"]
+LOOKS = {"light": (1440, 900), "dark": (360, 780)}
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves a folder below PREFIX, and its 404.html at every address that it does not have."""
+
+    def translate_path(self, path):
+        inside = urlsplit(path).path.startswith(PREFIX)
+        return super().translate_path("/" + path.removeprefix(PREFIX) if inside else "/nowhere")
+
+    def send_error(self, code, *_):
+        file = Path(self.directory) / "404.html"
+        body = file.read_bytes() if file.exists() else b"not found"
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if self.command == "GET" else b"")
+
+    def end_headers(self):
+        self.send_header("Cache-Control", "max-age=3600")
+        super().end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def served(folder: Path):
+    """The address at which ``folder`` is served."""
+    handler = functools.partial(Handler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
+        message = "these tests need Chromium on the PATH (Debian, Ubuntu: apt install chromium)"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=program, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    with served(site) as base:
+        yield base
+
+
+@pytest.fixture(scope="session")
+def open_tab(chromium):
+    """Opens tabs that keep what went wrong in them: ``tab.requests``, ``tab.errors``."""
+    contexts = {}
+
+    def open_one(look="light", size=None, **options):
+        width, height = size or LOOKS[look]
+        key = (look, width, height, *sorted(options.items()))
+        if key not in contexts:
+            viewport = {"width": width, "height": height}
+            contexts[key] = chromium.new_context(color_scheme=look, viewport=viewport, **options)
+            contexts[key].grant_permissions(["clipboard-read", "clipboard-write"])
+            contexts[key].set_default_timeout(10_000)
+        tab = contexts[key].new_page()
+        tab.requests, tab.errors = [], []
+        tab.on("request", lambda request: tab.requests.append(request.url))
+        tab.on("console", lambda m: tab.errors.append(m.text) if m.type == "error" else None)
+        tab.on("pageerror", lambda error: tab.errors.append(str(error)))
+        return tab
+
+    yield open_one
+    for context in contexts.values():
+        context.close()
+
+
+@pytest.fixture
+def tab(open_tab):
+    tab = open_tab()
+    yield tab
+    tab.evaluate("localStorage.clear()")
+    tab.close()
+
+
+def load(tab, url: str) -> None:
+    """Open ``url`` and wait until its formulas are set."""
+    tab.goto(url)
+    tab.evaluate("() => window.MathJax?.startup?.promise")
+
+
+# ---- what every page is tried for
+
+OVERFLOWING = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+  [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+  .slice(-3).map(e => `too wide: <${e.localName} class="${e.className}">`)"""
+RAW_MATHS = r"""() => {
+  const found = [...document.querySelectorAll("mjx-merror")].map(e => `not a formula: ${e.textContent}`);
+  for (const e of document.querySelectorAll(".math"))
+    if (!e.querySelector("mjx-container")) found.push(`not rendered: ${e.textContent}`);
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const { data, parentElement } = texts.currentNode;
+    if (/\$\$|\\\(|\\begin\{/.test(data) && !parentElement.closest("pre, code, script, style, mjx-container"))
+      found.push(`raw: ${data.trim()}`);
+  }
+  return found;
+}"""
+
+
+def faults(tab, url: str, host: str) -> list[str]:
+    """What is wrong with a page in the tab's colours and width."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    load(tab, url)
+    found = tab.evaluate(OVERFLOWING) + tab.evaluate(RAW_MATHS)
+    rules = Axe().run(tab, options={"preload": False, "resultTypes": ["violations"]}).response["violations"]
+    for rule in rules:
+        if rule["impact"] in ("serious", "critical"):
+            found += [f"{rule['id']}: {node['html'][:120]}" for node in rule["nodes"][:3]]
+    found += [f"error: {error}" for error in tab.errors]
+    elsewhere = (u for u in tab.requests if urlsplit(u).scheme not in ("data", "blob"))
+    return found + [f"request: {u}" for u in elsewhere if not u.startswith(host)]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_sound_in_light_and_dark_wide_and_narrow(open_tab, address, name, look):
+    tab = open_tab(look)
+    try:
+        assert faults(tab, f"{address}{name}.html", address) == []
+    finally:
+        tab.close()
+
+
+FAULTS = {
+    "too wide": '<div style="width: 900px">wide</div>',
+    "not rendered": '<span class="math">x^2</span>',
+    "raw": "<p>Let $$x$$ be.</p>",
+    "color-contrast": '<p style="color: #bbb; background: #fff">pale</p>',
+    "image-alt": '<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" width="9" height="9">',
+    "error: Failed to load": '<link rel="stylesheet" href="gone.css">',
+    "error: boom": "<script>throw 'boom'</script>",
+    "request": '<link rel="stylesheet" href="http://127.0.0.1:9/elsewhere.css">',
+}
+
+
+@pytest.mark.parametrize("fault", ["", *FAULTS])
+def test_a_fault_is_seen_and_nothing_else(open_tab, tmp_path, fault):
+    page = (
+        '<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width">'
+        '<link rel="icon" href="data:,"><title>T</title></head><body><main><h1>T</h1>'
+        f"{FAULTS.get(fault, '')}</main></body></html>"
+    )
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    with served(tmp_path) as base:
+        tab = open_tab("dark")
+        found = faults(tab, f"{base}page.html", base)
+        tab.close()
+    assert bool(found) == bool(fault)
+    assert not fault or any(line.startswith(fault) for line in found), found
+
+
+def test_every_link_within_the_site_leads_to_a_page_and_a_place(open_tab, site, address):
+    tab, links, places = open_tab(), [], {}
+    for name in PAGES:
+        url = f"{address}{name}.html"
+        load(tab, url)
+        places[url] = set(tab.evaluate("() => [...document.querySelectorAll('[id]')].map(e => e.id)"))
+        links += [(name, to) for to in tab.evaluate("() => [...document.links].map(a => a.href)")]
+    tab.close()
+    broken = []
+    for name, to in links:
+        url, _, anchor = to.partition("#")
+        url = url.partition("?")[0]
+        url += "index.html" if url.endswith("/") else ""
+        if not url.startswith(address.partition(PREFIX)[0]):
+            continue
+        file = site / unquote(url.removeprefix(address))
+        known = places.get(url, {unquote(anchor)}) if anchor else {""}
+        if not (url.startswith(address) and file.is_file() and unquote(anchor) in known):
+            broken.append(f"{name}: {to}")
+    assert len(links) > 100
+    assert broken == []
+
+
+# ---- what a reader does
+
+HIDDEN = {"remove-input", "remove-cell"}
+
+
+@pytest.mark.parametrize("name", ["start/how_to_use", "start/first_agent", "algorithms/vpg"])
+def test_a_cell_is_copied_as_it_was_written(tab, address, real, name):
+    page = pages.read_page(real, real.book / f"{name}.md")
+    written = [
+        cell.source.rstrip()
+        for cell in page.notebook.cells
+        if cell.cell_type == "code" and not HIDDEN & set(cell.metadata.get("tags", []))
+    ]
+    load(tab, f"{address}{name}.html")
+    tab.evaluate("() => document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    copied = []
+    for button in tab.locator(".cell_input button.copybtn").all():
+        button.scroll_into_view_if_needed()
+        button.click(force=True)  # it shows itself when the pointer comes near
+        copied.append(tab.evaluate("() => navigator.clipboard.readText()").rstrip())
+    assert copied == written
+
+
+def test_prompts_and_outputs_are_not_copied(tab, address):
+    load(tab, f"{address}start/how_to_use.html")
+    tab.locator("div.highlight pre").first.evaluate(
+        """pre => pre.innerHTML = '<span class="gp">$ </span>make html\\n<span class="go">done</span>\\n'"""
+    )
+    tab.locator("button.copybtn").first.click(force=True)
+    assert tab.evaluate("() => navigator.clipboard.readText()").strip() == "make html"
+
+
+def test_search_finds_a_page_and_leads_there(tab, address):
+    load(tab, f"{address}start/first_agent.html")
+    tab.keyboard.press("Control+k")
+    tab.keyboard.type("vanilla policy gradient")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/search.html?q=*")
+    hit = tab.locator("#search-results li a", has_text="Vanilla policy gradient").first
+    hit.click()
+    tab.wait_for_url(f"{address}algorithms/vpg.html*")
+    assert tab.locator("h1").last.inner_text().startswith("Vanilla policy gradient")
+    assert tab.errors == []
+
+
+@pytest.mark.parametrize("how", ["mouse", "keyboard"])
+def test_what_is_folded_opens_and_closes(tab, address, how):
+    load(tab, f"{address}algorithms/vpg.html")
+    folds = tab.locator("article details:not(details details)")
+    assert folds.count() >= 3
+    for fold in folds.all():
+        summary, inside = fold.locator("> summary"), fold.locator("> :not(summary)").first
+        for expected in (True, False):
+            summary.click() if how == "mouse" else summary.press("Enter")
+            assert inside.is_visible() == expected
+
+
+def test_the_chosen_colours_stay(tab, address):
+    def choose(mode):
+        tab.locator(".theme-switch-button:visible").click()
+        tab.locator(f".theme-change-button[data-mode={mode}]:visible").click()
+
+    def background():
+        return tab.evaluate("() => getComputedStyle(document.body).backgroundColor")
+
+    load(tab, f"{address}index.html")
+    light = background()
+    choose("dark")
+    dark = background()
+    assert dark != light
+    load(tab, f"{address}algorithms/vpg.html")
+    assert background() == dark
+    choose("light")
+    tab.reload()
+    assert background() == light
+
+
+TABBED = """() => {
+  const e = document.activeElement;
+  if (e === document.body) return null;
+  const style = getComputedStyle(e), box = e.getBoundingClientRect();
+  return {
+    marked: e.tabbed ||= Math.random(), skip: !!e.closest(".skip-link"), html: e.outerHTML.slice(0, 120),
+    part: e.closest(".bd-sidebar-primary") ? "sidebar" : e.closest("article") ? "text" : "else",
+    seen: (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none",
+    there: box.width > 0 && box.height > 0,
+  };
+}"""
+MISSED = """() => [...document.querySelectorAll("a[href], button, input, summary, video, [tabindex='0']")]
+  .filter(e => e.checkVisibility({ visibilityProperty: true }) && !e.tabbed)
+  .map(e => e.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.parametrize("name", ["index", "algorithms/vpg"])
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(tab, address, name):
+    load(tab, f"{address}{name}.html")
+    stops = []
+    for _ in range(600):
+        tab.keyboard.press("Tab")
+        stop = tab.evaluate(TABBED)
+        if stop is None:
+            break
+        if not stops or stop["marked"] != stops[-1]["marked"]:  # a film has several stops of its own
+            stops.append(stop)
+    assert stop is None, "the end of the page is never reached"
+    assert stops[0]["skip"]
+    parts = [stop["part"] for stop in stops]
+    assert parts.index("sidebar") < parts.index("text")
+    assert [s["html"] for s in stops if not (s["seen"] and s["there"])] == []
+    assert tab.evaluate(MISSED) == []
+
+
+def test_the_skip_link_leads_to_the_text(tab, address):
+    load(tab, f"{address}algorithms/vpg.html")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("() => !!document.activeElement.closest('main')")
+
+
+PLAYS = "() => [...document.querySelectorAll('video')].map(v => v.currentTime > 0 && !v.paused)"
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_films_stand_still_for_readers_who_ask_for_it(open_tab, address, motion):
+    tab = open_tab(reduced_motion=motion)
+    load(tab, f"{address}start/first_agent.html")
+    tab.locator("video").first.scroll_into_view_if_needed()
+    tab.wait_for_timeout(800)
+    plays = tab.evaluate(PLAYS)
+    tab.close()
+    assert plays and plays == [motion == "no-preference"] * len(plays)
+
+
+@pytest.mark.parametrize("lost", ["gone.html", "algorithms/gone.html", "algorithms/very/deep/gone.html"])
+def test_an_address_that_is_gone_leads_back_into_the_book(tab, address, lost):
+    load(tab, f"{address}{lost}")
+    tab.wait_for_function("() => document.baseURI !== location.href")
+    assert tab.locator("input").input_value() == "gone"
+    tab.locator("input").fill("advantage")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(f"{address}search.html?q=advantage")
+    load(tab, f"{address}{lost}")
+    tab.wait_for_function("() => document.baseURI !== location.href")
+    tab.get_by_role("link").click()
+    tab.wait_for_url(f"{address}index.html")
+
+
+def test_an_old_address_leads_to_the_new_one(tab, address):
+    tab.goto(f"{address}algorithms/#break-it")
+    tab.wait_for_url(f"{address}algorithms/vpg.html#break-it")

@@ -1,0 +1,274 @@
+"""Every snippet that the book shows runs without the book and passes the tests of the original."""
+
+import ast
+import builtins
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import symtable
+import sys
+from pathlib import Path
+
+import pytest
+
+from bookbuild import snippets, standalone
+from bookbuild.project import Project
+from rlworkshop import runs
+from rlworkshop.algorithms import vpg
+
+ROOT = Path(__file__).parents[2]
+SHOWN = re.compile(r"^`{3,}\{snippet\} (\S+)$", re.MULTILINE)
+OFFERED = re.compile(r"^`{3,}\{download-module\} (\S+)$", re.MULTILINE)
+PAGES = {file: file.read_text(encoding="utf-8") for file in sorted(ROOT.glob("book/**/*.md"))}
+SNIPPETS = sorted({name for text in PAGES.values() for name in SHOWN.findall(text)})
+MODULES = sorted({name for text in PAGES.values() for name in OFFERED.findall(text)})
+ALLOWED = {"gymnasium", "numpy", "torch", "tyro"}
+DRAWING = {"rlworkshop.plots"}  # what draws may need more
+
+ALONE = """
+import runpy, sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ImportError(f"{name} is blocked")
+BLOCKED = sys.argv[1].split(",")
+sys.meta_path.insert(0, Block())
+sys.argv = sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name=RUN_NAME)
+"""
+
+
+def export(dotted: str) -> standalone.Standalone:
+    return standalone.export(Project.at(ROOT), dotted)
+
+
+def alone(
+    text: str, folder: Path, *arguments: str, name: str = "alone", drawing: bool = False
+) -> subprocess.CompletedProcess:
+    """Runs a text as a file in an empty folder, in a process that has none of the book."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    file = folder / "copied.py"
+    file.write_text(text, encoding="utf-8")
+    blocked = ["rlworkshop", "bookbuild"] + ([] if drawing else ["filelock", "imageio", "matplotlib"])
+    command = [
+        sys.executable,
+        "-I",
+        "-c",
+        ALONE.replace("RUN_NAME", repr(name)),
+        ",".join(blocked),
+        str(file),
+    ]
+    threads = {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*command, *arguments], cwd=folder, env={**os.environ, **threads}, capture_output=True, text=True
+    )
+
+
+def faults(text: str) -> list[str]:
+    """Names that a file uses and nobody defines, and imports that nobody uses."""
+    top = symtable.symtable(text, "copied.py", "exec")
+    tables = [top]
+    for table in tables:
+        tables += table.get_children()
+    symbols = [(table, symbol) for table in tables for symbol in table.get_symbols()]
+    used = {s.get_name() for t, s in symbols if s.is_referenced() and (t is top or s.is_global())}
+    bound = {
+        s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()
+    }
+    quoted = set(re.findall(r"\w+", " ".join(re.findall(r"(?:->|:) [\"']([^\"'\n]+)[\"']", text))))
+    imported = {s.get_name() for s in top.get_symbols() if s.is_imported()}
+    undefined = used - bound - set(dir(builtins)) - {"__file__"}
+    return sorted(f"undefined {n}" for n in undefined) + sorted(
+        f"unused {n}" for n in imported - used - quoted
+    )
+
+
+def ruff(text: str) -> str:
+    """What ruff says of undefined and unused names, where it is installed."""
+    if importlib.util.find_spec("ruff") is None:
+        return ""
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", "--select", "F", "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True).stdout
+
+
+def third_party(text: str) -> set[str]:
+    """What a file needs to be loaded; some environments import more when they are made."""
+    found = re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)
+    return {name for name in found if name not in sys.stdlib_module_names}
+
+
+def test_the_pages_were_read():
+    assert "rlworkshop.algorithms.vpg.gae" in SNIPPETS and "rlworkshop.algorithms.vpg" in MODULES
+
+
+def test_every_algorithm_page_offers_its_module():
+    for file, text in PAGES.items():
+        name = ".".join(file.relative_to(ROOT / "book").with_suffix("").parts)
+        if (
+            name.startswith("algorithms.")
+            and (ROOT / f"code/rlworkshop/{name.replace('.', '/')}.py").exists()
+        ):
+            assert f"rlworkshop.{name}" in OFFERED.findall(text), file
+
+
+@pytest.mark.parametrize("dotted", SNIPPETS + MODULES)
+def test_it_names_nothing_that_is_not_there_and_nothing_for_nothing(dotted):
+    text = export(dotted).text
+    assert faults(text) == [] and ruff(text) == ""
+    assert "rlworkshop" not in third_party(text)
+    if ".".join(dotted.split(".")[:2]) not in DRAWING:
+        assert third_party(text) <= ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("import os\n", ["unused os"]),
+        ("def f():\n    return g(os)\n", ["undefined g", "undefined os"]),
+        ("class A:\n    x = [B for _ in ()]\n", ["undefined B"]),
+        ("import os, re\n\ndef f(a: 'os.PathLike') -> re.Pattern:\n    return [len(b) for b in a]\n", []),
+    ],
+)
+def test_a_fault_is_seen(text, found):
+    assert faults(text) == found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dotted", SNIPPETS + MODULES)
+def test_it_runs_where_the_book_is_not(dotted, tmp_path):
+    done = alone(export(dotted).text, tmp_path / "empty", drawing=dotted.startswith(tuple(DRAWING)))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_place_where_it_runs_has_none_of_the_book(tmp_path):
+    for name in ("rlworkshop", "bookbuild", "filelock"):
+        done = alone(f"import {name}\n", tmp_path / "empty")
+        assert done.returncode == 1 and f"{name} is blocked" in done.stderr
+
+
+# ---- the tests of the original, pointed at the copy
+
+PLUGIN = '''
+"""Puts what a copied file defines in the place of the originals, before any test is imported."""
+import importlib.util, json, os, sys
+import coverage
+asked = json.loads(os.environ["STANDALONE"])
+watch = coverage.Coverage(data_file=None, config_file=False, include=[asked["file"]])
+watch.start()
+spec = importlib.util.spec_from_file_location("copied", asked["file"])
+copied = sys.modules["copied"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(copied)
+watch.stop()
+loaded = set(watch.get_data().lines(asked["file"]))
+for dotted, name in asked["names"].items():
+    module, _, original = dotted.rpartition(".")
+    module = importlib.import_module(module)
+    assert hasattr(module, original)
+    setattr(module, original, getattr(copied, name))
+
+def pytest_configure(config):
+    watch.start()
+
+def pytest_collection_modifyitems(items):
+    # what a test changes within the package by monkeypatch does not reach a file that is not of the package
+    items[:] = [item for item in items if "monkeypatch" not in item.fixturenames]
+
+def pytest_sessionfinish(session):
+    watch.stop()
+    lines = set(watch.get_data().lines(asked["file"])) - loaded
+    with open(asked["report"], "w") as file:
+        json.dump({"lines": sorted(lines), "passed": session.testscollected - session.testsfailed}, file)
+'''
+
+
+def mirror(dotted: str) -> Path:
+    """The test file that mirrors the module of an object."""
+    _, file, _ = standalone.locate(Project.at(ROOT), dotted)
+    place = file.relative_to(ROOT / "code/rlworkshop")
+    return ROOT / "tests" / place.with_name(f"test_{place.name}")
+
+
+def pointed_at(text: str, names: dict[str, str], tests: Path, folder: Path) -> tuple[int, dict, str]:
+    """The tests' exit status with the copy in place of the original, what they entered, what they printed."""
+    folder.mkdir()
+    asked = {"file": str(folder / "copied.py"), "names": names, "report": str(folder / "report.json")}
+    Path(asked["file"]).write_text(text, encoding="utf-8")
+    (folder / "pointing.py").write_text(PLUGIN, encoding="utf-8")
+    path = os.pathsep.join([str(ROOT / "code"), str(folder)])
+    env = {**os.environ, "PYTHONPATH": path, "STANDALONE": json.dumps(asked), "OMP_NUM_THREADS": "1"}
+    options = ["-q", "-x", "-p", "pointing", "-p", "no:cacheprovider", "-m", "not slow"]
+    command = [sys.executable, "-m", "pytest", *options, str(tests)]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    report = Path(asked["report"])
+    return (
+        done.returncode,
+        json.loads(report.read_text()) if report.exists() else {},
+        done.stdout + done.stderr,
+    )
+
+
+def lines_of(text: str, name: str) -> set[int]:
+    """The lines of a definition in a file."""
+    node = next(n for n in ast.parse(text).body if getattr(n, "name", "") == name)
+    return set(range(node.lineno, node.end_lineno + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dotted", SNIPPETS)
+def test_the_tests_of_the_original_pass_when_pointed_at_it(dotted, tmp_path):
+    made = export(dotted)
+    status, report, printed = pointed_at(made.text, made.names, mirror(dotted), tmp_path / "there")
+    assert status == 0 and report["passed"], printed
+    module, _, rest = standalone.locate(Project.at(ROOT), dotted)
+    entered = set(report["lines"]) & lines_of(made.text, made.names[f"{module}.{rest[0]}"])
+    runs_code = snippets.find(Project.at(ROOT), dotted).body  # a dataclass may have nothing that runs
+    assert entered or not runs_code, "no test entered the copy"
+
+
+@pytest.mark.slow
+def test_a_copy_that_is_wrong_is_seen(tmp_path):
+    made = export("rlworkshop.algorithms.vpg.value_loss")
+    wrong = made.text.replace("((values - returns) ** 2)", "(values - returns)")
+    assert wrong != made.text
+    tests = mirror("rlworkshop.algorithms.vpg.value_loss")
+    status, _, printed = pointed_at(wrong, made.names, tests, tmp_path / "there")
+    assert status == 1 and "test_value_loss" in printed
+
+
+# ---- a whole module, trained from its command line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Acrobot-v1", "Pendulum-v1"])
+def test_a_copied_algorithm_trains_from_its_command_line(env_id, tmp_path):
+    text = export("rlworkshop.algorithms.vpg").text
+    options = ["--env-id", env_id, "--total-steps", "4000", "--seed", "3"]
+    done = alone(text, tmp_path / "empty", *options, name="__main__")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{env_id}, seed 3: ") and "over 30 episodes" in done.stdout
+    assert sorted(f.name for f in (tmp_path / "empty").iterdir()) == ["copied.py", "vpg.npz"]
+
+
+@pytest.mark.slow
+def test_a_copied_algorithm_trains_to_the_same_bits(tmp_path):
+    """The copy is the algorithm: same seed, same metrics, same policy."""
+    options = ["--total-steps", "4000", "--seed", "3"]
+    done = alone(export("rlworkshop.algorithms.vpg").text, tmp_path / "empty", *options, name="__main__")
+    assert done.returncode == 0, done.stderr
+    theirs = runs.Run.load(tmp_path / "empty/vpg.npz")
+    ours = vpg.train(vpg.Config(total_steps=4000), 3)
+    assert ours.metrics.keys() == theirs.metrics.keys()
+    assert all((ours.metrics[key] == theirs.metrics[key]).all() for key in ours.metrics)
+    copied = (tmp_path / "empty/copied.py").read_bytes()
+    assert theirs.digest == hashlib.sha256(copied).hexdigest()  # its code is that file
+
+
+def test_a_copy_in_a_notebook_has_no_digest():
+    namespace = {"__name__": "__main__"}
+    exec(export("rlworkshop.provenance.code_digest").text, namespace)
+    assert namespace["file_digest"]("rlworkshop.algorithms.vpg") == ""

@@ -1,0 +1,155 @@
+"""The page of docstrings: all that is public, nothing that is not, and red where a docstring is missing."""
+
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from bookbuild import api
+from bookbuild.project import BookError, Project
+
+ROOT = Path(__file__).parents[2]
+CONF = """
+import sys
+sys.path.insert(0, "code")
+extensions.append("bookbuild.api")
+nitpick_ignore_regex = [("py:.*", r"(?!sample).*")]
+"""
+GROUND = '''"""Things that all use.
+
+Book: alpha
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+@dataclass
+class Config:
+    """What there is to choose."""
+
+    rate: float = 0.5
+    """share kept: 0 keeps nothing"""
+    more: list[Path] = field(default_factory=list)
+
+    @property
+    def rest(self) -> float:
+        """What is left: one without ``rate``."""
+        return 1 - self.rate
+
+    def _hidden(self): ...
+
+
+def load(path: Path, config: Config) -> "Config":
+    """Read a file; (B, *shape) of *it*.
+
+    Args:
+        path: where it lies.
+
+    Raises:
+        ValueError: it is broken.
+
+    Book: start/here, gamma#claim
+    """
+
+def _private(): ...
+'''
+FILES = {
+    "__init__.py": '"""The package."""',
+    "ground.py": GROUND,
+    "_secret.py": '"""Not shown."""',
+    "zebra/__init__.py": '"""Not a part of the book."""',
+    "robotics/__init__.py": '"""Robots."""',
+    "robotics/arm.py": '"""An arm."""\n\nasync def move():\n    """Move it."""\n',
+    "algorithms/__init__.py": '"""Algorithms."""',
+}
+
+
+def add_sample(root: Path) -> None:
+    for name, text in FILES.items():
+        file = root / "code" / "sample" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def sample(fresh):
+    """The fixture book with a package of its own, and the page that shows it."""
+    add_sample(fresh.root)
+    fresh.write("book/api.md", "# Names\n\n```{api} sample\n```\n")
+    fresh.write("book/start/here.md", "# Start here\n")
+    fresh.edit("book/index.md", "report\n", "report\napi\nstart/here\n")
+    (fresh.root / "conf.py").write_text((fresh.root / "conf.py").read_text() + CONF)
+    return fresh
+
+
+def test_modules_come_in_the_order_of_the_book_and_private_ones_not_at_all(fresh):
+    add_sample(fresh.root)
+    names = list(api.public_modules(Project.at(fresh.root), "sample"))
+    inner = ["algorithms", "robotics", "robotics.arm", "zebra"]
+    assert names == ["sample", "sample.ground", *(f"sample.{name}" for name in inner)]
+    with pytest.raises(BookError, match="code/none/__init__.py is missing"):
+        api.public_modules(Project.at(fresh.root), "none")
+
+
+@pytest.mark.parametrize(
+    "docstring, gap",
+    [
+        ('"""Things that all use.\n\nBook: alpha\n"""', "m"),
+        ('"""What there is to choose."""', "m.Config"),
+        ('"""What is left: one without ``rate``."""', "m.Config.rest"),
+    ],
+)
+def test_a_missing_docstring_is_named(tmp_path, docstring, gap):
+    file = tmp_path / "m.py"
+    file.write_text(GROUND)
+    assert api.undocumented("m", file) == []
+    assert docstring in GROUND
+    file.write_text(GROUND.replace(docstring, ""))
+    assert api.undocumented("m", file) == [gap]
+    file.write_text('"""M."""\nasync def f(): ...\n')
+    assert api.undocumented("m", file) == ["m.f"]
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_is_public_with_its_page_and_its_source(sample):
+    built = sample.build(BOOK_REPOSITORY_URL="https://example.org/book")
+    assert built.status == 0, built.output
+    page = sample.page("api")
+    ids = set(re.findall(r'id="(sample\.[\w.]+)"', page))
+    shown = {"Config", "Config.rate", "Config.rest", "load"}
+    assert ids == {*(f"sample.ground.{name}" for name in shown), "sample.robotics.arm.move"}
+    text = " ".join(unescape(re.sub("<[^>]+>", " ", page)).split())
+    assert "share kept: 0 keeps nothing" in text and "What is left: one without rate ." in text
+    assert "Type :" not in text and "(B, *shape) of it ." in text
+    assert "Config ( rate : float = 0.5 , more : list [ Path ] = ... )" in text
+    assert re.search(r"Parameters : path .{0,20} where it lies. Raises : ValueError – it is broken.", text)
+    start = '<a class="reference internal" href="start/here.html"><span class="doc">Start here</span></a>'
+    assert f"In the book: {start}, <a" in page and 'href="gamma.html"' in page
+    line = GROUND.splitlines().index('def load(path: Path, config: Config) -> "Config":') + 1
+    assert f"https://example.org/book/blob/main/code/sample/ground.py#L{line}-L" in page
+    assert page.index("<h2>Algorithms") < page.index("<h2>Robotics") < page.index("<h2>Zebra")
+    assert "_private" not in page and "_hidden" not in page and "Not shown" not in page
+
+
+@pytest.mark.slow
+def test_a_public_name_without_a_docstring_and_a_page_that_is_not_there_are_failures(sample):
+    sample.edit("code/sample/robotics/arm.py", '"""Move it."""', "...")
+    sample.edit("code/sample/ground.py", "Book: alpha", "Book: start/nowhere")
+    built = sample.build()
+    assert built.status == 1
+    assert "api: sample.robotics.arm.move has no docstring" in built.output
+    assert "start/nowhere" in built.output
+    assert "build-failed" in sample.page("api")
+    assert "example.org" not in sample.page("api")
+
+
+@pytest.mark.book
+def test_every_public_function_and_class_of_the_package_stands_in_the_built_page():
+    page = (ROOT / "_build" / "html" / "reference" / "api.html").read_text(encoding="utf-8")
+    missing = []
+    for name, file in api.public_modules(Project.at(ROOT), "rlworkshop").items():
+        source = file.read_text(encoding="utf-8")
+        public = re.findall(r"^(?:async )?(?:def|class) ([A-Za-z]\w*)", source, re.M)
+        missing += [f"{name}.{one}" for one in public if f'id="{name}.{one}"' not in page]
+    assert missing == []

@@ -1,0 +1,164 @@
+"""Exercises and questions on a page: what is shown was tried, and what is wrong turns the build red."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bookbuild import exercises
+from bookbuild.project import Project
+
+CODE = Path(exercises.__file__).parents[1]
+
+MODULE = '''\
+"""Exercises of page alpha."""
+
+import math
+
+from rlworkshop.check import Exercise, Wrong
+
+
+def half(x):
+    """Half of x."""
+    # solution
+    return math.ldexp(x, -1)
+    # end
+
+
+HALF = Exercise("alpha-half", "Cut in two", "alpha", "A section: read it", half)
+
+
+@HALF.probe("seven is 3.5", "Divide.")
+def _seven(answer):
+    if answer(7) != 3.5:
+        raise Wrong("you seem to double it" if answer(7) == 14 else "no half")
+'''
+
+ON_PAGE = """
+## A section: read it
+
+:::{exercise} alpha-half
+The *statement*.
+:::
+
+:::{predict} What is **half** of 7?
+It is `3.5`.
+:::
+"""
+
+
+@pytest.fixture
+def small(fresh):
+    """The fixture book with an exercise and a question on page alpha."""
+    fresh.write("code/tiny/exercises/__init__.py", '"""The exercises."""\n')
+    fresh.write("code/tiny/exercises/alpha.py", MODULE)
+    fresh.edit("conf.py", '"bookbuild.extension"', '"bookbuild.extension", "bookbuild.exercises"')
+    fresh.edit("conf.py", "nitpicky", 'myst_enable_extensions = ["colon_fence"]\nnitpicky')
+    fresh.edit("book/alpha.md", "# Page alpha\n", f"# Page alpha\n{ON_PAGE}")
+    return fresh
+
+
+def test_exercises_are_read_with_the_verdict_on_their_solutions(small):
+    found, problem = exercises.read(Project.at(small.root))
+    assert problem == ""
+    assert found["alpha-half"]["stub"].endswith("    # your code here\n    raise NotImplementedError\n")
+    assert found["alpha-half"]["answer"].startswith("import math\n")
+    assert found["alpha-half"]["verdict"] == "✓ seven is 3.5\nalpha-half: right."
+    assert found["alpha-half"]["right"] is True
+
+
+def test_they_are_read_again_only_when_the_code_has_changed(small, monkeypatch):
+    project = Project.at(small.root)
+    first = exercises.read(project)
+    process = subprocess.run
+    monkeypatch.setattr(exercises.subprocess, "run", lambda *a, **k: pytest.fail("it ran"))
+    assert exercises.read(project) == first
+    small.edit("code/tiny/exercises/alpha.py", "math.ldexp(x, -1)", "2 * x")
+    monkeypatch.setattr(exercises.subprocess, "run", process)
+    found, _ = exercises.read(project)
+    assert found["alpha-half"]["right"] is False
+    assert "You seem to double it" in found["alpha-half"]["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("import math\n", "import no_such_module\n", "No module named 'no_such_module'"),
+        ("    # end\n", "", "alpha-half: '# solution' has no '# end'"),
+        ("def half(x):", "def half(x:", "SyntaxError"),
+    ],
+)
+def test_a_module_that_cannot_be_read_says_why(small, old, new, words):
+    small.edit("code/tiny/exercises/alpha.py", old, new)
+    found, problem = exercises.read(Project.at(small.root))
+    assert found == {} and words in problem
+
+
+def test_a_book_without_exercises_starts_no_process(fresh, monkeypatch):
+    monkeypatch.setattr(exercises.subprocess, "run", lambda *a, **k: pytest.fail("it ran"))
+    assert exercises.read(Project.at(fresh.root)) == ({}, "")
+
+
+def test_the_module_is_a_command_that_prints_json(small):
+    project = Project.at(small.root)
+    command = [sys.executable, "-m", "bookbuild.exercises", "tiny.exercises.alpha"]
+    path = f"{project.code}{os.pathsep}{CODE}"
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert list(json.loads(done.stdout)) == ["alpha-half"]
+
+
+def test_an_exercise_is_missed_only_where_its_page_is_built():
+    for only, missed in (("", 1), ("alpha", 1), ("beta", 0)):
+        warned: list[tuple] = []
+        app = SimpleNamespace(
+            book_exercises={"alpha-half": {"page": "alpha"}}, book_shown=set(),
+            config=SimpleNamespace(book_only=only),
+            book=SimpleNamespace(warn=lambda *warning, to=warned: to.append(warning)),
+        )  # fmt: skip
+        exercises.check_shown(app, None)
+        assert warned == [("exercise 'alpha-half' is shown on no page", "alpha", 1)] * missed
+
+
+@pytest.mark.slow
+def test_a_page_shows_statement_stub_commands_and_a_folded_solution_with_its_verdict(small):
+    built = small.build()
+    assert built.status == 0, built.output
+    page = small.page("alpha")
+    before, fold = page.split("<details><summary>Solution</summary>")
+    assert "The <em>statement</em>." in before and '<h3 class="rubric">Cut in two</h3>' in before
+    assert "NotImplementedError" in before and "ldexp" not in before
+    assert "alpha_half.py" in before and "--stub" in before
+    assert 'id="exercise-alpha-half"' in before
+    fold, after = fold.split("</details>", 1)
+    assert "ldexp" in fold and "✓ seven is 3.5\nalpha-half: right." in fold
+    question, answer = after.split("<details><summary>The answer</summary>")
+    assert "<strong>Predict before you look.</strong> What is <strong>half</strong> of 7?" in question
+    assert "3.5" in answer.split("</details>")[0] and "3.5" not in question
+
+
+@pytest.mark.slow
+def test_what_is_wrong_with_an_exercise_turns_the_build_red_until_mended(small):
+    small.edit("code/tiny/exercises/alpha.py", "math.ldexp(x, -1)", "2 * x")
+    small.edit("code/tiny/exercises/alpha.py", '"A section: read it"', '"Elsewhere"')
+    again = ":::{exercise} alpha-half\nOnce more.\n:::\n\n:::{exercise} alpha-hlaf\nOh.\n:::\n"
+    small.edit("book/gamma.md", "# Page gamma\n", f"# Page gamma\n\n{again}")
+    other = MODULE.replace("alpha-half", "beta-half").replace('"alpha"', '"beta"')
+    small.write("code/tiny/exercises/beta.py", other)
+    for _ in range(2):
+        red = small.build()
+        assert red.status == 1
+        for words in (
+            "its checker rejects its solution: ✗ seven is 3.5 You seem to double it.",
+            "book/gamma.md:11: WARNING: exercise 'alpha-half' is shown twice",
+            "exercise 'alpha-half' says that its page is alpha",
+            "no exercise is called 'alpha-hlaf'; there is 'alpha-half'",
+            "sends its reader to #elsewhere, which the page does not have",
+            "book/beta.md:1: WARNING: exercise 'beta-half' is shown on no page",
+        ):
+            assert words in red.output, red.output
+    assert 'id="build-failed"' in small.page("alpha")

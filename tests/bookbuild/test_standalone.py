@@ -1,0 +1,496 @@
+"""What is taken out of the package loads, runs and says the same there as here."""
+
+import ast
+import dataclasses
+import sys
+import types
+import typing
+
+import pytest
+
+from bookbuild import standalone
+from bookbuild.project import BookError, Project
+
+BASE = '''\
+"""What others stand on."""
+import json
+import math
+import os.path
+
+K = 2
+LIMITS = {"low": 0}
+LIMITS["high"] = 9  # belongs to it
+TOTAL = 1
+TOTAL += 4
+
+
+def used(x):
+    """Docstring.
+
+    Book: start/base
+    """
+    return K * math.floor(x)
+
+
+def unused():
+    return json.dumps(1)
+
+
+def folder(path):
+    return os.path.dirname(path)
+
+
+def max(x):
+    return x
+
+
+class Kind:
+    SIZE = 3
+
+
+# it holds true
+# for both
+def total(step=TOTAL):  # and here
+    # region: sum
+    λ = "é"; s = step + TOTAL
+    # endregion
+    return s
+
+
+def limits():
+    return LIMITS
+'''
+
+
+@pytest.fixture
+def export(fresh, monkeypatch):
+    """Writes modules of the package ``tiny``, takes one thing out, runs it: the text and what it defined."""
+    monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)
+
+    def run(dotted: str, **modules: str) -> tuple[str, dict]:
+        for name, text in {"base": BASE, **modules}.items():
+            fresh.write(f"code/tiny/{name}.py", text)
+        text = standalone.standalone(Project.at(fresh.root), dotted)
+        alone = types.ModuleType("alone")
+        monkeypatch.setitem(sys.modules, "alone", alone)
+        exec(compile(text, "alone.py", "exec"), vars(alone))  # nothing here can import tiny
+        return text, vars(alone)
+
+    return run
+
+
+def body(text: str) -> str:
+    """The text without its header."""
+    return text[text.index("\n\n") + 2 :]
+
+
+def test_it_brings_what_it_needs_and_nothing_else(export):
+    text, alone = export(
+        "tiny.top.f", top="from tiny import base as b\n\n\ndef f(x):\n    return b.used(x) + 1\n"
+    )
+    assert alone["f"](3.7) == 7
+    base, top = (f"# {'-' * (107 - len(name))} {name}" for name in ("tiny.base", "tiny.top"))
+    assert body(text) == (
+        f"import math\n\n{base}\n\n\n"
+        'K = 2\n\n\ndef used(x):\n    """Docstring.\n\n    Book: start/base\n    """\n'
+        f"    return K * math.floor(x)\n\n\n{top}\n\n\n"
+        "def f(x):\n    return used(x) + 1\n"
+    )
+
+
+def test_comments_stay_marks_go_and_positions_count_bytes(export):
+    text, alone = export(
+        "tiny.top.f",
+        top="from tiny import base\n\n\n"
+        "def f():\n    é = 'λ'; return base.total(), é, base.K  # λ (eq-sum)\n",
+    )
+    assert alone["f"]() == (10, "λ", 2)
+    assert "# it holds true\n# for both\ndef total(step=TOTAL):  # and here\n    λ" in text
+    assert "return total(), é, K  # λ (eq-sum)" in text and "region" not in text
+
+
+def test_all_that_makes_a_constant_comes_with_it(export):
+    assert export("tiny.base.limits")[1]["limits"]() == {"low": 0, "high": 9}
+    assert export("tiny.base.TOTAL")[1]["TOTAL"] == 5
+
+
+PLACES = '''\
+from dataclasses import dataclass, field
+
+from tiny import base
+from tiny.base import Kind as K2
+
+
+def twice(f):
+    return lambda *a: 2 * f(*a)
+
+
+@dataclass
+class Box(K2):
+    """A box."""
+
+    size: int = base.K
+    kind: "base.Kind | None" = None
+    many: list = field(default_factory=lambda: [base.TOTAL])
+
+    @property
+    def half(self) -> float:
+        return self.size / base.K
+
+    @twice
+    def decorated(self):
+        return base.used(4)
+
+
+def make(size: int = base.TOTAL, kind: "list[base.Kind]" = ()) -> Box:
+    return Box(size, *kind)
+'''
+
+
+def test_every_place_of_a_definition_is_read(export):
+    _, alone = export("tiny.top.make", top=PLACES)
+    made = alone["make"]()
+    assert dataclasses.astuple(made) == (5, None, [5]) and isinstance(made, alone["Kind"])
+    with pytest.raises(TypeError):  # 2 * f(*a): the decorator ran on a method
+        alone["twice"](lambda: None)()
+    assert made.half == 2.5 and made.decorated() == 16
+    hints = typing.get_type_hints(alone["make"], alone)
+    assert typing.get_args(hints["kind"]) == (alone["Kind"],) and hints["return"] is alone["Box"]
+    assert typing.get_type_hints(alone["Box"], alone)["kind"] == alone["Kind"] | None
+
+
+def test_a_method_comes_with_its_class(export):
+    text, alone = export("tiny.top.Box.half", top=PLACES)
+    assert alone["Box"](8).half == 4 and "def make" not in text
+
+
+SCOPES = """\
+from tiny import base
+
+
+def parameter(base):
+    return base.K
+
+
+def assigned():
+    base = type("B", (), {"K": 7})
+    return base.K, [base.K for base in [base]]
+
+
+def lambdas():
+    return (lambda base: base.K)(type("B", (), {"K": 5})), (lambda x=base.K: x + base.K)()
+
+
+def comprehension():
+    return [base.K for _ in range(base.K)], {base: 1 for base in range(base.K)}
+
+
+class Holder:
+    used = 4
+    K = base.K
+
+    def get(self):
+        return base.used(self.used)
+
+
+class Shadow:
+    base = 5
+    K = 7
+
+    def get(self):
+        return base.K
+
+
+class Keeper:
+    K = 7
+    both = base.K, K
+
+
+def caught(x):
+    match x:
+        case [base]:
+            return base.real
+        case _:
+            return base
+
+
+def counted():
+    global COUNT
+    COUNT += base.K
+    return f"{COUNT} {base.K:{base.K}} {'x'!r}"
+
+
+COUNT = 1
+"""
+
+
+def test_only_names_that_mean_the_module_change(export):
+    class B:
+        K = 11
+
+    _, alone = export("tiny.top", top=SCOPES)
+    assert alone["parameter"](B) == 11 and alone["assigned"]() == (7, [7])
+    assert alone["lambdas"]() == (5, 4)
+    assert alone["comprehension"]() == ([2, 2], {0: 1, 1: 1})
+    assert alone["Shadow"]().get() == 2 and alone["Keeper"].both == (2, 7)
+    assert alone["Holder"]().get() == 8 and alone["Holder"].K == 2
+    assert alone["counted"]() == "3  2 'x'" and alone["caught"]([6]) == 6
+
+
+CLASH = """\
+from tiny import base, other
+
+
+def f(x):
+    K = 10
+    return K, base.K, base.used(x), other.used(x), base.max(x), max(x, 5), other._own(), _own()
+
+
+def _own():
+    return 0
+"""
+
+OTHER = """\
+import math as json
+
+
+def used(x):
+    return json.floor(x)
+
+
+def _own():
+    return 1
+"""
+
+
+def test_a_taken_name_gets_a_prefix_everywhere(export):
+    text, alone = export("tiny.top.f", top=CLASH, other=OTHER)
+    assert alone["f"](3.5) == (10, 2, 6, 3, 3.5, 5, 1, 0)
+    assert "return base_K * math.floor(x)" in text and "\ndef base_max(x):" in text
+    assert {"used", "other_used", "base_K", "_own", "_other_own", "json"} < alone.keys()
+    assert "K" not in alone and "import math as json" in text
+
+
+def test_the_asked_for_module_keeps_its_names(export):
+    top = "from tiny import base\n\n\ndef used():\n    return base.used(1), math()\n\n\n"
+    text, alone = export("tiny.top", top=top + "def math():\n    return 3\n")
+    assert alone["used"]() == (2, 3) and alone["base_used"](2) == 4
+    assert "import math as math_math" in text
+
+
+LAZY = '''\
+def only():
+    from tiny import base
+
+
+def first():
+    """Docstring."""
+    from tiny import base
+    import tiny.base as other
+
+    return base.K + other.K
+
+
+def tried():
+    try:
+        from tiny.base import K as k
+    finally:
+        pass
+    import json
+
+    return json.dumps(k)
+'''
+
+
+def test_imports_within_functions(export):
+    text, alone = export("tiny.top", top=LAZY)
+    assert alone["only"]() is None and alone["first"]() == 4 and alone["tried"]() == "2"
+    assert "tiny import" not in text and "    import json\n" in text
+    assert "def only():\n    pass\n" in text
+
+
+IMPORTS = """\
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import os as system
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.linalg
+
+import tiny.base
+import tiny.pack
+from tiny.pack import here, leaf
+
+
+def version(f: Callable[[NotThere], int]):
+    return importlib.metadata.version, np.ones(1), numpy.linalg.norm([3, 4])
+
+
+def find(f: Iterable):
+    return importlib.util.find_spec, system.sep
+
+
+def inner():
+    again = type(tiny.pack.again).__name__
+    return tiny.base.K, tiny.pack.leaf.there(), here(), leaf.there(), tiny.pack.up(), again
+"""
+
+PACK = """\
+from ..base import K
+from .leaf import there as again
+from .leaf import there as here
+
+
+def up():
+    return K
+"""
+
+
+def test_imports_are_merged_and_only_those_in_use(export):
+    modules = {
+        "pack/__init__": PACK,
+        "pack/leaf": "def there():\n    return 6\n",
+        "top": IMPORTS.replace("NotThere", "str"),
+    }
+    text, alone = export("tiny.top.version", **modules)
+    assert alone["version"](None)[2] == 5
+    assert body(text).startswith(
+        "from __future__ import annotations\n\n"
+        "import importlib.metadata\nfrom collections.abc import Callable\n\n"
+        "import numpy as np\nimport numpy.linalg\n\n\ndef version("
+    )
+    text, _ = export("tiny.top.find", **modules)
+    assert (
+        "\nimport importlib.util\nimport os as system\nfrom collections.abc import Iterable\n\n\ndef" in text
+    )
+    assert export("tiny.top.inner", **modules)[1]["inner"]() == (2, 6, 6, 6, 2, "function")
+
+
+def test_a_long_import_is_wrapped(export):
+    names = ", ".join(sorted(name for name in dir(ast) if name[0].isupper())[:20])
+    text, _ = export("tiny.top.f", top=f"from ast import {names}\n\n\ndef f():\n    return [{names}]\n")
+    assert "from ast import (\n    AST,\n" in text
+
+
+def test_what_a_module_does_when_imported_is_done(export):
+    doing = "SEEN = []\nSEEN.append(1)\nif SEEN:\n    SEEN.append(2)\n\n\ndef f():\n    return SEEN\n"
+    assert export("tiny.top.f", top=doing)[1]["f"]() == [1, 2]
+
+
+def test_a_stand_in_stands_in(export):
+    top = "from tiny import low\n\n\ndef f():\n    return low.here()\n"
+    low = "import json\n\n\n# standalone: alone\ndef here():\n    return json.dumps(1)\n"
+    low += "\n\ndef alone():\n    return 2\n"
+    text, alone = export("tiny.top.f", top=top, low=low)
+    assert alone["f"]() == 2 and "json" not in text and "def here" not in text
+    assert "# standalone" not in export("tiny.low", low=low)[0]
+
+
+WHOLE = '''\
+"""What it is.
+
+Book: part/top
+"""
+
+import sys
+
+from tiny import base
+
+# ---------------------------------------------------------------- one
+
+
+def f():
+    return base.K
+
+
+# ---------------------------------------------------------------- two
+
+
+def g():
+    from tiny import later
+
+    return later.h()
+
+
+if __name__ == "__main__":
+    print(f(), g(), len(sys.argv))
+'''
+
+
+def test_a_whole_module_has_its_docstring_on_top_its_comments_and_its_command_line(export, capsys):
+    later = "from tiny import top\n\nX = top.f()\n\n\ndef h(n: int = top.f()):\n    return X + n\n"
+    text, alone = export("tiny.top", top=WHOLE, later=later)
+    assert alone["__doc__"] == ast.get_docstring(ast.parse(WHOLE), clean=False)
+    assert "--- one\n\n\ndef f():" in text and "--- two\n\n\ndef g():" in text
+    assert text.endswith('if __name__ == "__main__":\n    print(f(), g(), len(sys.argv))\n')
+    exec(text, {"__name__": "__main__"})  # what is imported late, and itself needs this module, is there
+    assert capsys.readouterr().out.startswith("2 4 ")
+    assert "__main__" not in export("tiny.top.g", top=WHOLE, later=later)[0]
+
+
+def test_the_header_says_where_it_comes_from(export, fresh):
+    fresh.write("pyproject.toml", '[project]\nversion = "1.2"\n[tool.bookbuild]\nrepository_url = ""\n')
+    fresh.write("LICENSE", "MIT License\n\nCopyright (c) 2026 Someone\n")
+    text, _ = export("tiny.base.used")
+    assert text.startswith(
+        "# tiny.base.used, from A small book 1.2\n"
+        "# Copyright (c) 2026 Someone. SPDX-License-Identifier: MIT\n"
+        "# Explained on the page start/base\n"
+        "# Source: code/tiny/base.py\n"
+        "# Made by `python -m bookbuild.standalone tiny.base.used`: this object, with all that it needs"
+    )
+    assert "Explained" not in export("tiny.base.max")[0]
+    fresh.edit("pyproject.toml", 'url = ""', 'url = "https://example.org/b"')
+    text, _ = export("tiny.base.used")
+    assert "# Source: https://example.org/b/blob/main/code/tiny/base.py\n" in text
+    assert "page https://example.org/b/blob/main/book/start/base.md\n" in text
+
+
+def test_the_same_names_are_known_by_their_origin(export, fresh):
+    export("tiny.top.f", top="from tiny import base\n\n\ndef f(K):\n    return base.K + base.used(K)\n")
+    made = standalone.export(Project.at(fresh.root), "tiny.top.f")
+    assert made.names == {"tiny.top.f": "f", "tiny.base.K": "base_K", "tiny.base.used": "used"}
+
+
+F = "from tiny import base\n\n\ndef f():\n    "
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        (F + "return vars(base)\n", r"top\.py:5: the module tiny\.base is used as a value"),
+        (F + "return getattr(base, 'K')\n", r"top\.py:5: the module tiny\.base is used as a value"),
+        (F + "base.K = 3\n", r"top\.py:5: tiny\.base\.K is changed from another module"),
+        (F + "return base.gone\n", r"top\.py:5: tiny\.base has no 'gone' \(there is: K, .*Kind"),
+        ("from tiny.base import *\n\n\ndef f():\n    return K\n", r"top\.py:1: 'from tiny\.base import \*'"),
+        ("def f():\n    return nowhere\n", r"top\.py:2: the name 'nowhere' is not defined"),
+        ("def f():\n    import json, tiny.base\n", r"top\.py:2: import the package's modules in a statement"),
+        (
+            "def f():\n    from tiny.base import K\n    K = K\n",
+            r"top\.py:2: 'K' is imported from the package and",
+        ),
+        ("g = 1\n", r"tiny\.top has no 'f' \(there is: g\)"),
+    ],
+)
+def test_what_cannot_be_taken_out_is_named_with_its_place(export, top, message):
+    with pytest.raises(BookError, match=message):
+        export("tiny.top.f", top=top)
+
+
+def test_what_is_not_of_the_code_is_refused(export):
+    with pytest.raises(BookError, match="no module of code/ holds 'nothing.at.all'"):
+        export("nothing.at.all")
+    with pytest.raises(BookError, match=r"tiny\.top\.sqrt comes from math, which is not in code/"):
+        export("tiny.top.sqrt", top="from math import sqrt\n")
+
+
+def test_command_line(export, fresh, capsys):
+    text, _ = export("tiny.base")
+    assert standalone.main(["tiny.base", "--root", str(fresh.root)]) == 0
+    assert capsys.readouterr().out == text
+    assert standalone.main(["tiny.none.x", "--root", str(fresh.root)]) == 2
+    assert "bookbuild.standalone: tiny has no 'none'" in capsys.readouterr().err

@@ -1,0 +1,111 @@
+"""What holds for every exercise of the book, whatever its page."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from rlworkshop import check
+
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
+EVERY = check.exercises()
+GENERIC = (
+    "still the stub",
+    "should be a NumPy array",
+    "should have the shape",
+    "stopped:",
+    "returns nothing",
+)
+
+
+def wrong_answers(name: str) -> list:
+    """Those that stand in the test file of the exercise's module, with words that each has to be told."""
+    stem = EVERY[name].solution.__module__.rpartition(".")[2]
+    spec = importlib.util.spec_from_file_location(f"wrong_{stem}", HERE / f"test_{stem}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.WRONG[name]
+
+
+def run(text: str, name: str):
+    """The function that the text of a file defines."""
+    space: dict = {}
+    exec(compile(text, "answer.py", "exec"), space)
+    return space[EVERY[name].function]
+
+
+def told(name: str, answer) -> str:
+    with pytest.raises(check.Wrong) as wrong:
+        EVERY[name].check(answer)
+    assert wrong.value.hints and all(wrong.value.hints), "a wrong answer gets a hint"
+    return str(wrong.value)
+
+
+def test_there_are_some():
+    assert EVERY
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_checker_accepts_the_solution_as_a_reader_would_have_written_it(name):
+    passed: list[str] = []
+    assert EVERY[name].check(run(EVERY[name].answer, name), passed.append) == []
+    assert passed == [probe.shows for probe in EVERY[name].probes]
+    assert len(set(passed)) == len(passed) >= 2
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_stub_is_the_solution_without_its_answer_and_is_told_so(name):
+    exercise = EVERY[name]
+    assert run(exercise.stub, name).__doc__ == exercise.solution.__doc__
+    assert exercise.stub.startswith(f'"""{name}: {exercise.title}\n')
+    for text in (exercise.stub, exercise.answer):
+        assert not any(check.MARK.match(line) for line in text.splitlines())
+        assert max(map(len, text.splitlines())) <= 95, "it has to fit the page"
+    own = told(name, run(exercise.stub, name))
+    if "raise NotImplementedError" in exercise.stub:
+        assert "still the stub" in own
+    else:
+        assert not any(words in own for words in GENERIC)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_wrong_answers_are_told_apart(name):
+    """At least two, each told words that no other mistake is told, and that a nonsense answer is not told."""
+    wrong = wrong_answers(name)
+    messages = [told(name, answer) for answer, _ in wrong]
+    for message, (_, words) in zip(messages, wrong, strict=True):
+        assert words in message
+        assert not any(generic in message for generic in GENERIC)
+    assert len(set(messages)) == len({words for _, words in wrong}) >= 2
+    solution = EVERY[name].solution
+
+    def nonsense(*arguments):
+        got = solution(*arguments)
+        return got * 0 - 7.25 if hasattr(got, "dtype") else "nonsense"
+
+    assert told(name, nonsense) not in messages
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_it_belongs_to_a_page_and_to_a_section_of_it(name):
+    exercise = EVERY[name]
+    stem = exercise.page.rpartition("/")[2]
+    assert exercise.solution.__module__ == f"{check.PACKAGE}.{stem}"
+    assert name.startswith(stem.replace("_", "-") + "-")
+    assert f"\n## {exercise.section}\n" in (ROOT / "book" / f"{exercise.page}.md").read_text()
+    assert f"Book: {exercise.page}" in exercise.solution.__doc__
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda *a: None, "returns nothing"),
+        (lambda *a: 1 / 0, "ZeroDivisionError"),
+        (lambda a, b, c, d, e, f, g, h: None, "takes (a, b, c, d, e, f, g, h) and should take ("),
+        (3, "is no function but an int"),
+    ],
+    ids=["nothing", "raises", "arguments", "number"],
+)
+def test_what_is_no_answer_at_all_gets_a_sentence(name, answer, words):
+    assert words in told(name, answer)
