@@ -31,10 +31,13 @@ def margin(record: dict, values: list[float]) -> float:
 
     Infinite where the values do not vary and the bound holds; negative where the mean breaks the bound.
     """
+    if not all(map(math.isfinite, values)):
+        return -math.inf
     mean = statistics.fmean(values)
-    low, high = record["at_least"], record["at_most"]
-    slack = min([mean - low] * (low is not None) + [high - mean] * (high is not None))
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    low = -math.inf if record["at_least"] is None else record["at_least"]
+    high = math.inf if record["at_most"] is None else record["at_most"]
+    slack = min(mean - low, high - mean)
+    spread = _spread(values)
     if spread == 0.0:
         return math.inf if slack >= 0 else -math.inf
     return slack / spread
@@ -59,10 +62,16 @@ def summary(record: dict, kept: dict | None) -> list[str]:
         return ["not calibrated", "–", "–"]
     values = kept["values"]
     held = sum(holds(record, value) for value in values)
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    found = margin(record, values)
+    found, spread = margin(record, values), _spread(values)
     shown = "no spread" if math.isinf(found) else f"{found:.1f} s.d."
     return [f"{held} of {len(values)}", f"{statistics.fmean(values):.4g} ± {spread:.2g}", shown]
+
+
+def _spread(values: list[float]) -> float:
+    """Standard deviation; 0 of one value, nan where a value is no number."""
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def holds(record: dict, value: float) -> bool:
@@ -104,8 +113,9 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
     green = True
     for page in chosen:
         outcomes = [results[page.name, seed_set] for seed_set in seed_sets]
-        green &= _print(page.name, outcomes)
-        if save:
+        sound = _print(page.name, outcomes)
+        green &= sound and all(not outcome.failures for outcome in outcomes)
+        if save and sound:
             _save(project, page.name, seed_sets, outcomes)
     return 0 if green else 1
 
@@ -119,23 +129,23 @@ def _values(outcomes: list[execute.Outcome]) -> dict[str, tuple[dict, list[float
 
 
 def _print(page: str, outcomes: list[execute.Outcome]) -> bool:
+    """Print how a page's claims fared; whether every run came to its end (a claim may have failed)."""
     print(f"\n{page}")
-    green = True
+    sound = True
     for outcome in outcomes:
         for failure in outcome.failures:
             if "ClaimFailed" not in failure.error:
                 print(f"  {failure}")
-                green = False
+                sound = False
     for record, values in _values(outcomes).values():
         held = sum(holds(record, value) for value in values)
-        green &= held == len(outcomes)
-        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        spread = _spread(values)
         print(f"  held {held} of {len(outcomes)}: {record['text']} ({verify.bound(record)})")
         line = f"    mean {statistics.fmean(values):.4g}, s.d. {spread:.3g}, "
         print(f"{line}from {min(values):.4g} to {max(values):.4g}; margin {margin(record, values):.1f} s.d.")
         if record["seeds"] is not None and spread == 0.0 and len(values) > 1:
             print("    the same on every seed set: saturated, or the page does not use verify.seeds()")
-    return green
+    return sound
 
 
 def _save(project: Project, page: str, seed_sets: list[int], outcomes: list[execute.Outcome]) -> None:

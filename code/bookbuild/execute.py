@@ -52,11 +52,15 @@ class Outcome:
     when: str  # UTC, to the minute
     cached: bool
     failures: list[Failure] = field(default_factory=list)
-    opened: list[str] = field(default_factory=list)
+    opened: dict[str, str] = field(default_factory=dict)  # files the page read, with their digests
 
     @property
     def claims(self) -> list[dict]:
         return pages.claims_of(self.notebook)
+
+    def inputs_unchanged(self, project: Project) -> bool:
+        """Whether the files that the page read still are what they were when it read them."""
+        return all(digest == pages.file_digest(project.root / file) for file, digest in self.opened.items())
 
 
 class PageKernel(AsyncKernelManager):
@@ -102,11 +106,15 @@ def refresh(
             outcomes[page.name] = Outcome(page, notebook, *facts, cached=True)
     times = read_json(project.state / "times.json", {})
 
+    def expected(page: Page) -> float:
+        known = times.get(page.name)
+        return known if isinstance(known, int | float) else page.budget
+
     async def work(page: Page) -> None:
         for _ in range(3):
             before = pages.key(project, page)
             outcome = await run_page(project, page)
-            if pages.key(project, page) == before:
+            if pages.key(project, page) == before and outcome.inputs_unchanged(project):
                 break
             drop_bytecode(project.code)  # edited while it ran: what it printed is of neither version
         else:
@@ -118,15 +126,12 @@ def refresh(
         try:
             if not outcome.failures:
                 data = {"seconds": outcome.seconds, "peak_mib": outcome.peak_mib, "when": outcome.when}
-                store.put(page, outcome.notebook, data, outcome.opened)
+                store.put(page, outcome.notebook, data, list(outcome.opened))
             write_json(project.state / "times.json", times)
         except Exception as error:  # a full disk, a locked database: the result itself is sound
             say(f"{page.name} could not be stored and will run again next time: {_one_line(str(error))}")
 
-    jobs = [
-        Job(page.name, times.get(page.name, page.budget), functools.partial(work, page), page.exclusive)
-        for page in todo
-    ]
+    jobs = [Job(page.name, expected(page), functools.partial(work, page), page.exclusive) for page in todo]
     Schedule([*jobs, *beside], cores or os.cpu_count() or 1, say).run()
     return outcomes
 
@@ -167,9 +172,12 @@ class Schedule:
                 while queue:
                     await self._do(queue.pop(0))
 
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self.cores, len(queue))):
-                    group.create_task(worker())
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self.cores, len(queue))):
+                        group.create_task(worker())
+            except ExceptionGroup as group:
+                raise group.exceptions[0] from None
             for job in self.exclusive:
                 await self._do(job)
         finally:
@@ -226,7 +234,7 @@ async def run_page(project: Project, page: Page, environment: dict[str, str] | N
     variables = {**project.environment(), "BOOKBUILD_ROOT": str(project.root), **(environment or {})}
     start, when = time.monotonic(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
     failures: list[Failure] = []
-    facts = {"peak_mib": float("nan"), "opened": []}
+    facts = {"peak_mib": float("nan"), "opened": {}}
 
     def fail(number: int, index: int, error: str) -> None:
         line = notebook.metadata["source_map"][index] + 1
@@ -262,7 +270,7 @@ async def run_page(project: Project, page: Page, environment: dict[str, str] | N
     for number, (_, cell) in enumerate(cells, 1):
         cell.metadata.pop("execution", None)  # nbclient's time stamps
         cell.execution_count = number
-    opened = [os.path.relpath(file, project.root) for file in facts["opened"]]
+    opened = {os.path.relpath(file, project.root): digest for file, digest in facts["opened"].items()}
     return Outcome(page, notebook, seconds, facts["peak_mib"], when, False, failures, opened)
 
 
@@ -275,7 +283,7 @@ async def _ask(client: NotebookClient, expression: str) -> dict:
     answer = reply["content"]["user_expressions"]["answer"]
     with contextlib.suppress(KeyError, ValueError, SyntaxError):
         return ast.literal_eval(answer["data"]["text/plain"])
-    return {"peak_mib": float("nan"), "opened": []}
+    return {"peak_mib": float("nan"), "opened": {}}
 
 
 def _one_line(text: str) -> str:

@@ -4,7 +4,7 @@ import html
 
 import nbformat
 from docutils import nodes
-from filelock import FileLock
+from filelock import AcquireReturnProxy, FileLock
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
@@ -77,7 +77,8 @@ class ClaimRole(SphinxRole):
         book, page = self.env.app.book, self.env.docname
         found = book.claim(self.text, page)
         if found is None:
-            if not book.outcomes.get(page, None) or not book.outcomes[page].failures:
+            alone = self.config.book_only and "#" in self.text  # its page was not executed
+            if not alone and not book.outcomes.get(page, None) or not book.outcomes[page].failures:
                 book.warn(f"claim role: no claim is named {self.text!r}", page, self.lineno)
             return [nodes.inline(text="(not measured)")], []
         target, record = found
@@ -102,21 +103,23 @@ def prepare(app: Sphinx) -> None:
     app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=readers, execution_mode="off")
 
 
-def lock(project: Project) -> FileLock:
-    """The build lock, taken: one build at a time works on ``_build``; a second one waits."""
+def lock(project: Project) -> AcquireReturnProxy:
+    """Take the build lock: one build at a time works on ``_build``; a second one waits.
+
+    ``with lock(project):`` gives it back at the end, as does ``.lock.release()``.
+    """
     project.state.mkdir(parents=True, exist_ok=True)
     held = FileLock(project.state / "build.lock", is_singleton=True)
     try:
-        held.acquire(timeout=0)
+        return held.acquire(timeout=0)
     except TimeoutError:
         print("another build of this book is at work: waiting for it to end", flush=True)
-        held.acquire()
-    return held
+        return held.acquire()
 
 
 def unlock(app: Sphinx, exception: Exception | None) -> None:
     if hasattr(app, "book_lock"):
-        app.book_lock.release()
+        app.book_lock.lock.release()
 
 
 def mark_failures(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:

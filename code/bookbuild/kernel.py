@@ -1,15 +1,19 @@
 """The kernel a page runs in: a Jupyter kernel that remembers which files the page read.
 
 ``python -m bookbuild.kernel -f CONNECTION_FILE``. Files opened for reading below the project's folder
-count as inputs of the page, so that editing a data file makes the page run again.
+count as inputs of the page, with the contents they had: editing one makes the page run again, also while
+it runs. A file that the page itself wrote before it read it is no input.
 """
 
+import contextlib
 import ctypes
+import hashlib
 import os
 import signal
 import sys
 
-_opened: set[str] = set()
+_opened: dict[str, str] = {}  # path -> digest of the contents at the first reading
+_written: set[str] = set()
 
 
 def watch(root: str) -> None:
@@ -20,19 +24,23 @@ def watch(root: str) -> None:
     def hook(event: str, arguments: tuple) -> None:
         if event != "open" or not isinstance(arguments[0], str):
             return
-        mode = arguments[1]
-        reads = "r" in mode or "+" in mode if isinstance(mode, str) else not arguments[2] & os.O_WRONLY
-        if reads:
-            path = os.path.realpath(arguments[0])
-            if path.startswith(prefix) and not path.startswith(ignored) and not path.endswith(".pyc"):
-                _opened.add(path)
+        path = os.path.realpath(arguments[0])
+        if not path.startswith(prefix) or path.startswith(ignored) or path.endswith(".pyc"):
+            return
+        mode, flags = arguments[1], arguments[2]
+        if any(sign in mode for sign in "wax") if isinstance(mode, str) else flags & os.O_WRONLY:
+            _written.add(path)
+        elif path not in _opened and path not in _written:
+            _opened[path] = ""  # first, for reading it now calls this hook again
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                _opened[path] = hashlib.sha256(file.read()).hexdigest()
 
     sys.addaudithook(hook)
 
 
 def report() -> dict:
-    """What the page did: peak memory in MiB, files read."""
-    return {"peak_mib": round(_peak_bytes() / 2**20, 1), "opened": sorted(_opened)}
+    """What the page did: peak memory in MiB, files read (path to digest)."""
+    return {"peak_mib": round(_peak_bytes() / 2**20, 1), "opened": dict(sorted(_opened.items()))}
 
 
 def _peak_bytes() -> float:

@@ -38,7 +38,10 @@ class Mutant:
         Raises:
             BookError: the text to change is not there exactly once, or the change changes nothing.
         """
-        text = (root / self.file).read_text(encoding="utf-8")
+        try:
+            text = (root / self.file).read_text(encoding="utf-8")
+        except OSError as error:
+            raise BookError(f"mutant of {self.file} ({self.breaks}): {error.strerror}") from None
         if text.count(self.find) != 1 or self.find == self.replace:
             raise BookError(f"mutant of {self.file} ({self.breaks}): its text must occur once, and change")
         return text.replace(self.find, self.replace)
@@ -54,6 +57,8 @@ def read(project: Project) -> list[Mutant]:
     try:
         rows = tomllib.loads(file.read_text(encoding="utf-8"))["mutant"]
         mutants = [Mutant(**{**row, "tests": tuple(row["tests"])}) for row in rows]
+        if any(isinstance(row["tests"], str) for row in rows):
+            raise TypeError("'tests' is a list")
     except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:
         raise BookError(f"tests/mutants.toml cannot be read: {error}") from None
     for mutant in mutants:

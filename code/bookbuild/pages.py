@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +64,12 @@ def read_pages(project: Project, problems: dict[str, str] | None = None) -> list
 def read_page(project: Project, file: Path) -> Page | None:
     """The page in ``file``; ``None`` when it has no code cells."""
     name = file.relative_to(project.book).with_suffix("").as_posix()
-    text = file.read_text(encoding="utf-8")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BookError(f"book/{name}.md is not UTF-8: {error}") from None
     if not is_myst_markdown_notebook(text):
-        if "\n```{code-cell}" in text:
+        if re.search(r"^(`{3,}|:{3,})\{code-cell\}", text, re.M):
             why = "code cells but no jupytext front matter that can be read: nothing would run"
             raise BookError(f"book/{name}.md has {why}")
         return None
@@ -79,6 +83,9 @@ def read_page(project: Project, file: Path) -> Page | None:
     budget, depends = matter.get("budget", DEFAULT_BUDGET), matter.get("depends", [])
     if isinstance(budget, bool) or not isinstance(budget, int | float) or not budget > 0:
         raise BookError(f"book/{name}.md: 'budget: {budget}' should be a number of seconds above 0")
+    timeout = matter.get("mystnb", {}).get("execution_timeout", 1)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise BookError(f"book/{name}.md: 'execution_timeout: {timeout}' should be a number of seconds")
     if not isinstance(matter.get("exclusive", False), bool):
         raise BookError(f"book/{name}.md: 'exclusive' should be true or false")
     if not isinstance(depends, list) or not all(isinstance(glob, str) for glob in depends):
@@ -139,6 +146,14 @@ def with_inputs(base_key: str, project: Project, inputs: list[str]) -> str:
     """``base_key`` joined with the present contents of the files that the page read when it ran."""
     files = [project.root / name for name in inputs]
     return hashlib.sha256(f"{base_key}\0{provenance.digest(files, project.root)}".encode()).hexdigest()
+
+
+def file_digest(file: Path | str) -> str:
+    """SHA-256 of a file's contents; empty where it cannot be read."""
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def claims_of(notebook: Mapping) -> list[dict]:

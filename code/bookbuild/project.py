@@ -81,7 +81,8 @@ class Project:
     def environment(self) -> dict[str, str]:
         """Environment variables of every process that runs the book's code: one thread, no stale bytecode."""
         threads = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
-        path = [str(self.code), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        given = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+        path = [str(self.code), *map(os.path.abspath, given), str(Path(__file__).resolve().parents[1])]
         return {
             **os.environ,
             **{f"{name}_NUM_THREADS": "1" for name in threads},

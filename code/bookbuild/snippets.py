@@ -65,13 +65,15 @@ def find(project: Project, dotted: str, region: str | None = None) -> Snippet:
 
 
 def _region(lines: list[str], first: int, last: int, dotted: str, region: str) -> tuple[int, int]:
-    start = None
+    start, depth = None, 0
     for number in range(first, last + 1):
         mark = REGION.match(lines[number - 1])
-        if mark and mark["name"] == region:
-            start = number + 1
-        elif mark and not mark["name"] and start:
-            return start, number - 1
+        if mark and start:
+            depth += 1 if mark["name"] else -1
+            if depth == 0:
+                return start, number - 1
+        elif mark and mark["name"] == region:
+            start, depth = number + 1, 1
     what = "has no end ('# endregion')" if start else f"is not there (mark it '# region: {region}')"
     raise BookError(f"region {region!r} of {dotted} {what}")
 

@@ -28,7 +28,8 @@ class Store:
         self.project = project
         self.folder = project.state / "jupyter-cache"
         self.inputs_file = project.state / "inputs.json"  # base key -> files that the page read
-        self.inputs: dict[str, list[str]] = read_json(self.inputs_file, {})
+        known = read_json(self.inputs_file, {})
+        self.inputs: dict[str, list[str]] = {k: v for k, v in known.items() if isinstance(v, list)}
         self.open()
 
     def open(self) -> None:

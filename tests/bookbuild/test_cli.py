@@ -6,6 +6,7 @@ import os
 import pytest
 
 from bookbuild import __main__ as cli
+from bookbuild import execute
 from bookbuild.project import BookError
 
 
@@ -77,7 +78,13 @@ def test_a_full_disk_is_found_behind_other_exceptions():
 
 def test_a_full_disk_is_found_in_a_job_of_the_schedule():
     cause = full()
-    assert cli.disk_trouble(ExceptionGroup("unhandled errors in a TaskGroup", [cause])) is cause
+
+    async def work():
+        raise cause
+
+    with pytest.raises(OSError) as raised:
+        execute.Schedule([execute.Job("one", 1, work)], 2, print).run()
+    assert cli.disk_trouble(raised.value) is cause
 
 
 @pytest.mark.parametrize(

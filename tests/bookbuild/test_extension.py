@@ -87,6 +87,6 @@ def test_the_lock_shuts_others_out_until_its_holder_is_done(fresh):
     command = [sys.executable, "-c", take, str(project.state / "build.lock")]
     held = extension.lock(project)
     with held:
-        extension.lock(project).release()  # as Sphinx does within a build
+        extension.lock(project).lock.release()  # as Sphinx does within a build
         assert subprocess.run(command, capture_output=True, text=True).stdout == "shut out\n"
     assert held and subprocess.run(command, capture_output=True, text=True).stdout == ""

@@ -4,10 +4,13 @@ import os
 import py_compile
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bookbuild.project import BookError, Project, drop_bytecode
+
+CODE = Path(__file__).parents[2] / "code"
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def test_the_environment_gives_kernels_one_thread_and_the_present_code_first(pro
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/other", str(project.code), ""]))
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     environment = project.environment()
-    assert environment["PYTHONPATH"].split(os.pathsep) == [str(project.code), "/other"]
+    assert environment["PYTHONPATH"].split(os.pathsep) == [str(project.code), "/other", str(CODE)]
     threads = {name: value for name, value in environment.items() if name.endswith("_NUM_THREADS")}
     assert set(threads.values()) == {"1"}
     assert {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"} <= set(threads)

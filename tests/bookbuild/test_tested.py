@@ -143,6 +143,8 @@ def test_the_key_follows_tests_their_conftest_and_the_code(tiny, file):
 
 
 def test_the_key_follows_what_a_conftest_imports(tiny):
+    (tiny.root / "tests/sub").mkdir()
+    (tiny.root / "tests/test_shown.py").rename(tiny.root / "tests/sub/test_shown.py")
     tiny.write("tests/conftest.py", "from tiny import other\n")
     first = Map(Project.at(tiny.root)).key
     tiny.edit("code/tiny/other.py", "apple", "pear")
