@@ -10,6 +10,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+from bookbuild import equations
 from bookbuild.project import BookError, Project
 from bookbuild.tested import Tested
 from rlworkshop import provenance
@@ -139,4 +140,6 @@ class SnippetDirective(SphinxDirective):
         caption = nodes.paragraph(classes=["snippet-source"])
         caption += [place, nodes.Text(" · tested by "), nodes.literal(text=test), nodes.Text(more)]
         anchor = nodes.make_id(f"code-{dotted}" + (f"-{region}" if region else ""))
+        for label in (label for line in snippet.text.splitlines() for label in equations.labels(line)):
+            book.implemented.setdefault(label, []).append((self.env.docname, anchor))
         return [nodes.container("", block, caption, classes=["snippet"], ids=[anchor])]
