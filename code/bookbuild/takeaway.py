@@ -19,7 +19,8 @@ FOLDER = "_downloads"  # of the site
 BRANCH = "notebooks"  # of the repository: where the workflow puts the notebooks that Colab opens
 
 FENCE = re.compile(
-    r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}[ \t]*(?P<title>.*)\n(?P<body>(?:.*\n)*?)(?P=fence)[ \t]*$",
+    r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}[ \t]*(?P<title>.*)\n"
+    r"(?P<body>(?:.*\n)*?)(?P=fence)[ \t]*$",
     re.M,
 )
 ROLE = re.compile(r"\{(?P<name>[\w:-]+)\}`(?P<text>[^`]+)`")
