@@ -1,16 +1,18 @@
 """The Sphinx extension: executes the book, hands the results to MyST-NB, marks what failed."""
 
 import html
+from pathlib import Path
 
 import nbformat
 from docutils import nodes
 from filelock import AcquireReturnProxy, FileLock
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
-from bookbuild import execute, pages
+from bookbuild import equations, execute, pages, takeaway
 from bookbuild.project import BookError, Project
 from bookbuild.report import VerificationDirective
 from bookbuild.snippets import DownloadModuleDirective, SnippetDirective
@@ -32,6 +34,7 @@ class Book:
         self.outcomes: dict[str, execute.Outcome] = {}
         self.tested = Tested(self.project)
         self.failures: dict[str, list[str]] = {}
+        self.implemented: equations.Places = {}  # filled by the snippets as they are read
 
     def run(self) -> None:
         """Execute what is not stored, and the tests of the code that the pages show."""
@@ -122,6 +125,40 @@ def unlock(app: Sphinx, exception: Exception | None) -> None:
         app.book_lock.lock.release()
 
 
+def check_equations(app: Sphinx, env: BuildEnvironment) -> None:
+    """Every equation has its code and every label in code its equation."""
+    if app.config.book_only:
+        return
+    found = {label: page for label, (page, _) in env.get_domain("math").equations.items()}
+    for message, place, line in equations.problems(app.book.project, found, app.book.implemented):
+        if isinstance(place, str):
+            app.book.warn(message, place, line)
+        else:
+            logger.warning(message, location=f"{place}:{line}", type="book")
+
+
+def link_equations(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Equations and the lines that implement them lead to each other."""
+
+    def uri(target: str) -> str:
+        return "" if target == page else app.builder.get_relative_uri(page, target)
+
+    if "body" in context:
+        found = {label: where for label, (where, _) in app.env.get_domain("math").equations.items()}
+        body = equations.link_code(context["body"], found, uri)
+        context["body"] = equations.link_equations(body, page, app.book.implemented, uri)
+
+
+def offer_downloads(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """A page with code can be taken away as notebook and as script."""
+    outcome = app.book.outcomes.get(page)
+    if outcome and "body" in context and app.builder.format == "html":
+        addresses = takeaway.write(app.book.project, Path(app.outdir), outcome)
+        up = "../" * page.count("/")
+        found = takeaway.buttons(app.book.project, page, addresses, up)
+        context["header_buttons"] = [*found, *context.get("header_buttons", [])]
+
+
 def mark_failures(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     """A page that failed says so at its top, with what went wrong."""
     failures = app.book.failures.get(page)
@@ -137,7 +174,10 @@ def setup(app: Sphinx) -> dict:
     app.add_config_value("book_only", "", "env", str)  # the one page that ``make chapter`` builds
     app.connect("builder-inited", prepare, priority=900)  # after MyST-NB has its configuration
     app.connect("env-get-outdated", lambda app, env, added, changed, removed: list(env.found_docs))
+    app.connect("env-check-consistency", check_equations)
+    app.connect("html-page-context", link_equations)
     app.connect("html-page-context", mark_failures)
+    app.connect("html-page-context", offer_downloads, priority=600)  # after the theme's own buttons
     app.connect("build-finished", unlock, priority=900)
     app.add_directive("snippet", SnippetDirective)
     app.add_directive("download-module", DownloadModuleDirective)

@@ -17,6 +17,7 @@ from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
+from bookbuild import equations
 from bookbuild.project import BookError, Project
 from bookbuild.standalone import locate, standalone
 from bookbuild.tested import Tested
@@ -138,6 +139,8 @@ class SnippetDirective(SphinxDirective):
         caption = nodes.paragraph(classes=["snippet-source"])
         caption += [place, nodes.Text(" · tested by "), nodes.literal(text=test), nodes.Text(more)]
         anchor = nodes.make_id(f"code-{dotted}" + (f"-{region}" if region else ""))
+        for label in (label for line in snippet.text.splitlines() for label in equations.labels(line)):
+            book.implemented.setdefault(label, []).append((self.env.docname, anchor))
         there = self.env.temp_data.setdefault("standalone", {})  # one text for all regions of an object
         address = there.get(alone) or nodes.make_id(f"standalone-{anchor}")
         buttons = _buttons(dotted.split(".")[-1], address, "" if alone in there else alone)
