@@ -86,10 +86,11 @@ if repository_url:
 
 
 def setup(app):
-    """Docutils calls the bibliography a list, but not its entries: to a screen reader it is empty."""
+    """Lists that are none to a screen reader: the bibliography has no items, a long signature no terms."""
 
     def mend(app, page, template, context, doctree):
         if "body" in context:
-            context["body"] = context["body"].replace('<div role="list" class="citation-list">', "<div>")
+            body = context["body"].replace('<div role="list" class="citation-list">', "<div>")
+            context["body"] = body.replace("<dl>\n<dd>", '<dl role="presentation">\n<dd>')
 
     app.connect("html-page-context", mend)
