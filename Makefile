@@ -30,7 +30,7 @@ test: html ## build or reuse the site, then run every test (ARGS="-k gae" narrow
 	@OMP_NUM_THREADS=1 $(IN_ENV) pytest -q -n auto --dist worksteal $(ARGS)
 
 check: ## lint and the fast tests, under a minute
-	$(call env,book test dev)
+	$(call env,book test)
 	@$(IN_ENV) bookbuild lint
 	@OMP_NUM_THREADS=1 $(IN_ENV) pytest -q -n auto --dist worksteal -m "not slow and not book" $(ARGS)
 

@@ -221,12 +221,10 @@ def uncalibrated(claims: dict[str, list[dict]], kept: dict[str, dict[str, dict]]
 
 @pytest.mark.book
 def test_every_claim_of_the_real_book_is_calibrated(real, site):
-    book, held = pages.read_pages(real), lock(real)
-    try:
+    book = pages.read_pages(real)
+    with lock(real):
         store = Store(real)
         stored = {page.name: store.get(page) for page in book}
-    finally:
-        held.release(force=True)
     stale = [name for name, found in stored.items() if found is None]
     assert stale == [], "these changed since the site was built, or failed"
     claims = {name: pages.claims_of(found[0]) for name, found in stored.items()}
