@@ -32,6 +32,7 @@ exclude_patterns = ["**/_*", "Thumbs.db"]
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!rlworkshop\b).*")]  # types of other libraries are not linked
 numfig = True
+math_numfig = False  # equations are numbered page by page
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"

@@ -11,8 +11,9 @@ from pathlib import Path
 from bookbuild.project import Project
 
 NAMING = re.compile(r"#\s*((?:\(eq-[\w-]+\)\s*)+)$")
-LABEL = re.compile(r"\((eq-[\w-]+)\)")
+LABEL = re.compile(r"\(((?:eq|th)-[\w-]+)\)")
 COMMENT = re.compile(r'<span class="c1">(#[^<]*)</span>')
+
 
 Places = dict[str, list[tuple[str, str]]]  # label -> (page, anchor) of each snippet that implements it
 

@@ -1,5 +1,7 @@
 """Checks an answer to an exercise: what is right, the first thing that is wrong, one hint at a time.
 
+From the command line::
+
     python -m rlworkshop.check --list
     python -m rlworkshop.check --stub vpg-reward-to-go > my.py
     python -m rlworkshop.check vpg-reward-to-go my.py
