@@ -188,7 +188,21 @@ def line_numbers(root: Path, site: Path) -> list[str]:
     return [name for name, text in texts(root) if ":lines:" in text or "lineno-start" in text]
 
 
+def pages_that_cannot_be_taken_away(root: Path, site: Path) -> list[str]:
+    """Pages with code that do not offer themselves as an executed notebook and as a script."""
+    found = []
+    for name, text in texts(root):
+        page = name.removesuffix(".md")
+        if "{code-cell}" in text:
+            links = {a.get("href", "") for _, a in parsed(site / f"{page}.html").elements}
+            up = "../" * page.count("/")
+            wanted = [f"{up}_notebooks/{page}.{kind}" for kind in ("ipynb", "py")]
+            found += [f"{name}: {link}" for link in wanted if link not in links]
+    return found
+
+
 CHECKS = (
+    pages_that_cannot_be_taken_away,
     pages_that_were_not_built,
     failures_that_show,
     chapters_without_a_claim,
@@ -251,7 +265,10 @@ GOOD = {
         '<a name="old"></a><div id="claim-c">c</div><img src="../_images/a%20b.png" alt="a curve">'
         '<video aria-label="the agent" src="data:video/mp4;base64,AA"></video><a href="#old">o</a>'
         "<style>p { background: url(data:image/png;base64,AA) }</style><pre>no build-failed here</pre>"
+        '<a href="../_notebooks/algorithms/x.ipynb">n</a><a href="../_notebooks/algorithms/x.py">s</a>'
     ),
+    "site/_notebooks/algorithms/x.ipynb": "{}",
+    "site/_notebooks/algorithms/x.py": "1",
     "site/reference/index.html": "<p>r</p>",
     "site/reference/verification.html": '<a href="../algorithms/x.html#claim-c">7</a>',
     "site/_static/s.css": "p { background: url('b.png') } /* https://example.org */",
@@ -284,6 +301,8 @@ X, Y = "site/algorithms/x.html", "book/algorithms/x.md"
 @pytest.mark.parametrize(
     ("check", "file", "old", "new"),
     [
+        (pages_that_cannot_be_taken_away, X, "algorithms/x.ipynb", "algorithms/y.ipynb"),
+        (pages_that_cannot_be_taken_away, X, "algorithms/x.py", "algorithms/y.py"),
         (pages_that_were_not_built, "site/index.html", "", None),
         (pages_that_were_not_built, "book/start/new.md", "", "# New"),
         (failures_that_show, X, "<img", '<div id="build-failed"></div><img'),
