@@ -61,7 +61,8 @@ def served(folder: Path):
         server.shutdown()
 
 
-@pytest.fixture(scope="session")
+# for this module alone: while Playwright is at work, its process can run no other event loop
+@pytest.fixture(scope="module")
 def chromium():
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not program:
@@ -76,13 +77,13 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(site):
     with served(site) as base:
         yield base
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_tab(chromium):
     """Opens tabs that keep what went wrong in them: ``tab.requests``, ``tab.errors``."""
     contexts = {}

@@ -395,7 +395,8 @@ def test_front_matter_that_is_wrong_fails_its_page(book, wrong, message):
 
 
 def test_a_stored_run_is_marked_once_its_code_has_changed(book):
-    shutil.copytree(CODE / "rlworkshop", book.root / "code/rlworkshop")
+    wings = shutil.ignore_patterns("algorithms", "foundations", "exercises", "__pycache__")
+    shutil.copytree(CODE / "rlworkshop", book.root / "code/rlworkshop", ignore=wings)
     book.write("benchmarks/study.py", "from rlworkshop import stats\n")
     store = "runs.store('study', {}, [0, 1], ['rlworkshop.stats'], 'benchmarks/study.py')"
     subprocess.run(
