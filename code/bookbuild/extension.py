@@ -81,7 +81,8 @@ class ClaimRole(SphinxRole):
         found = book.claim(self.text, page)
         if found is None:
             alone = self.config.book_only and "#" in self.text  # its page was not executed
-            if not alone and not book.outcomes.get(page, None) or not book.outcomes[page].failures:
+            outcome = book.outcomes.get(page)
+            if not alone and not (outcome and outcome.failures):  # a page that failed has said so
                 book.warn(f"claim role: no claim is named {self.text!r}", page, self.lineno)
             return [nodes.inline(text="(not measured)")], []
         target, record = found

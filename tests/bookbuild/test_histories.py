@@ -367,6 +367,19 @@ def test_make_chapter_builds_one_page_alone(fresh):
     assert fresh.build("chapter", "nothing").output.startswith("bookbuild: there is no book/nothing.md")
 
 
+def test_a_page_built_alone_may_quote_the_claim_of_another(fresh):
+    quote = "{claim}`beta#seven-is-at-least-five`"
+    fresh.edit("book/alpha.md", "# Page alpha", f"# Page alpha\n\n{quote}")
+    fresh.edit("book/report.md", "# Report", f"# Report\n\n{quote}")  # a page without code
+    alone = fresh.build("chapter", "alpha")
+    assert alone.status == 0, alone.output
+    assert fresh.build("chapter", "report").status == 0
+    assert fresh.build().status == 0
+    assert 'href="beta.html#claim-seven-is-at-least-five">7</a>' in fresh.page("report")
+    fresh.edit("book/report.md", "five`", "six`")
+    assert "no claim is named 'beta#seven-is-at-least-six'" in fresh.build().output
+
+
 def test_clean_keeps_what_was_executed(book):
     assert book.build("clean").status == 0
     assert not (book.root / "_build/html").exists()
