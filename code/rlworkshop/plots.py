@@ -94,6 +94,57 @@ def curve(
     return drawn
 
 
+def grid(
+    ax: Axes,
+    values: np.ndarray,
+    numbers: str = ".1f",
+    moves: np.ndarray | None = None,
+    letters: Sequence[str] = (),
+    low: float | None = None,
+    high: float | None = None,
+) -> None:
+    """Draw numbers (H, W) that belong to the cells of a map, with the moves that a policy makes there.
+
+    Args:
+        values: the darker the blue, the higher; NaN is wall.
+        numbers: the format in which they are written; "" writes none.
+        moves: (H, W, 4), how likely the moves up, right, down and left are; NaN or 0 draws no arrow.
+        letters: a row of text for each row of the map; its capitals stand in the corner of their cells.
+        low, high: values that are white and darkest; as found in ``values`` when left out.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    Book: foundations/key_concepts
+    """
+    H, W = values.shape
+    if (moves is not None and moves.shape != (H, W, 4)) or (letters and [len(r) for r in letters] != [W] * H):
+        raise ValueError(f"a grid of shape {values.shape} needs moves ({H}, {W}, 4), letters {H} texts of {W}")
+    blues = mpl.colors.LinearSegmentedColormap.from_list("blues", ["#ffffff", "#7db8e0"])
+    blues.set_bad("#666666")
+    ax.imshow(values, cmap=blues, vmin=low, vmax=high)
+    for row, column in np.ndindex(H, W):
+        if letters and letters[row][column].isalpha():
+            at = (column - 0.44, row - 0.42)
+            ax.text(*at, letters[row][column], fontsize=8, color="#444444", ha="left", va="top")
+        if np.isnan(values[row, column]):
+            continue
+        if numbers:
+            low_in_cell = 0.0 if moves is None else 0.3
+            text = format(values[row, column], numbers)
+            ax.text(column, row + low_in_cell, text, fontsize=9, ha="center", va="center")
+        for k, likely in enumerate([] if moves is None else np.nan_to_num(moves[row, column])):
+            if likely > 0:
+                dx, dy = ((0, -1), (1, 0), (0, 1), (-1, 0))[k]
+                middle, reach = row - (0.12 if numbers else 0.0), 0.12 + 0.2 * likely
+                start, tip = (column, middle), (column + reach * dx, middle + reach * dy)
+                ax.annotate("", tip, start, arrowprops=dict(arrowstyle="->", shrinkA=0, shrinkB=0))
+    ax.set(xticks=np.arange(W + 1) - 0.5, yticks=np.arange(H + 1) - 0.5, xticklabels=[], yticklabels=[])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(True)
+    ax.set_axisbelow(False)
+
+
 @dataclass(frozen=True)
 class Clip:
     """Films to be shown side by side (on a phone one below the other), each an MP4 with its caption.

@@ -17,40 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlworkshop.foundations import key_concepts
+from rlworkshop.foundations.key_concepts import MDP, must_end, transitions
+
 # ------------------------------------------------------------------------------------------ the world
-
-
-@dataclass(frozen=True)
-class MDP:
-    """A Markov decision process with S states and A actions, known to the last number.
-
-    Raises:
-        ValueError: shapes do not fit, rows are no distributions, or some state cannot reach an end.
-
-    Book: foundations/policy_gradients
-    """
-
-    P: np.ndarray
-    """(S, A, S), P[s, a, s']: probability of s' after a in s; all zero where s is terminal"""
-    R: np.ndarray
-    """(S, A, S), R[s, a, s']: reward of that transition"""
-    start: np.ndarray
-    """(S,), probability of each first state"""
-
-    def __post_init__(self):
-        S, A = self.P.shape[:2]
-        if self.P.shape != (S, A, S) or self.R.shape != (S, A, S) or self.start.shape != (S,):
-            raise ValueError(f"P and R must be (S, A, S), start (S,), not {self.P.shape}, {self.R.shape}")
-        rows = np.where(self.terminal[:, None], 1.0, self.P.sum(axis=2))
-        if min(self.P.min(), self.start.min()) < 0 or not np.allclose([*rows.flat, self.start.sum()], 1):
-            raise ValueError("start and each P[s, a] must be distributions (P[s] all zero: terminal)")
-        if np.linalg.matrix_power(self.P.mean(axis=1), S).sum(axis=1).max() > 1 - 1e-12:
-            raise ValueError("every state must be able to reach a terminal one: episodes have to end")
-
-    @property
-    def terminal(self) -> np.ndarray:
-        """(S,) bool, the states in which nothing happens any more."""
-        return ~self.P.any(axis=(1, 2))
 
 
 def thin_ice() -> MDP:
@@ -104,9 +74,8 @@ def state_values(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> tuple[np.nd
 
     Book: foundations/policy_gradients
     """
-    policy, r = softmax_policy(theta), (mdp.P * mdp.R).sum(axis=2)  # (S, A), (S, A)
-    V = np.linalg.solve(np.eye(len(r)) - gamma * _chain(mdp, policy), (policy * r).sum(axis=1))
-    return V, r + gamma * mdp.P @ V
+    V = key_concepts.state_values(mdp, softmax_policy(theta), gamma)
+    return V, key_concepts.action_values(mdp, V, gamma)
 
 
 def visits(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> np.ndarray:
@@ -114,8 +83,7 @@ def visits(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> np.ndarray:
 
     Book: foundations/policy_gradients
     """
-    chain = _chain(mdp, softmax_policy(theta))
-    return np.linalg.solve(np.eye(len(chain)) - gamma * chain.T, mdp.start) * ~mdp.terminal
+    return key_concepts.visits(mdp, softmax_policy(theta), gamma)
 
 
 def objective(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> float:
@@ -191,9 +159,13 @@ class Batch:
 def sample_batch(mdp: MDP, theta: np.ndarray, episodes: int, rng: np.random.Generator) -> Batch:
     """Play ``episodes`` whole episodes.
 
+    Raises:
+        ValueError: from some state episodes never end.
+
     Book: foundations/policy_gradients
     """
     policy = softmax_policy(theta)
+    must_end(mdp, policy)
     states, actions, rewards = [_draw(np.tile(mdp.start, (episodes, 1)), rng)], [], []
     while (~mdp.terminal[states[-1]]).any():
         s = states[-1]  # (N,)
@@ -300,7 +272,7 @@ def expected_gae(
     """
     policy, values = softmax_policy(theta), values * ~mdp.terminal
     delta = (mdp.P * (mdp.R + gamma * values)).sum(axis=2) - values[:, None]  # (S, A)
-    chain = gamma * lam * _chain(mdp, policy)
+    chain = gamma * lam * transitions(mdp, policy)
     later = np.linalg.solve(np.eye(len(chain)) - chain, (policy * delta).sum(axis=1))  # (S,)
     return delta + gamma * lam * mdp.P @ later
 
@@ -344,7 +316,7 @@ def gradient_by_length(mdp: MDP, theta: np.ndarray, longest: int) -> tuple[np.nd
         lengths[t] = at @ mdp.terminal
         at = at * ~mdp.terminal
         gradients[t:] += at[:, None] * advantage[: longest + 1 - t]
-        at = at @ _chain(mdp, policy)
+        at = at @ transitions(mdp, policy)
     if lengths.sum() < 1 - 1e-9:
         raise ValueError(f"episodes are longer than {longest} with probability {1 - lengths.sum():.2g}")
     return lengths, gradients
@@ -378,11 +350,6 @@ def cosine(x: np.ndarray, y: np.ndarray) -> float:
 
 
 # -------------------------------------------------------------------------------------------- details
-
-
-def _chain(mdp: MDP, policy: np.ndarray) -> np.ndarray:
-    """(S, S), the transition matrix under a policy (S, A)."""
-    return np.einsum("sa,sat->st", policy, mdp.P)
 
 
 def _draw(p: np.ndarray, rng: np.random.Generator) -> np.ndarray:
