@@ -14,24 +14,25 @@ BLOCK = 128  # draws made in advance: one call of a generator costs as much as a
 
 
 class Dice:
-    """Random numbers for N learners, those of row i from ``seeds[i]`` alone.
+    """Random numbers for N rows, ``each`` of them for each seed and from that seed alone.
 
-    Rows stay in step: every call draws for every row, whether its learner uses the number or not.
+    Rows stay in step: every call draws for every row, whether its learner uses the number or not. A seed
+    may also be a ``numpy.random.Generator`` that one has already.
 
     Raises:
-        ValueError: there are no seeds.
+        ValueError: there are no seeds, or no rows for them.
 
     Book: foundations/key_concepts
     """
 
-    def __init__(self, seeds: Sequence[int]) -> None:
-        if len(seeds) == 0:
-            raise ValueError("Dice needs at least one seed, such as verify.seeds(30)")
-        self._generators = [np.random.default_rng(s) for s in seeds]
+    def __init__(self, seeds: Sequence[int | np.random.Generator], each: int = 1) -> None:
+        if len(seeds) == 0 or each < 1:
+            raise ValueError("Dice needs at least one seed, such as verify.seeds(30), and a row for each")
+        self._generators, self._each = [np.random.default_rng(s) for s in seeds], each
         self._blocks: dict[tuple, list] = {}  # what was drawn in advance, by kind and shape
 
     def __len__(self) -> int:
-        return len(self._generators)
+        return len(self._generators) * self._each
 
     def uniform(self, *shape: int) -> np.ndarray:
         """Numbers (N, *shape), evenly from 0 up to, not including, 1."""
@@ -58,6 +59,7 @@ class Dice:
     def _next(self, kind: str, shape: tuple[int, ...]) -> np.ndarray:
         block = self._blocks.setdefault((kind, shape), [])
         if not block:
-            drawn = [getattr(generator, kind)((BLOCK, *shape)) for generator in self._generators]
-            block.extend(np.stack(drawn, axis=1)[::-1])  # (BLOCK, N, *shape), taken from the end
+            size = (max(1, BLOCK // self._each), self._each, *shape)
+            drawn = [getattr(generator, kind)(size) for generator in self._generators]
+            block.extend(np.concatenate(drawn, axis=1)[::-1])  # (BLOCK, N, *shape), taken from the end
         return block.pop()

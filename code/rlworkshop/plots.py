@@ -119,7 +119,9 @@ def grid(
     """
     H, W = values.shape
     if (moves is not None and moves.shape != (H, W, 4)) or (letters and [len(r) for r in letters] != [W] * H):
-        raise ValueError(f"a grid of shape {values.shape} needs moves ({H}, {W}, 4), letters {H} texts of {W}")
+        raise ValueError(
+            f"a grid of shape {values.shape} needs moves ({H}, {W}, 4), letters {H} texts of {W}"
+        )
     blues = mpl.colors.LinearSegmentedColormap.from_list("blues", ["#ffffff", "#7db8e0"])
     blues.set_bad("#666666")
     ax.imshow(values, cmap=blues, vmin=low, vmax=high)

@@ -13,7 +13,7 @@ def greedy(Q: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
 
     Book: foundations/dynamic_programming
     """
-    best = Q >= Q.max(axis=1, keepdims=True) - tolerance  # (S, A)
+    best = Q.max(axis=1, keepdims=True) - tolerance <= Q  # (S, A)
     return best / best.sum(axis=1, keepdims=True)
 
 

@@ -139,7 +139,7 @@ def transitions(mdp: MDP, policy: np.ndarray) -> np.ndarray:
 
     Book: foundations/key_concepts
     """
-    return np.einsum("sa,sat->st", policy, mdp.P)
+    return np.einsum("sa,sat->st", policy, mdp.P)  # (eq-kc-chain)
 
 
 def state_values(mdp: MDP, policy: np.ndarray, gamma: float) -> np.ndarray:
@@ -151,7 +151,8 @@ def state_values(mdp: MDP, policy: np.ndarray, gamma: float) -> np.ndarray:
     Book: foundations/key_concepts
     """
     chain = _discounted(mdp, policy, gamma)
-    return np.linalg.solve(np.eye(len(chain)) - chain, (policy * mdp.r).sum(axis=1))
+    r = (policy * mdp.r).sum(axis=1)  # (S,)
+    return np.linalg.solve(np.eye(len(chain)) - chain, r)  # (eq-kc-bellman)
 
 
 def action_values(mdp: MDP, V: np.ndarray, gamma: float) -> np.ndarray:
@@ -159,7 +160,7 @@ def action_values(mdp: MDP, V: np.ndarray, gamma: float) -> np.ndarray:
 
     Book: foundations/key_concepts
     """
-    return mdp.r + gamma * mdp.P @ V
+    return mdp.r + gamma * mdp.P @ V  # (eq-kc-q)
 
 
 def visits(mdp: MDP, policy: np.ndarray, gamma: float) -> np.ndarray:
@@ -171,7 +172,7 @@ def visits(mdp: MDP, policy: np.ndarray, gamma: float) -> np.ndarray:
     Book: foundations/key_concepts
     """
     chain = _discounted(mdp, policy, gamma)
-    return np.linalg.solve(np.eye(len(chain)) - chain.T, mdp.start) * ~mdp.terminal
+    return np.linalg.solve(np.eye(len(chain)) - chain.T, mdp.start) * ~mdp.terminal  # (eq-kc-visits)
 
 
 def must_end(mdp: MDP, policy: np.ndarray) -> None:
@@ -220,6 +221,10 @@ class Simulator:
             return np.full(len(self._dice), self.mdp.start.argmax())
         return self._dice.choice(np.tile(self.mdp.start, (len(self._dice), 1)))
 
+    def act(self, policy: np.ndarray, states: np.ndarray) -> np.ndarray:
+        """Actions (N,) that a policy (S, A) draws in these states (N,)."""
+        return self._dice.choice(policy[states])
+
     def step(self, states: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rewards (N,) and states reached (N,); a terminal state pays nothing and stays."""
         row = states * self.mdp.r.shape[1] + actions  # (N,)
@@ -229,6 +234,57 @@ class Simulator:
         over = self.mdp.terminal[states]
         rewards = np.where(over, 0.0, self._rewards[row, k])
         return rewards, np.where(over, states, self._next[row, k])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N episodes side by side, T steps the longest; behind its end an episode is padded.
+
+    Book: foundations/key_concepts
+    """
+
+    states: np.ndarray  # (T+1, N)
+    actions: np.ndarray  # (T, N)
+    rewards: np.ndarray  # (T, N), 0 after the end
+    alive: np.ndarray  # (T+1, N) bool, whether s_t is a state in which one acts
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,), steps of each episode."""
+        return self.alive[:-1].sum(axis=0)
+
+
+def play(simulator: Simulator, policy: np.ndarray, limit: int | None = None) -> Batch:
+    """Play one episode for each of the simulator's learners with ``policy`` (S, A).
+
+    ``limit`` truncates episodes after so many steps; one that is still ``alive`` in the last row was.
+
+    Raises:
+        ValueError: there is no limit, and from some state the policy never ends.
+
+    Book: foundations/key_concepts
+    """
+    if limit is None:
+        must_end(simulator.mdp, policy)
+    terminal, states = simulator.mdp.terminal, [simulator.start()]
+    actions, rewards = [], []
+    while not terminal[states[-1]].all() and len(actions) != limit:
+        actions.append(simulator.act(policy, states[-1]))
+        paid, following = simulator.step(states[-1], actions[-1])
+        rewards.append(paid)
+        states.append(following)
+    shape = (len(actions), len(states[0]))
+    acted, paid = np.array(actions, int).reshape(shape), np.array(rewards, float).reshape(shape)
+    return Batch(np.array(states), acted, paid, ~terminal[np.array(states)])
+
+
+def discounted_return(rewards: np.ndarray, gamma: float) -> np.ndarray:
+    """The return (N,) of each episode, from rewards (T, N) that are 0 after its end.
+
+    Book: foundations/key_concepts
+    """
+    discount = gamma ** np.arange(len(rewards))  # (T,)
+    return discount @ rewards  # (eq-kc-return)
 
 
 # ----------------------------------------------------------------------------------------- details

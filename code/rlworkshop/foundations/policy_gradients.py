@@ -13,12 +13,12 @@ Book: foundations/policy_gradients
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from rlworkshop.dice import Dice
 from rlworkshop.foundations import key_concepts
-from rlworkshop.foundations.key_concepts import MDP, must_end, transitions
+from rlworkshop.foundations.key_concepts import MDP, Batch, Simulator, play, transitions
 
 # ------------------------------------------------------------------------------------------ the world
 
@@ -138,24 +138,6 @@ def finite_difference(function: Callable[[np.ndarray], float], theta: np.ndarray
 # ---------------------------------------------------------------------------------------- experience
 
 
-@dataclass(frozen=True)
-class Batch:
-    """N episodes side by side, T steps the longest; behind its end an episode is padded.
-
-    Book: foundations/policy_gradients
-    """
-
-    states: np.ndarray  # (T+1, N)
-    actions: np.ndarray  # (T, N)
-    rewards: np.ndarray  # (T, N), 0 after the end
-    alive: np.ndarray  # (T+1, N) bool, whether s_t is a state in which one acts
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """(N,), steps of each episode."""
-        return self.alive.sum(axis=0)
-
-
 def sample_batch(mdp: MDP, theta: np.ndarray, episodes: int, rng: np.random.Generator) -> Batch:
     """Play ``episodes`` whole episodes.
 
@@ -164,22 +146,7 @@ def sample_batch(mdp: MDP, theta: np.ndarray, episodes: int, rng: np.random.Gene
 
     Book: foundations/policy_gradients
     """
-    policy = softmax_policy(theta)
-    must_end(mdp, policy)
-    states, actions, rewards = [_draw(np.tile(mdp.start, (episodes, 1)), rng)], [], []
-    while (~mdp.terminal[states[-1]]).any():
-        s = states[-1]  # (N,)
-        a = _draw(policy[s], rng)
-        over = mdp.terminal[s]
-        following = np.where(over, s, _draw(mdp.P[s, a], rng))
-        states.append(following)
-        actions.append(a)
-        rewards.append(np.where(over, 0.0, mdp.R[s, a, following]))
-    alive = ~mdp.terminal[np.array(states)]
-    shape = (len(actions), episodes)
-    return Batch(
-        np.array(states), np.array(actions, int).reshape(shape), np.array(rewards).reshape(shape), alive
-    )
+    return play(Simulator(mdp, Dice([rng], each=episodes)), softmax_policy(theta))
 
 
 # ---------------------------------------------------------------------------------------- estimators
@@ -347,11 +314,3 @@ def cosine(x: np.ndarray, y: np.ndarray) -> float:
     Book: foundations/policy_gradients
     """
     return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum()))
-
-
-# -------------------------------------------------------------------------------------------- details
-
-
-def _draw(p: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One draw (N,) from each row of ``p`` (N, K); rows of zeros give nonsense that is not used."""
-    return np.minimum((rng.random((len(p), 1)) >= p.cumsum(axis=1)).sum(axis=1), p.shape[1] - 1)
