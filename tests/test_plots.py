@@ -41,6 +41,47 @@ def test_palette_stays_distinct_without_red_or_green():
         assert gaps.min() > 0.1
 
 
+def arrows(ax):
+    """(from, to) of all arrows that were drawn."""
+    return [(text.xyann, text.xy) for text in ax.texts if isinstance(text, mpl.text.Annotation)]
+
+
+def test_grid_writes_numbers_in_cells_and_leaves_walls_empty(ax):
+    values = np.array([[1.25, np.nan, -3.0], [0.0, 2.0, 4.0]])
+    plots.grid(ax, values, ".1f", letters=(".#G", "S.."))
+    written = {text.get_text(): text.get_position() for text in ax.texts}
+    assert written.keys() == {"1.2", "-3.0", "0.0", "2.0", "4.0", "G", "S"}
+    assert written["-3.0"] == (2, 0) and written["4.0"] == (2, 1)
+    assert np.hypot(*np.subtract(written["G"], (2, 0))) < 0.7 and written["S"][1] > 0.5
+    (image,) = ax.images
+    shade = image.cmap(image.norm(image.get_array()))[..., :3].sum(axis=2)  # (2, 3), high is light
+    order = np.argsort([shade[0, 2], shade[1, 0], shade[0, 0], shade[1, 1], shade[1, 2]])
+    assert order.tolist() == [4, 3, 2, 1, 0] and shade[0, 1] < shade[1, 2]
+    plots.grid(ax, values, "", low=0, high=100)
+    assert ax.images[-1].get_clim() == (0, 100) and len(ax.texts) == 7
+
+
+def test_grid_points_where_the_policy_goes(ax):
+    moves = np.zeros((2, 2, 4))
+    moves[0, 0, 1] = moves[1, 1, 0] = 1.0  # right, up
+    moves[1, 0] = [0, 0, 0.25, 0.75]  # down, left
+    moves[0, 1] = np.nan
+    plots.grid(ax, np.zeros((2, 2)), "", moves)
+    steps = {(round(x), round(y)): [] for (x, y), _ in arrows(ax)}
+    for (x, y), tip in arrows(ax):
+        steps[round(x), round(y)].append(np.subtract(tip, (x, y)))
+    assert steps.keys() == {(0, 0), (1, 1), (0, 1)}  # columns first
+    (right,), (up,), (down, left) = steps[0, 0], steps[1, 1], steps[0, 1]
+    assert right[0] > 0.2 and right[1] == 0 and up[1] < -0.2 and up[0] == 0
+    assert down[1] > 0 and left[0] < 0 and -left[0] > down[1], "the likelier, the longer"
+
+
+@pytest.mark.parametrize("wrong", [dict(moves=np.zeros((2, 3, 3))), dict(letters=("..", "..."))])
+def test_grid_refuses_what_does_not_fit(ax, wrong):
+    with pytest.raises(ValueError, match=r"needs moves \(2, 3, 4\), letters 2 texts of 3"):
+        plots.grid(ax, np.zeros((2, 3)), **wrong)
+
+
 def test_curve_draws_the_mean_and_its_interval(ax):
     ys = np.random.default_rng(0).normal(size=(6, 11)) + np.arange(11)
     line = plots.curve(ax, np.arange(11), ys, "ours")

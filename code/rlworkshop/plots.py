@@ -123,7 +123,7 @@ def grid(
             f"a grid of shape {values.shape} needs moves ({H}, {W}, 4), letters {H} texts of {W}"
         )
     blues = mpl.colors.LinearSegmentedColormap.from_list("blues", ["#ffffff", "#7db8e0"])
-    blues.set_bad("#666666")
+    blues = blues.with_extremes(bad="#666666")
     ax.imshow(values, cmap=blues, vmin=low, vmax=high)
     for row, column in np.ndindex(H, W):
         if letters and letters[row][column].isalpha():

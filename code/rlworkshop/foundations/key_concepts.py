@@ -146,7 +146,7 @@ def state_values(mdp: MDP, policy: np.ndarray, gamma: float) -> np.ndarray:
     """V (S,) of a policy (S, A), as the solution of Bellman's linear equations.
 
     Raises:
-        ValueError: ``gamma`` is out of range; or it is 1, and from some state the policy never ends.
+        ValueError: ``gamma`` is out of range, or 1 where from some state the policy never ends.
 
     Book: foundations/key_concepts
     """
@@ -167,12 +167,13 @@ def visits(mdp: MDP, policy: np.ndarray, gamma: float) -> np.ndarray:
     """How often an episode visits each state on average (S,), the visit at step t counting γ^t.
 
     Raises:
-        ValueError: ``gamma`` is out of range; or it is 1, and from some state the policy never ends.
+        ValueError: ``gamma`` is out of range, or 1 where from some state the policy never ends.
 
     Book: foundations/key_concepts
     """
     chain = _discounted(mdp, policy, gamma)
-    return np.linalg.solve(np.eye(len(chain)) - chain.T, mdp.start) * ~mdp.terminal  # (eq-kc-visits)
+    d = np.linalg.solve(np.eye(len(chain)) - chain.T, mdp.start)  # (eq-kc-visits)
+    return d * ~mdp.terminal
 
 
 def must_end(mdp: MDP, policy: np.ndarray) -> None:
