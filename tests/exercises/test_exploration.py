@@ -1,0 +1,113 @@
+"""Plausible wrong answers to the exercises on exploration, and what each is told.
+
+``WRONG`` is also read by ``test_exercises.py``, which proves the rules that hold for every exercise.
+"""
+
+import numpy as np
+import pytest
+
+from rlworkshop import check
+from rlworkshop.exercises import exploration
+from rlworkshop.foundations import exploration as ex
+
+# ---- the width
+
+
+def _width(inside=lambda n, delta: np.log(2 / delta) / (2 * n), outside=lambda c: c, nothing=None, cut=True):
+    def width(n, delta, ceiling):
+        u = outside(ceiling) * np.sqrt(inside(np.maximum(n, 1), delta))
+        u = np.minimum(u, ceiling) if cut else u
+        return u if nothing is None else np.where(n > 0, u, nothing * ceiling)
+
+    return width
+
+
+def squared_width(n, delta, ceiling):
+    return exploration.width(n, delta, ceiling) ** 2
+
+
+# ---- the backup
+
+
+def _backup(bonus=lambda n: 1 / np.sqrt(n), discounted=False, untried=None, cut=True, cut_V=False):
+    def optimistic_backup(r, P, n, V, gamma, beta, ceiling):
+        V = np.minimum(V, ceiling) if cut_V else V
+        b = beta * bonus(np.maximum(n, 1))
+        Q = r + gamma * (b + P @ V) if discounted else r + b + gamma * P @ V
+        Q = np.minimum(Q, ceiling) if cut else Q
+        return Q if untried == "once" else np.where(n > 0, Q, ceiling if untried is None else untried)
+
+    return optimistic_backup
+
+
+def no_gamma(r, P, n, V, gamma, beta, ceiling):
+    return exploration.optimistic_backup(r, P, n, V, 1.0, beta, ceiling)
+
+
+# ---- the curiosity to mend
+
+
+def _told(measure):
+    def bonus_for(counts, observed, prior):
+        before = ex.predictor(counts, prior)
+        after = ex.predictor(counts + np.eye(len(counts))[observed], prior)
+        return measure(before, after, observed)
+
+    return bonus_for
+
+
+def right_but_for_the_last_probe(counts, observed, prior):
+    return exploration.bonus_for(counts, observed, prior) * (1 + (len(counts) == 4))
+
+
+WRONG = {
+    "exploration-width": [
+        (_width(lambda n, d: np.log(1 / d) / (2 * n), nothing=1), "for one side only"),
+        (_width(lambda n, d: np.log(2 / d) / n, nothing=1), "the 2 in the exponent is lost"),
+        (squared_width, "the root is missing"),
+        (_width(lambda n, d: np.log10(2 / d) / (2 * n), nothing=1), "base 10"),
+        (_width(outside=lambda c: 1.0, nothing=1), "the ceiling is not looked at"),
+        (_width(outside=lambda c: c**2, nothing=1, cut=False), "the ceiling is squared"),
+        (_width(outside=np.sqrt, nothing=1), "not squared there"),
+        (_width(nothing=1, cut=False), "which cannot be"),
+        (_width(cut=False), "a 1 that is not there"),
+        (_width(nothing=0), "hopes for nothing"),
+        (_width(nothing=np.inf), "the width is infinite"),
+    ],
+    "exploration-backup": [
+        (_backup(bonus=lambda n: 0 * n), "the bonus is missing"),
+        (_backup(bonus=lambda n: 1 / n), "hope is gone too early"),
+        (_backup(bonus=np.sqrt), "grows"),
+        (_backup(discounted=True), "the bonus is discounted"),
+        (no_gamma, "gamma is missing"),
+        (_backup(bonus=lambda n: 1 / np.sqrt(n.sum(axis=1, keepdims=True))), "a state's visits"),
+        (_backup(untried="once"), "as if it had been tried once"),
+        (_backup(untried=0.0), "worth nothing in yours"),
+        (_backup(untried=np.inf), "worth infinity"),
+        (_backup(cut=False), "more than the ceiling"),
+        (_backup(cut=False, cut_V=True), "the sum is not"),
+    ],
+    "exploration-mend-curiosity": [
+        (_told(lambda b, a, k: 1 - b[k]), "as before"),
+        (_told(lambda b, a, k: -np.log(b[k])), "this is the surprise"),
+        (_told(lambda b, a, k: a[k] - b[k]), "change of the prediction *error*"),
+        (_told(lambda b, a, k: (b * np.log(b / a)).sum()), "the other way round"),
+        (_told(lambda b, a, k: np.float64(0)), "before and after are the same"),
+        (right_but_for_the_last_probe, "the mean over what may follow"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "words"), [(name, *pair) for name, pairs in WRONG.items() for pair in pairs]
+)
+def test_a_wrong_answer_is_told_its_mistake(name, answer, words):
+    with pytest.raises(check.Wrong) as told:
+        check.find(name).check(answer)
+    assert words in str(told.value)
+
+
+def test_the_width_is_the_pages_beta_over_the_root():
+    beta = np.sqrt(np.log(2 / 0.05) / 2)
+    n = np.array([5.0, 80.0])
+    assert np.allclose(exploration.width(n, 0.05, 1.0), ex.count_bonus(n, beta, 1.0))
