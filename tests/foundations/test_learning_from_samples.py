@@ -9,7 +9,7 @@ import pytest
 from rlworkshop.dice import Dice
 from rlworkshop.foundations import learning_from_samples as lfs
 from rlworkshop.foundations.dynamic_programming import optimal_values
-from rlworkshop.foundations.key_concepts import MDP, gridworld, state_values
+from rlworkshop.foundations.key_concepts import MDP, Batch, Simulator, gridworld, play, state_values
 
 METHODS = (lfs.sarsa, lfs.expected_sarsa, lfs.q_learning, lfs.double_q)
 
@@ -22,9 +22,9 @@ def only(mdp):
 def an_episode(states, rewards, ends=True):
     """One learner's episode, given by hand; ``ends``: its last state is terminal."""
     states, T = np.array(states)[:, None], len(rewards)
-    terminal = np.zeros((T + 1, 1), bool)
-    terminal[-1] = ends
-    return lfs.Episode(states, np.array(rewards, float)[:, None], np.ones((T, 1), bool), terminal)
+    alive = np.ones((T + 1, 1), bool)
+    alive[-1] = not ends
+    return Batch(states, np.zeros((T, 1), int), np.array(rewards, float)[:, None], alive)
 
 
 def random_mdp(seed, S=4, A=2):
@@ -39,7 +39,7 @@ def played(seed, N=5, limit=None, episodes=3):
     mdp, policy = random_mdp(seed), np.full((4, 2), 0.5)
     dice = Dice(range(N))
     V = np.random.default_rng(seed + 100).normal(size=(N, 4)) + 3.0  # nonzero for the terminal state, too
-    return [lfs.play(mdp, policy, dice, limit) for _ in range(episodes)], V, mdp, policy
+    return [play(Simulator(mdp, dice), policy, limit) for _ in range(episodes)], V, mdp, policy
 
 
 # ------------------------------------------------------------------------------------------ worlds
@@ -66,36 +66,13 @@ def test_fruit_machines_lose_a_tenth_on_average_with_standard_deviation_one():
     assert mdp.terminal.tolist() == [False, False] + [True] * 51
 
 
-# -------------------------------------------------------------------------------------- experience
+# -------------------------------------------------------------------------------------- prediction
 
 
-def test_episodes_are_those_of_the_world_and_padded_behind_their_end():
-    episodes, _, mdp, policy = played(0, N=4_000, episodes=1)
-    (e,) = episodes
-    assert e.terminal[-1].all() and (e.rewards[~e.alive] == 0).all()
-    t, n = np.nonzero(e.alive)
-    s, following = e.states[t, n], e.states[t + 1, n]
-    assert np.isin(e.rewards[t, n], mdp.R).all() and not mdp.terminal[s].any()
-    for i in np.flatnonzero(~mdp.terminal):
-        seen = np.bincount(following[s == i], minlength=4) / (s == i).sum()
-        assert np.allclose(seen, policy[i] @ mdp.P[i], atol=0.05)
-    R = lfs.returns(e, 0.9)[0]
-    assert R.mean() == pytest.approx(mdp.start @ state_values(mdp, policy, 0.9), abs=4 * R.std() / 63)
-
-
-def test_an_episode_that_is_cut_off_stops_in_a_state_that_is_no_end():
-    episodes, V, _, _ = played(1, N=200, limit=2, episodes=1)
-    (e,) = episodes
-    assert len(e.rewards) == 2 and e.alive[0].all() and not e.terminal[-1].all()
+def test_an_episode_that_was_cut_off_has_no_return():
+    (e,), V, _, _ = played(1, N=200, limit=2, episodes=1)
     with pytest.raises(ValueError, match="was cut off has no return"):
         lfs.monte_carlo(e, V, 0.1)
-    round_and_round = MDP(np.ones((1, 1, 1)), np.ones((1, 1, 1)), np.ones(1))
-    with pytest.raises(ValueError, match="able to reach"):
-        lfs.play(round_and_round, np.ones((1, 1)), Dice([0]))
-    assert len(lfs.play(round_and_round, np.ones((1, 1)), Dice([0]), limit=7).rewards) == 7
-
-
-# -------------------------------------------------------------------------------------- prediction
 
 
 def test_updates_worked_out_by_hand():
@@ -161,7 +138,7 @@ def test_many_settings_learn_from_the_same_episodes_as_each_would_alone(method):
 def test_moments_of_the_target_are_those_of_played_episodes(lam):
     mdp, policy, gamma = random_mdp(5), np.full((4, 2), 0.5), 0.9
     V = np.array([2.0, -1.0, 1.0, 50.0])
-    e = lfs.play(mdp, policy, Dice(range(4_000)))
+    e = play(Simulator(mdp, Dice(range(4_000))), policy)
     drawn = lfs.lambda_returns(e, np.tile(V, (4_000, 1)), lam, gamma)[0]
     mean, variance = lfs.target_moments(mdp, policy, V, lam, gamma)
     for s in (0, 1):
@@ -200,9 +177,9 @@ def test_where_both_kinds_of_learner_come_to_rest():
     td_errors, mc_errors = np.zeros((6, 4)), np.zeros((6, 4))
     for e in episodes:
         R = lfs.returns(e, 0.9)
-        for t, n in zip(*np.nonzero(e.alive), strict=True):
+        for t, n in zip(*np.nonzero(e.alive[:-1]), strict=True):
             s, to = e.states[t, n], e.states[t + 1, n]
-            td_errors[n, s] += e.rewards[t, n] + 0.9 * (not e.terminal[t + 1, n]) * td[n, to] - td[n, s]
+            td_errors[n, s] += e.rewards[t, n] + 0.9 * e.alive[t + 1, n] * td[n, to] - td[n, s]
             mc_errors[n, s] += R[t, n] - mc[n, s]
     assert np.allclose(td_errors, 0) and np.allclose(mc_errors, 0)
     assert not np.allclose(td, mc)
@@ -337,5 +314,5 @@ def test_tables_and_step_sizes_of_another_shape_are_refused():
 
 def test_the_way_home_and_other_worlds_can_start_elsewhere():
     newer = dataclasses.replace(lfs.way_home(), start=np.eye(6)[1])
-    e = lfs.play(newer, only(newer), Dice(range(50)))
+    e = play(Simulator(newer, Dice(range(50))), only(newer))
     assert set(np.unique(lfs.returns(e)[0])) == {-62, -32}

@@ -22,11 +22,11 @@ from rlworkshop.dice import Dice
 from rlworkshop.foundations.dynamic_programming import greedy
 from rlworkshop.foundations.key_concepts import (
     MDP,
+    Batch,
     Gridworld,
     Simulator,
     action_values,
     gridworld,
-    must_end,
     state_values,
     transitions,
 )
@@ -105,50 +105,12 @@ def fruit_machines(machines: int = 10, mean: float = -0.1, outcomes: int = 50) -
     return MDP(P, R, start=np.eye(S)[0]), Q
 
 
-# ---------------------------------------------------------------------------------------- experience
-
-
-@dataclass(frozen=True)
-class Episode:
-    """One episode of each of N learners, T steps the longest; behind its end an episode is padded.
-
-    Book: foundations/learning_from_samples
-    """
-
-    states: np.ndarray  # (T+1, N); padding repeats the last one
-    rewards: np.ndarray  # (T, N), 0 in the padding
-    alive: np.ndarray  # (T, N) bool, whether there was a step t
-    terminal: np.ndarray  # (T+1, N) bool, whether s_t is an end, after which nothing comes
-
-
-def play(mdp: MDP, policy: np.ndarray, dice: Dice, limit: int | None = None) -> Episode:
-    """An episode of each learner with ``policy`` (S, A), cut off after ``limit`` steps if there is one.
-
-    An episode that was cut off stops in a state that is not terminal.
-
-    Raises:
-        ValueError: there is no limit, and from some state the policy never ends.
-
-    Book: foundations/learning_from_samples
-    """
-    if limit is None:
-        must_end(mdp, policy)
-    world = Simulator(mdp, dice)
-    states, rewards = [world.start()], []
-    while len(rewards) != limit and not mdp.terminal[states[-1]].all():
-        paid, following = world.step(states[-1], dice.choice(policy[states[-1]]))
-        states.append(following)
-        rewards.append(paid)
-    terminal = mdp.terminal[np.array(states)]  # (T+1, N)
-    return Episode(np.array(states), np.array(rewards), ~terminal[:-1], terminal)
-
-
 # ---------------------------------------------------------------------------------------- prediction
 # V is (..., N, S): a table for each learner, and in front, if wanted, an axis of settings that all learn
 # from the same episodes; step sizes are then (..., 1).
 
 
-def returns(episode: Episode, gamma: float = 1.0) -> np.ndarray:
+def returns(episode: Batch, gamma: float = 1.0) -> np.ndarray:
     """The discounted sum (T, N) of the rewards from each step to the end.
 
     Raises:
@@ -156,7 +118,7 @@ def returns(episode: Episode, gamma: float = 1.0) -> np.ndarray:
 
     Book: foundations/learning_from_samples
     """
-    if not episode.terminal[-1].all():
+    if episode.alive[-1].any():
         raise ValueError(
             "an episode that was cut off has no return: bootstrap from its last state, as td does"
         )
@@ -168,7 +130,7 @@ def returns(episode: Episode, gamma: float = 1.0) -> np.ndarray:
     return found
 
 
-def monte_carlo(episode: Episode, V: np.ndarray, alpha: float | np.ndarray, gamma: float = 1.0) -> np.ndarray:
+def monte_carlo(episode: Batch, V: np.ndarray, alpha: float | np.ndarray, gamma: float = 1.0) -> np.ndarray:
     """V (..., N, S) after an episode: each state visited moves towards the return that followed.
 
     Book: foundations/learning_from_samples
@@ -181,7 +143,7 @@ def monte_carlo(episode: Episode, V: np.ndarray, alpha: float | np.ndarray, gamm
     return V
 
 
-def td(episode: Episode, V: np.ndarray, alpha: float | np.ndarray, gamma: float = 1.0) -> np.ndarray:
+def td(episode: Batch, V: np.ndarray, alpha: float | np.ndarray, gamma: float = 1.0) -> np.ndarray:
     """V (..., N, S) after an episode of TD(0): each state moves towards reward plus value of the next one.
 
     Where an episode was cut off, the value of the state it stopped in counts like any other; that of a
@@ -193,15 +155,13 @@ def td(episode: Episode, V: np.ndarray, alpha: float | np.ndarray, gamma: float 
     for t in range(len(episode.rewards)):
         n = np.flatnonzero(episode.alive[t])  # (B,)
         s, following = episode.states[t, n], episode.states[t + 1, n]
-        more = ~episode.terminal[t + 1, n]  # whether anything comes after
+        more = episode.alive[t + 1, n]  # whether anything comes after
         target = episode.rewards[t, n] + gamma * more * V[..., n, following]
         V[..., n, s] += alpha * (target - V[..., n, s])  # (eq-lfs-td)
     return V
 
 
-def lambda_returns(
-    episode: Episode, V: np.ndarray, lam: float | np.ndarray, gamma: float = 1.0
-) -> np.ndarray:
+def lambda_returns(episode: Batch, V: np.ndarray, lam: float | np.ndarray, gamma: float = 1.0) -> np.ndarray:
     """The λ-return (T, ..., N) from each step on, with values ``V`` (..., N, S); padding holds anything.
 
     Book: foundations/learning_from_samples
@@ -209,7 +169,7 @@ def lambda_returns(
     n = np.arange(V.shape[-2])
 
     def worth(t: int) -> np.ndarray:
-        return ~episode.terminal[t] * V[..., n, episode.states[t]]  # (..., N)
+        return episode.alive[t] * V[..., n, episode.states[t]]  # (..., N)
 
     running, found = worth(-1), []
     for t in reversed(range(len(episode.rewards))):
@@ -221,7 +181,7 @@ def lambda_returns(
 
 
 def offline_lambda(
-    episode: Episode,
+    episode: Batch,
     V: np.ndarray,
     alpha: float | np.ndarray,
     lam: float | np.ndarray,
@@ -240,7 +200,7 @@ def offline_lambda(
 
 
 def td_lambda(
-    episode: Episode,
+    episode: Batch,
     V: np.ndarray,
     alpha: float | np.ndarray,
     lam: float | np.ndarray,
@@ -255,7 +215,7 @@ def td_lambda(
     for t in range(len(episode.rewards)):
         n = np.flatnonzero(episode.alive[t])  # (B,)
         s, following = episode.states[t, n], episode.states[t + 1, n]
-        more = ~episode.terminal[t + 1, n]  # whether anything comes after
+        more = episode.alive[t + 1, n]  # whether anything comes after
         target = episode.rewards[t, n] + gamma * more * V[..., n, following]  # (..., B)
         delta = target - V[..., n, s]
         now = gamma * lam * trace[..., n, :]  # (..., B, S)
@@ -287,7 +247,7 @@ def target_moments(
 
 
 def batch_monte_carlo(
-    episodes: Sequence[Episode], S: int, gamma: float = 1.0, default: float = 0.0
+    episodes: Sequence[Batch], S: int, gamma: float = 1.0, default: float = 0.0
 ) -> np.ndarray:
     """V (N, S) as the mean of all returns seen from each state; ``default`` where none was.
 
@@ -296,14 +256,14 @@ def batch_monte_carlo(
     N = episodes[0].states.shape[1]
     total, seen = np.zeros((N, S)), np.zeros((N, S))
     for episode in episodes:
-        t, n = np.nonzero(episode.alive)
+        t, n = np.nonzero(episode.alive[:-1])
         at = n, episode.states[t, n]
         np.add.at(total, at, returns(episode, gamma)[t, n])
         np.add.at(seen, at, 1.0)
     return np.where(seen > 0, total / np.maximum(seen, 1), default)
 
 
-def batch_td(episodes: Sequence[Episode], S: int, gamma: float = 1.0, default: float = 0.0) -> np.ndarray:
+def batch_td(episodes: Sequence[Batch], S: int, gamma: float = 1.0, default: float = 0.0) -> np.ndarray:
     """V (N, S) at which TD(0), shown these episodes for ever, comes to rest; ``default`` where it never was.
 
     That is the exact value in the world whose probabilities are the frequencies seen.
@@ -313,11 +273,11 @@ def batch_td(episodes: Sequence[Episode], S: int, gamma: float = 1.0, default: f
     N = episodes[0].states.shape[1]
     seen, paid, moves = np.zeros((N, S)), np.zeros((N, S)), np.zeros((N, S, S))
     for episode in episodes:
-        t, n = np.nonzero(episode.alive)
+        t, n = np.nonzero(episode.alive[:-1])
         s, following = episode.states[t, n], episode.states[t + 1, n]
         np.add.at(seen, (n, s), 1.0)
         np.add.at(paid, (n, s), episode.rewards[t, n])
-        np.add.at(moves, (n, s, following), ~episode.terminal[t + 1, n])  # what ends leads nowhere
+        np.add.at(moves, (n, s, following), episode.alive[t + 1, n])  # what ends leads nowhere
     P = moves / np.maximum(seen, 1)[..., None]  # (N, S, S), frequencies
     r = np.where(seen > 0, paid / np.maximum(seen, 1), default)
     return np.linalg.solve(np.eye(S) - gamma * P, r[..., None])[..., 0]  # (eq-lfs-batch)
