@@ -27,6 +27,7 @@ from rlworkshop.foundations.key_concepts import (
     Simulator,
     action_values,
     gridworld,
+    must_end,
     state_values,
     transitions,
 )
