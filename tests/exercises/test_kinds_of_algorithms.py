@@ -1,0 +1,262 @@
+"""Plausible wrong answers to the exercises on the kinds of algorithms, and what each is told.
+
+``WRONG`` is also read by ``test_exercises.py``, which proves the rules that hold for every exercise.
+"""
+
+import numpy as np
+import pytest
+
+from rlworkshop import check
+from rlworkshop.exercises import kinds_of_algorithms as exercises
+
+# ---- where old data lead
+
+
+def normalised(weight):
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def greedy(played_by, Q):
+    return normalised((Q.max(axis=1, keepdims=True) - Q == 0).astype(float))
+
+
+def softmax_of_values(played_by, Q):
+    return normalised(np.exp(Q))
+
+
+def the_old_policy(played_by, Q):
+    return played_by.copy()
+
+
+def not_normalised(played_by, Q):
+    return played_by * Q
+
+
+def by_advantage(played_by, Q):
+    return played_by * (Q - (played_by * Q).sum(axis=1, keepdims=True))
+
+
+def values_alone(played_by, Q):
+    return normalised(Q)
+
+
+def corrected_for_rarity(played_by, Q):
+    return normalised(Q / played_by)
+
+
+def over_all_states(played_by, Q):
+    return played_by * Q / (played_by * Q).sum()
+
+
+def guarded(played_by, Q):
+    return normalised(played_by * Q + 1e-6)
+
+
+# ---- planning
+
+
+def planner(target, order=lambda memory, picks: memory[picks], alpha=lambda a: a):
+    def plan(Q, memory, picks, a, gamma):
+        Q = Q.copy()
+        for s, action, reward, following in order(memory, picks):
+            s, action, following = int(s), int(action), int(following)
+            Q[s, action] += alpha(a) * (target(Q, s, reward, following, gamma) - Q[s, action])
+        return Q
+
+    return plan
+
+
+def right(Q, s, reward, following, gamma):
+    return reward + gamma * Q[following].max()
+
+
+def all_at_once(add):
+    def plan(Q, memory, picks, alpha, gamma):
+        s, a, following = memory[picks][:, [0, 1, 3]].astype(int).T
+        step = alpha * (memory[picks][:, 2] + gamma * Q[following].max(axis=1) - Q[s, a])
+        Q = Q.copy()
+        if add:
+            np.add.at(Q, (s, a), step)
+        else:
+            Q[s, a] += step
+        return Q
+
+    return plan
+
+
+def one_after_the_other_but_each_once(Q, memory, picks, alpha, gamma):
+    return exercises.plan(Q, memory, np.array(list(dict.fromkeys(picks.tolist()))), alpha, gamma)
+
+
+def every_memory_as_often(Q, memory, picks, alpha, gamma):
+    if len(set(picks.tolist())) < len(picks):
+        picks = np.concatenate([picks, [i for i in range(len(memory)) if i not in picks]]).astype(int)
+    return exercises.plan(Q, memory, picks, alpha, gamma)
+
+
+# ---- the memory to mend
+
+
+def as_given(begins, ended, terminated, truncated):
+    return begins[1:]
+
+
+def began(begins, ended, terminated, truncated):
+    return begins[:-1].copy()
+
+
+def only_ended(begins, ended, terminated, truncated):
+    return ended.copy()
+
+
+def shifted(by):
+    def next_states(begins, ended, terminated, truncated):
+        found = begins[1:].copy()
+        where = np.flatnonzero(terminated | truncated)
+        found[where + by] = ended[where]
+        return found
+
+    return next_states
+
+
+def terminated_only(begins, ended, terminated, truncated):
+    return np.where(terminated, ended, begins[1:])
+
+
+def truncated_wins(begins, ended, terminated, truncated):
+    return np.where(truncated if truncated.any() else terminated, ended, begins[1:])
+
+
+# ---- the watchman
+
+
+def accuracy(believed, known, states, actions, following):
+    return float((believed[states, actions] == following).mean())
+
+
+def number(believed, known, states, actions, following):
+    return float((believed[states, actions] != following).sum())
+
+
+def as_flags(believed, known, states, actions, following):
+    return believed[states, actions] != following
+
+
+def unknown_ignored(believed, known, states, actions, following):
+    return float((believed[states, actions] != following).mean())
+
+
+def divided_by_all(believed, known, states, actions, following):
+    return float(((believed[states, actions] != following) & known[states, actions]).mean())
+
+
+def unknown_is_wrong(believed, known, states, actions, following):
+    return float(((believed[states, actions] != following) | ~known[states, actions]).mean())
+
+
+def each_pair_once(believed, known, states, actions, following):
+    seen = {(s, a): t for s, a, t in zip(states.tolist(), actions.tolist(), following.tolist(), strict=True)}
+    wrong = [believed[s, a] != t for (s, a), t in seen.items() if known[s, a]]
+    return float(np.mean(wrong)) if wrong else 0.0
+
+
+def mean_of_nothing(believed, known, states, actions, following):
+    opinion = known[states, actions]
+    return float(((believed[states, actions] != following) & opinion).sum() / opinion.sum())
+
+
+def one_for_nothing(believed, known, states, actions, following):
+    opinion = known[states, actions]
+    wrong = (believed[states, actions] != following)[opinion]
+    return float(wrong.mean()) if opinion.any() else 1.0
+
+
+WRONG = {
+    "kinds-of-algorithms-stale-limit": [
+        (greedy, "a maximum is what Q-learning would do"),
+        (softmax_of_values, "a softmax of the values"),
+        (the_old_policy, "this is the old policy itself"),
+        (not_normalised, "divide them by their sum"),
+        (by_advantage, "one weight is negative"),
+        (values_alone, "how often an action was played is not looked at"),
+        (corrected_for_rarity, "the rarity of an action is corrected for"),
+        (over_all_states, "each state has a policy of its own"),
+        (guarded, "yours drown"),
+    ],
+    "kinds-of-algorithms-plan": [
+        (planner(right, alpha=lambda a: 1.0), "α says how far"),
+        (planner(lambda Q, s, r, to, g: r), "the reward alone is no value"),
+        (planner(lambda Q, s, r, to, g: r + g * Q[to].mean()), "the mean of the next state's row"),
+        (planner(lambda Q, s, r, to, g: r + g * Q[s].max()), "the state that was left"),
+        (planner(lambda Q, s, r, to, g: r + Q[to].max()), "the discount is left out"),
+        (planner(lambda Q, s, r, to, g: r + g * Q[to, 0]), "first action is used"),
+        (planner(right, order=lambda m, p: m[np.sort(p)]), "the reward got one cell far"),
+        (all_at_once(add=False), "the reward got one cell far"),
+        (one_after_the_other_but_each_once, "it has moved once only"),
+        (every_memory_as_often, "not picked"),
+    ],
+    "kinds-of-algorithms-mend-memory": [
+        (as_given, "a move that never happened"),
+        (began, "in which the steps *began*"),
+        (only_ended, "`ended` holds nothing"),
+        (shifted(1), "one step too late"),
+        (shifted(-1), "one step too early"),
+        (terminated_only, "where the time ran out"),
+        (truncated_wins, "the goal is lost"),
+    ],
+    "kinds-of-algorithms-check-model": [
+        (accuracy, "the share that is *right*"),
+        (number, "the number of mistakes"),
+        (as_flags, "should return a number"),
+        (unknown_ignored, "looked up like all others"),
+        (divided_by_all, "counted in the number"),
+        (unknown_is_wrong, "an unknown pair counts as a mistake"),
+        (each_pair_once, "each pair is counted once"),
+        (mean_of_nothing, "0 / 0"),
+        (one_for_nothing, "it should say 0, not 1"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "words"), [(name, *pair) for name, pairs in WRONG.items() for pair in pairs]
+)
+def test_a_wrong_answer_is_told_its_mistake(name, answer, words):
+    with pytest.raises(check.Wrong) as told:
+        check.find(name).check(answer)
+    assert words in str(told.value)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_every_probe_is_needed(name):
+    """Each is the one at which some wrong answer stops, but for those that the stub passes."""
+    stopped = set()
+    for answer, _ in WRONG[name]:
+        with pytest.raises(check.Wrong) as told:
+            check.find(name).check(answer)
+        stopped.add(told.value.shows)
+    assert stopped == {probe.shows for probe in check.find(name).probes}
+
+
+def test_the_stub_of_the_memory_to_mend_runs_and_is_told_what_is_wrong():
+    space: dict = {"np": np}
+    exec(check.find("kinds-of-algorithms-mend-memory").stub, space)
+    with pytest.raises(check.Wrong, match="a move that never happened"):
+        check.find("kinds-of-algorithms-mend-memory").check(space["next_states"])
+
+
+def test_the_plan_of_the_exercise_is_the_chapters():
+    """The same memories, in the same order, for one learner."""
+    from rlworkshop.dice import Dice
+    from rlworkshop.foundations import kinds_of_algorithms as kinds
+
+    rng, A = np.random.default_rng(0), 2
+    model, memory = kinds.Model.empty(1, 4, A), []
+    for now, pair in enumerate([3, 0, 5, 4], start=1):
+        reward, to = rng.normal(), int(rng.integers(4))
+        kinds.remember(model, np.array([pair]), np.array([reward]), np.array([to]), now)
+        memory.append([pair // A, pair % A, reward, to])
+    Q = np.zeros((1, 4, A))
+    kinds.plan(Q, model, Dice([7]), 30, 0.3, 0.9)
+    picks = (Dice([7]).uniform(30)[0] * 4).astype(int)
+    assert np.allclose(Q[0], exercises.plan(np.zeros((4, A)), np.array(memory), picks, 0.3, 0.9))
