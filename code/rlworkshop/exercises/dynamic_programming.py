@@ -23,7 +23,7 @@ BREAK = "Break it"
 def sweeps_ahead(gamma: float, change: float, tolerance: float) -> int:
     """How many sweeps in all, the first one included, make the error at most ``tolerance``.
 
-    gamma: above 0 and below 1. change: the largest |V_1 - V_0|, after the first sweep of
+    gamma: above 0 and below 1. change: the largest ``|V_1 - V_0|``, after the first sweep of
     value iteration; above 0. tolerance: above 0. The smallest number that is certain.
 
     Book: foundations/dynamic_programming
@@ -282,7 +282,7 @@ def _gambler(answer: Callable) -> None:
 
 
 def certificate(P: np.ndarray, r: np.ndarray, V: np.ndarray, gamma: float) -> float:
-    """A number that the largest |V(s) - V*(s)| cannot exceed, from one sweep.
+    """A number that the largest ``|V(s) - V*(s)|`` cannot exceed, from one sweep.
 
     P (S, A, S): probabilities; all zero where nothing comes after. r (S, A): expected rewards.
     V (S,): values that are said to be optimal. gamma: below 1.

@@ -197,7 +197,7 @@ def prioritised_backup(
     """V and priorities (N, S) after a backup of the most urgent state of each world.
 
     Whoever can get to a state that has just changed becomes as urgent as that could change it.
-    Begin with ``priority`` = |T* V - V|. Where nothing is urgent any more, nothing changes.
+    Begin with ``priority`` = ``|T* V - V|``. Where nothing is urgent any more, nothing changes.
 
     Paper: Moore & Atkeson, 1993; in the form of Sutton & Barto, section 8.4.
 
