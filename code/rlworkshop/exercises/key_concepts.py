@@ -12,7 +12,6 @@ from rlworkshop.foundations import key_concepts as kc
 
 PAGE = "foundations/key_concepts"
 BELLMAN = "A value is a reward and a value"
-DISCOUNT = "One number for a whole episode"
 BREAK = "Break it"
 
 
@@ -119,7 +118,7 @@ def ending_world(P: np.ndarray, R: np.ndarray, gamma: float) -> tuple[np.ndarray
 
 
 STOP = Exercise(
-    "key-concepts-stop", "Derive: a discount is a world that may end", PAGE, DISCOUNT, ending_world
+    "key-concepts-stop", "Derive: a discount is a world that may end", PAGE, BELLMAN, ending_world
 )
 
 
