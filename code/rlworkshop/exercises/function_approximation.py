@@ -3,6 +3,7 @@
 Book: foundations/function_approximation
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -345,6 +346,12 @@ def _long_features() -> fa.Task:
     return fa.Task(fa.baird().P, np.zeros(7), 1_000 * np.eye(7), fa.baird().d, 0.99)
 
 
+def _idle_weights() -> fa.Task:
+    """The star on-policy, and one weight more that no feature uses: A has zeros for eigenvalues."""
+    star = fa.baird(solid=fa.SOLID)
+    return dataclasses.replace(star, X=np.hstack([star.X, np.zeros((7, 1))]))
+
+
 _case(
     "a table is safe",
     lambda: fa.Task(fa.baird(solid=fa.SOLID).P, np.zeros(7), np.eye(7), fa.baird().d, 0.99),
@@ -376,12 +383,12 @@ _case(
     "What counts is the update that TD makes, a small step along each x(s).",
 )
 _case(
-    "the star on-policy does not, though one direction of its weights never moves",
-    lambda: fa.baird(solid=fa.SOLID),
+    "the star on-policy does not, though some directions of its weights never move",
+    _idle_weights,
     False,
-    "the star updated on-policy: of its eight weights one direction changes no value, and an eigenvalue "
-    "that is 0 up to rounding is no divergence",
-    "Eight weights and seven states: A has an eigenvalue 0. Computed, it may be −1e-17.",
+    "the star updated on-policy, with a weight that no feature uses: directions that change no value have "
+    "an eigenvalue 0, which may come out as −1e-17 and is no divergence",
+    "Nine weights and seven states: A has the eigenvalue 0, exactly or up to rounding.",
 )
 _case(
     "a table stays safe where updates are far from on-policy",
