@@ -158,26 +158,6 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "answer", "words"), [(name, *pair) for name, pairs in WRONG.items() for pair in pairs]
-)
-def test_a_wrong_answer_is_told_its_mistake(name, answer, words):
-    with pytest.raises(check.Wrong) as told:
-        check.find(name).check(answer)
-    assert words in str(told.value)
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_every_probe_is_needed(name):
-    """Each is the one at which some wrong answer stops."""
-    stopped = set()
-    for answer, _ in WRONG[name]:
-        with pytest.raises(check.Wrong) as told:
-            check.find(name).check(answer)
-        stopped.add(told.value.shows)
-    assert stopped == {probe.shows for probe in check.find(name).probes}
-
-
 def test_the_stub_of_the_mean_to_mend_runs_and_is_told_what_is_wrong():
     space: dict = {}
     exec(check.find("bandits-mend-mean").stub, space)

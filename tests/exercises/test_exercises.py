@@ -17,6 +17,16 @@ GENERIC = (
     "returns nothing",
 )
 
+NETS = {  # probes for mistakes that nobody foresaw
+    "it equals the weighted sum of n-step returns that defines it, on forty random rows",
+    "an episode that goes on through the whole batch",
+    "it equals the definition, episode by episode, on forty random rows",
+    "a leak over a time limit alone is caught",
+    "flags that are read one row late are caught",
+    "flags that are read one row early are caught",
+    "and what was never seen before teaches much",
+}
+
 
 def wrong_answers(name: str) -> list:
     """Those that stand in the test file of the exercise's module, with words that each has to be told."""
@@ -84,6 +94,17 @@ def test_wrong_answers_are_told_apart(name):
         return got * 0 - 7.25 if hasattr(got, "dtype") else "nonsense"
 
     assert told(name, nonsense) not in messages
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_probe_is_needed(name):
+    """Each is the one at which some wrong answer stops, but for nets."""
+    stopped = set()
+    for answer, _ in wrong_answers(name):
+        with pytest.raises(check.Wrong) as told:
+            EVERY[name].check(answer)
+        stopped.add(told.value.shows)
+    assert {probe.shows for probe in EVERY[name].probes} - stopped <= NETS
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -114,17 +114,6 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_every_probe_is_needed(name):
-    """Each is the one at which some wrong answer stops."""
-    stopped = set()
-    for answer, _ in WRONG[name]:
-        with pytest.raises(check.Wrong) as told:
-            check.find(name).check(answer)
-        stopped.add(told.value.shows)
-    assert stopped == {probe.shows for probe in check.find(name).probes}
-
-
 def test_the_stub_to_mend_runs_and_is_told_its_first_mistake():
     space: dict = {}
     exec(check.find("learning-from-samples-mend-limit").stub, space)

@@ -89,12 +89,6 @@ def _chances(answer: Callable) -> None:
     expect(answer(mdp.P, mdp.R, policy, 0.9), kc.state_values(mdp, policy, 0.9), about, ways)
 
 
-@WORTH.probe("without a discount, where episodes end by themselves", "Nothing special: gamma is 1.")
-def _undiscounted(answer: Callable) -> None:
-    mdp, policy = _world(1)
-    expect(answer(mdp.P, mdp.R, policy, 1.0), kc.state_values(mdp, policy, 1.0), "Another world, gamma 1")
-
-
 # ------------------------------------------------------------------------------------------- derive
 
 
