@@ -16,9 +16,15 @@ def all_alike(steps, step_size):
     return np.full(steps, step_size)
 
 
+def by_logarithms(steps, step_size):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return step_size * np.exp(np.arange(steps)[::-1] * np.log(1 - step_size))
+
+
 WRONG = {
     "SLUG-forgetting": [
         (turned_round, "the order is turned round"),
         (all_alike, "both count the same"),
+        (by_logarithms, "Three numbers, step size 1"),
     ],
 }
