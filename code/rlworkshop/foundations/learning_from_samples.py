@@ -31,6 +31,7 @@ from rlworkshop.foundations.key_concepts import (
     state_values,
     transitions,
 )
+from rlworkshop.foundations.policy_gradients import reward_to_go
 
 # ------------------------------------------------------------------------------------------ the worlds
 
@@ -123,12 +124,7 @@ def returns(episode: Batch, gamma: float = 1.0) -> np.ndarray:
         raise ValueError(
             "an episode that was cut off has no return: bootstrap from its last state, as td does"
         )
-    found = np.zeros_like(episode.rewards)
-    running = np.zeros(found.shape[1])  # (N,)
-    for t in reversed(range(len(found))):
-        running = episode.rewards[t] + gamma * running  # (eq-lfs-return)
-        found[t] = running
-    return found
+    return reward_to_go(episode.rewards, gamma)  # (eq-lfs-return)
 
 
 def monte_carlo(episode: Batch, V: np.ndarray, alpha: float | np.ndarray, gamma: float = 1.0) -> np.ndarray:
