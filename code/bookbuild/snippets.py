@@ -5,6 +5,7 @@ the same with all that it needs. That text travels in the page, so that it is th
 """
 
 import ast
+import difflib
 import html
 import json
 import re
@@ -37,10 +38,11 @@ class Snippet:
     node: ast.AST
 
 
-def find(project: Project, dotted: str, region: str | None = None) -> Snippet:
+def find(project: Project, dotted: str, region: str | None = None, whole: bool = False) -> Snippet:
     """The function, class or method called ``dotted``, or a named region of it.
 
-    A region is what stands between the comments ``# region: NAME`` and ``# endregion``.
+    A region is what stands between the comments ``# region: NAME`` and ``# endregion``. ``whole`` says that
+    the name may be that of a module, and means all of it.
 
     Raises:
         BookError: there is no such module, object or region.
@@ -48,7 +50,7 @@ def find(project: Project, dotted: str, region: str | None = None) -> Snippet:
     _, file, rest = locate(project, dotted)
     source = file.read_text(encoding="utf-8")
     node: ast.AST = ast.parse(source)
-    for name in rest or [dotted.split(".")[-1]]:
+    for name in rest or [dotted.split(".")[-1]] * (not whole):
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         inside = {child.name: child for child in ast.iter_child_nodes(node) if isinstance(child, kinds)}
         if name not in inside:
@@ -56,7 +58,9 @@ def find(project: Project, dotted: str, region: str | None = None) -> Snippet:
             raise BookError(f"{dotted!r}: no function, class or method {name!r} (there is: {known})")
         node = inside[name]
     lines = source.splitlines()
-    first, last = min([node.lineno, *(d.lineno for d in node.decorator_list)]), node.end_lineno
+    first, last = 1, len(lines)
+    if not isinstance(node, ast.Module):
+        first, last = min([node.lineno, *(d.lineno for d in node.decorator_list)]), node.end_lineno
     body = _running_lines(node)
     if region:
         first, last = _region(lines, first, last, dotted, region)
@@ -77,6 +81,16 @@ def _region(lines: list[str], first: int, last: int, dotted: str, region: str) -
             start, depth = number + 1, 1
     what = "has no end ('# endregion')" if start else f"is not there (mark it '# region: {region}')"
     raise BookError(f"region {region!r} of {dotted} {what}")
+
+
+def difference(old: str, new: str) -> str:
+    """What changes from ``old`` to ``new``: lines with ``-`` go, with ``+`` come; three around them stay."""
+    changes = list(difflib.unified_diff(old.splitlines(), new.splitlines(), n=3, lineterm=""))[2:]
+    if not changes:
+        raise BookError("there is no difference to show: the two are the same")
+    # where lines are left out, a mark instead of the places in the files
+    shown = [" ⋮" if line.startswith("@@") else line for line in changes]
+    return "\n".join(shown[1:] if changes[0].startswith("@@ -1,") else shown)
 
 
 def _running_lines(node: ast.AST) -> frozenset[int]:
@@ -110,16 +124,22 @@ def tests_of(project: Project, tested: Tested, snippet: Snippet) -> list[str]:
 
 
 class SnippetDirective(SphinxDirective):
-    """Usage: ``{snippet} dotted.name`` with the option ``:region: NAME``."""
+    """Usage: ``{snippet} dotted.name``, with the option ``:region: NAME`` or ``:diff: dotted.other``.
+
+    With ``:diff:`` it is shown as what has changed since the other, which may both be modules.
+    """
 
     required_arguments = 1
-    option_spec = {"region": directives.unchanged_required}
+    option_spec = {"region": directives.unchanged_required, "diff": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
         book = self.env.app.book
-        dotted, region = self.arguments[0], self.options.get("region")
+        dotted, region, other = self.arguments[0], self.options.get("region"), self.options.get("diff")
         try:
-            snippet = find(book.project, dotted, region)
+            snippet = find(book.project, dotted, region, whole=bool(other))
+            text = snippet.text
+            if other:
+                text = difference(find(book.project, other, whole=True).text, snippet.text)
             alone = standalone(book.project, dotted)
             tests = tests_of(book.project, book.tested, snippet)
             if not tests:
@@ -128,7 +148,7 @@ class SnippetDirective(SphinxDirective):
         except BookError as error:
             book.warn(f"snippet: {error}", self.env.docname, self.lineno)
             return [nodes.error("", nodes.paragraph(text=str(error)))]
-        block = nodes.literal_block(snippet.text, snippet.text, language="python")
+        block = nodes.literal_block(text, text, language="diff" if other else "python")
         name = snippet.file.relative_to(book.project.root).as_posix()
         place = nodes.literal(text=f"{name}")
         if book.project.repository_url:
@@ -137,26 +157,33 @@ class SnippetDirective(SphinxDirective):
         test = tests[0].split("::")[-1]
         more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
         caption = nodes.paragraph(classes=["snippet-source"])
-        caption += [place, nodes.Text(" · tested by "), nodes.literal(text=test), nodes.Text(more)]
-        anchor = nodes.make_id(f"code-{dotted}" + (f"-{region}" if region else ""))
-        for label in (label for line in snippet.text.splitlines() for label in equations.labels(line)):
+        caption += [place]
+        if other:
+            caption += [nodes.Text(" · changed from "), nodes.literal(text=other)]
+        caption += [nodes.Text(" · tested by "), nodes.literal(text=test), nodes.Text(more)]
+        anchor = nodes.make_id("-".join(filter(None, ["code", dotted, region, other and "diff"])))
+        lines = [line for line in text.splitlines() if not (other and line.startswith("-"))]
+        for label in (label for line in lines for label in equations.labels(line)):
             book.implemented.setdefault(label, []).append((self.env.docname, anchor))
         there = self.env.temp_data.setdefault("standalone", {})  # one text for all regions of an object
         address = there.get(alone) or nodes.make_id(f"standalone-{anchor}")
-        buttons = _buttons(dotted.split(".")[-1], address, "" if alone in there else alone)
+        buttons = _buttons(dotted.split(".")[-1], address, "" if alone in there else alone, copy=not other)
         there[alone] = address
         row = nodes.raw("", buttons, format="html")
         return [nodes.container("", block, caption, row, classes=["snippet"], ids=[anchor])]
 
 
-def _buttons(name: str, address: str, text: str) -> str:
-    """The row below a listing; ``text`` is kept under ``address`` for it and for those that share it."""
+def _buttons(name: str, address: str, text: str, copy: bool = True) -> str:
+    """The row below a listing; ``text`` is kept under ``address`` for it and for those that share it.
+
+    Without ``copy`` what is shown is not offered: a difference is no code.
+    """
     kept = json.dumps(text, ensure_ascii=False).replace("<", "\\u003c")  # no tag in it can end the script
     script = f'<script type="application/json" id="{address}">{kept}</script>' if text else ""
     label = html.escape(name)
+    plain = f'<button type="button" data-copy="shown" aria-label="Copy {label}">Copy</button>' if copy else ""
     return (
-        '<div class="snippet-copy" hidden>'
-        f'<button type="button" data-copy="shown" aria-label="Copy {label}">Copy</button>'
+        f'<div class="snippet-copy" hidden>{plain}'
         f'<button type="button" data-copy="{address}" aria-label="Copy standalone: {label}" '
         'title="with all of the book\'s code that it needs: it runs on its own">Copy standalone</button>'
         f'<span role="status"></span></div>{script}'

@@ -194,17 +194,24 @@ def test_a_docstring_alone_does_not_run(project):
 
 
 def directive(
-    project, dotted, region=None, tests=("tests/test_x.py::test_a", "tests/test_x.py::test_b"), page=None
+    project,
+    dotted,
+    region=None,
+    tests=("tests/test_x.py::test_a", "tests/test_x.py::test_b"),
+    page=None,
+    implemented=None,
+    **more,
 ):
     """The nodes that the directive makes, and the warnings that it gave. ``page``: what its page holds."""
     warnings = []
     tested = SimpleNamespace(entering=lambda *asked: list(tests), map={}, log="tested.log")
     book = SimpleNamespace(project=project, tested=tested, warn=lambda *warning: warnings.append(warning))
+    book.implemented = {} if implemented is None else implemented
     self = SimpleNamespace(
         env=SimpleNamespace(
             app=SimpleNamespace(book=book), docname="alpha", temp_data={} if page is None else page
         ),
-        arguments=[dotted], options={"region": region} if region else {}, lineno=7,
+        arguments=[dotted], options={"region": region, **more} if region else more, lineno=7,
     )  # fmt: skip
     return snippets.SnippetDirective.run(self)[0], warnings
 
@@ -246,6 +253,42 @@ def test_a_snippet_carries_its_standalone_text_once_a_page(project):
     assert buttons(again) == (labels, {})  # the same text serves all regions
     other, _ = directive(project, "tiny.things.decorated", page=page)
     assert list(buttons(other)[1]) != [key] and len(buttons(other)[1]) == 1
+
+
+OLD = "def old(x):\n" + "".join(f"    a{i} = x\n" for i in range(12)) + "    return x  # (eq-old)\n"
+NEW = OLD.replace("def old", "def new").replace("x  # (eq-old)", "a0  # (eq-new)")
+
+
+def test_a_difference_shows_what_goes_what_comes_and_where_lines_are_left_out(project, fresh):
+    fresh.write("code/tiny/neighbours.py", OLD + "\n\n" + NEW)
+    node, warnings = directive(project, "tiny.neighbours.new", diff="tiny.neighbours.old")
+    assert warnings == [] and node.children[0]["language"] == "diff"
+    shown = node.children[0].astext().splitlines()
+    assert shown[:3] == ["-def old(x):", "+def new(x):", "     a0 = x"]
+    assert shown[5] == " ⋮" and shown[6] == "     a9 = x"
+    assert shown[-2:] == ["-    return x  # (eq-old)", "+    return a0  # (eq-new)"]
+    assert "code/tiny/neighbours.py · changed from tiny.neighbours.old · " in node.children[1].astext()
+    assert list(buttons(node)[0]) == ["Copy standalone: new"]  # a difference is no code to be copied
+    book = {}
+    directive(project, "tiny.neighbours.new", diff="tiny.neighbours.old", implemented=book)
+    assert list(book) == ["eq-new"]
+
+
+def test_modules_are_compared_whole(project, fresh):
+    fresh.write("code/tiny/before.py", OLD)
+    fresh.write("code/tiny/after.py", OLD + "\n\ndef more():\n    return 1\n")
+    node, warnings = directive(project, "tiny.after", diff="tiny.before")
+    assert warnings == []
+    assert node.children[0].astext().splitlines()[0] == " ⋮"
+    assert node.children[0].astext().endswith("+def more():\n+    return 1")
+
+
+@pytest.mark.parametrize(
+    ("other", "words"), [("tiny.things.plain", "the two are the same"), ("tiny.things.gone", "method 'gone'")]
+)
+def test_a_difference_that_cannot_be_shown_warns(project, other, words):
+    node, ((message, *_),) = directive(project, "tiny.things.plain", diff=other)
+    assert words in message and words in node.astext()
 
 
 def test_no_text_can_end_its_script(project, fresh):
