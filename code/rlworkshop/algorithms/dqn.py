@@ -65,7 +65,7 @@ class Config:
     """shift and scale observations by their running mean and standard deviation"""
 
     def __post_init__(self):
-        whole = (self.num_envs, self.total_steps, self.batch_size, self.capacity, self.train_every)
+        whole = (self.num_envs, self.total_steps, self.batch_size, self.learning_starts, self.train_every)
         if min(*whole, self.updates, self.target_every) < 1:
             raise ValueError("numbers of steps, environments, transitions and updates must be at least 1")
         if self.capacity < max(self.learning_starts, self.num_envs):
@@ -335,8 +335,6 @@ def train(
 
     # region: loop
     while episodes.steps + config.num_envs <= config.total_steps:
-        if learner.agent.norm:
-            learner.agent.norm.update(obs)
         action = learner.agent.explore(obs, epsilon_at(episodes.steps, config), rng)
         next_obs, reward, terminated, truncated, _ = envs.step(action)
         valid = episodes.step(reward, terminated, truncated)  # reset rows are no transitions
@@ -344,6 +342,8 @@ def train(
         discount = config.gamma * ~terminated
         rows = Transitions(obs, action, reward, next_obs, discount)
         replay.step(rows, valid, ended=terminated | truncated)
+        if learner.agent.norm:
+            learner.agent.norm.update(obs[valid])
         obs = next_obs
         if episodes.steps < due:
             continue
