@@ -40,6 +40,11 @@ def test_epsilon_falls_on_a_line_and_stays():
     assert [dqn.epsilon_at(t, config) for t in (0, 100, 200, 999)] == pytest.approx([1, 0.55, 0.1, 0.1])
 
 
+def test_the_learning_rate_is_held_and_falls_at_last():
+    config = dqn.Config(total_steps=1000, lr=0.5, annealing=0.2)
+    assert [dqn.lr_at(t, config) for t in (0, 800, 900, 1000)] == pytest.approx([0.5, 0.5, 0.25, 0])
+
+
 def test_the_target_by_hand():
     reward, discount = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.5, 0.0, 1.0])
     next_q = torch.tensor([[4.0, 6.0], [100.0, 100.0], [-2.0, -8.0]])
@@ -379,7 +384,7 @@ def test_an_environment_that_cannot_be_saved_begins_anew_and_says_so(worlds, tmp
     "broken",
     [
         {"num_envs": 0}, {"batch_size": 0}, {"updates": 0}, {"target_every": 0}, {"gamma": 1.5}, {"lr": 0.0},
-        {"epsilon": -0.1}, {"exploration": 0.0}, {"capacity": 50}, {"learning_starts": 0},
+        {"epsilon": -0.1}, {"exploration": 0.0}, {"annealing": 1.2}, {"capacity": 50}, {"learning_starts": 0},
     ],
 )  # fmt: skip
 def test_impossible_configurations_are_refused(broken):
