@@ -174,7 +174,11 @@ class Agent:
         try:
             self._forward = nets.numpy_forward(self.q)  # on a handful of rows four times faster than torch
         except TypeError:  # it has other layers than those of nets.mlp
-            self._forward = lambda obs: self.q(torch.from_numpy(obs)).detach().numpy()
+            self._forward = self._torch_forward
+
+    @torch.no_grad()
+    def _torch_forward(self, obs: np.ndarray) -> np.ndarray:
+        return self.q(torch.from_numpy(obs)).numpy()
 
     def see(self, obs: np.ndarray) -> np.ndarray:
         """Observations (B, ...) as the network takes them, float32."""
@@ -296,7 +300,7 @@ def train(
     make_q: Callable[..., nn.Module] = make_q,
     make_replay: Callable[..., Replay] = make_replay,
     checkpoint: str | Path | None = None,
-    checkpoint_every: int = 10,
+    checkpoint_every: int = 100,
     callback: Callable[[int, Agent], Any] | None = None,
 ) -> runs.Run:
     """Train on ``config.env_id``; the same seed on the same machine gives the same bits.
