@@ -146,7 +146,7 @@ class ExerciseDirective(SphinxDirective):
                 _code(commands, "console"),
                 *_fold("Solution", _code(exercise["answer"], "python"), said, verdict),
                 *changed,
-                classes=["exercise"],
+                classes=["exercise", "stage"] if "file" in exercise else ["exercise"],
                 ids=[nodes.make_id(f"exercise-{name}")],
                 anchor=exercise["anchor"],
             )

@@ -6,6 +6,7 @@ Each is the file at the end of its stage with one thing changed. ``WRONG`` is al
 
 import ast
 import inspect
+import sys
 
 import pytest
 
@@ -277,7 +278,10 @@ WRONG = {
             changed(8, ("scores.append((replay.added, score))", "scores.append((score, replay.added))")),
             "(step, mean return) pairs",
         ),
-        (changed(8, ("return reward + GAMMA", "return 0 * reward + GAMMA")), "where guessing gets 1"),
+        (
+            changed(8, ("gather(1, action[:, None])", "gather(1, 1 - action[:, None])")),
+            "where guessing gets 1",
+        ),
         (changed(8, ("np.random.default_rng(seed)", "np.random.default_rng()")), "some chance has no seed"),
     ],
 }
@@ -300,3 +304,43 @@ def test_a_page_shows_only_what_a_stage_adds():
     assert "class Replay" not in part and "import" not in part
     assert "td_target(target, reward" in check.find("dqn-stage-5").solved_part
     assert check.find("dqn-stage-5").part.startswith("import copy\n")
+
+
+def test_what_stops_in_a_file_is_told_with_its_function_and_its_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    stage, file = check.find("dqn-stage-5"), tmp_path / "my_dqn.py"
+    for text, words in (
+        (stage.stub, "`update` is still the stub"),
+        (stage.answer.replace("loss.item()", "loss.itm()"), "`update` stopped: line"),
+        (stage.answer.replace("def catch_up", "def catchup"), "has no function `catch_up`: it defines play"),
+        (stage.answer.replace("class Replay", "class Buffer"), "'Buffer'"),
+        (stage.answer.replace("(target, q):", "(q, target):"), "its arguments in another order"),
+    ):
+        file.write_text(text)
+        if "Buffer" in words:  # a name of an earlier stage: not asked for, and not missed
+            assert stage.check(check._load(stage, file)) == []
+            continue
+        with pytest.raises(check.Wrong) as told:
+            stage.check(check._load(stage, file))
+        assert words in str(told.value) and told.value.hints
+
+
+def test_a_class_is_looked_at_method_by_method(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    stage, file = check.find("dqn-stage-2"), tmp_path / "my_dqn.py"
+    for old, new, words in (
+        ("class Replay:", "class Memory:", "has no class `Replay`: it defines Memory"),
+        ("def sample", "def draw", "`Replay` has no method `sample`"),
+        ("def add(self, obs,", "def add(self,", "`Replay.add` takes (self, action"),
+        ("class Replay:", "Replay = 3\n\n\nclass Memory:", "`Replay` is no class but an int"),
+    ):
+        file.write_text(stage.answer.replace(old, new))
+        with pytest.raises(check.Wrong) as told:
+            stage.check(check._load(stage, file))
+        assert words in str(told.value)
+
+
+def test_the_stages_are_found_without_hiding_the_exercises_of_other_pages():
+    assert check.beginning("dqn") == "dqn" and check.beginning("writing_dqn_together") == "dqn-stage"
+    assert len([name for name in check.exercises("dqn-stage-1") if name.startswith("dqn-stage-")]) == 8
+    assert "dqn-stage-1" not in check.exercises("dqn-other")

@@ -15,7 +15,7 @@ SCALE = torch.tensor([1.0, 1.0, 10.0, 1.0])  # the angle is ten times smaller
 GAMMA = 0.99  # what a reward is worth one step later
 ROUND = 128  # steps of play between two bursts of learning
 UPDATES = 64  # gradient steps in a burst
-BATCH = 64  # transitions that a gradient step learns from
+BATCH = 128  # transitions that a gradient step learns from
 LR = 1e-3  # learning rate
 JUDGE = 8 * ROUND  # steps of play between two evaluations
 
@@ -165,6 +165,7 @@ def train(env_id="CartPole-v1", steps=10_240, seed=0):
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # for so small a network more only get in each other's way
     best, scores = train()
     for step, score in scores:
         print(f"step {step:6d}: mean return {score:5.1f}")
