@@ -672,7 +672,10 @@ class _Watch:
     def __init__(
         self, answer: ModuleType, steps: int = 2_048, judged: list[float] | None = None, updates: int = 32
     ):
-        space = answer.train.__globals__
+        for name in ("Replay", "collect", "td_target", "explore", "evaluate"):
+            if not hasattr(answer, name):
+                raise Wrong(f"your file has no `{name}` any more, which an earlier stage wrote")
+        space = answer.collect.__globals__  # where the functions of the file look for each other
         self.rows, self.epsilons, self.targets, self.judged = [], [], [], []
 
         class Replay(space["Replay"]):

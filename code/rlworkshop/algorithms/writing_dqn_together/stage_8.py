@@ -17,7 +17,7 @@ ROUND = 128  # steps of play between two bursts of learning
 UPDATES = 64  # gradient steps in a burst
 BATCH = 128  # transitions that a gradient step learns from
 LR = 1e-3  # learning rate
-JUDGE = 8 * ROUND  # steps of play between two evaluations
+JUDGE = 4 * ROUND  # steps of play between two evaluations
 
 
 def play(env, act, seed=None):
@@ -137,7 +137,7 @@ def evaluate(q, env_id, episodes, seed):
     return np.array([play(env, lambda obs: greedy(q, obs), seed + i) for i in range(episodes)])
 
 
-def train(env_id="CartPole-v1", steps=10_240, seed=0):
+def train(env_id="CartPole-v1", steps=6_144, seed=0):
     """The network that was judged best on the way, and all judgements: (step, mean return)."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
