@@ -26,22 +26,25 @@ def describe(modules: list[str]) -> dict[str, dict]:
     found = {}
     for module in modules:
         for name, exercise in check.collect(module).items():
-            space: dict = {}
+            space: dict = {"__name__": "answer"}
             verdict = check.Verdict(name)
             try:
                 exec(compile(exercise.answer, f"{name}.py", "exec"), space)
-                exercise.check(space[exercise.function], verdict.passed.append)
+                exercise.check(exercise.pick(space), verdict.passed.append)
             except check.Wrong as wrong:
                 verdict.wrong = wrong
             found[name] = {
                 "title": exercise.title,
                 "page": exercise.page,
                 "anchor": exercise.reread.rpartition("#")[2],
-                "stub": exercise.stub,
-                "answer": exercise.answer,
+                "stub": exercise.part,
+                "answer": exercise.solved_part,
                 "verdict": check.transcript(verdict),
                 "right": verdict.wrong is None,
             }
+            if isinstance(exercise, check.Stage):
+                before = exercise.before.__name__ if exercise.before else ""
+                found[name] |= {"file": exercise.file, "after": exercise.solution.__name__, "before": before}
     return found
 
 
@@ -116,12 +119,21 @@ class ExerciseDirective(SphinxDirective):
             why = " ".join(exercise["verdict"].split())
             app.book.warn(f"exercise {name!r}: its checker rejects its solution: {why}", page, self.lineno)
         app.book_shown.add(name)
-        file = f"{name.replace('-', '_')}.py"
+        file = exercise.get("file", f"{name.replace('-', '_')}.py")
         command = "$ python -m rlworkshop.check"
         commands = f"{command} --stub {name} > {file}\n{command} {name} {file}"
+        how = "The first line fetches this file, the second checks it:"
+        changed: list[nodes.Node] = []
+        if "file" in exercise:
+            how = (
+                f"The second line checks your file. The first is for coming in here: it writes a {file} anew,"
+            )
+            how += " with all that goes before and these stubs."
+        if exercise.get("before"):
+            diff = f"```{{snippet}} {exercise['after']}\n:diff: {exercise['before']}\n```"
+            changed = _fold("What has changed in the file", *self.parse_text_to_nodes(diff))
         rubric = nodes.rubric("", exercise["title"])
         rubric["heading-level"] = 3
-        how = nodes.paragraph(text="The first line fetches this file, the second checks it:")
         said = nodes.paragraph(text="What the checker says to it, in this build:")
         verdict = _code(exercise["verdict"], "text", "verdict")
         return [
@@ -130,10 +142,11 @@ class ExerciseDirective(SphinxDirective):
                 rubric,
                 *self.parse_content_to_nodes(),
                 _code(exercise["stub"], "python"),
-                how,
+                nodes.paragraph(text=how),
                 _code(commands, "console"),
                 *_fold("Solution", _code(exercise["answer"], "python"), said, verdict),
-                classes=["exercise"],
+                *changed,
+                classes=["exercise", "stage"] if "file" in exercise else ["exercise"],
                 ids=[nodes.make_id(f"exercise-{name}")],
                 anchor=exercise["anchor"],
             )
