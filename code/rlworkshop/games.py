@@ -1,11 +1,11 @@
 """Two small games in pixels: all copies of a game are stepped together, by arithmetic on arrays.
 
-``Breakout-v0`` and ``Catch-v0`` show channels, one for each kind of thing, in which one picture tells all there
-is to know. ``BreakoutPicture-v0`` and ``CatchPicture-v0`` are the same games as one plain grey picture, which
-hides where the ball is going. ``BreakoutCamera-v0`` is the game as a colour camera sees it, score and all.
+``Breakout-v0`` and ``Catch-v0`` show channels, one for each kind of thing, in which one picture tells all
+there is to know. ``BreakoutPicture-v0`` and ``CatchPicture-v0`` are the same games as one plain grey picture,
+which hides where the ball is going. ``BreakoutCamera-v0`` is the game as a colour camera sees it.
 
-The board of 10 x 10 cells, the channels and Breakout's wall are in the manner of MinAtar (Young & Tian, *MinAtar:
-an Atari-inspired testbed*, 2019), with rules of our own where the docstrings say so.
+The board of 10 x 10 cells, the channels and Breakout's wall are in the manner of MinAtar (Young & Tian,
+*MinAtar: an Atari-inspired testbed*, 2019), with rules of our own where the docstrings say so.
 
 Book: algorithms/pixels
 """
@@ -68,7 +68,7 @@ def camera(game: "Game") -> np.ndarray:
 
 
 def bounce(column: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The columns (N,) where balls are after a step of ``right`` (N,) cells, which side walls turn round in place.
+    """Where balls are after a step of ``right`` (N,) columns, which side walls turn round in place: (N,).
 
     Book: algorithms/pixels
     """
@@ -84,7 +84,7 @@ class Game(VectorEnv):
 
     Attributes:
         ball, velocity: (N, 2) row and column; cells, and cells a step.
-        paddle: (N,) its column in the lowest row.
+        paddle: (N,) the column of its middle, in the lowest row.
         score: (N,) sum of the rewards of this episode. steps: (N,) its length so far.
 
     Args:
@@ -100,7 +100,8 @@ class Game(VectorEnv):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10, "autoreset_mode": AutoresetMode.NEXT_STEP}
     channel_names = ("paddle", "ball", "trail")
-    limit = 500
+    limit = 500  # steps
+    reach = 0  # cells of the paddle to either side of its middle
 
     def __init__(
         self,
@@ -137,15 +138,14 @@ class Game(VectorEnv):
         raise NotImplementedError
 
     def play(self, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """One step of the ball in all games; the paddle has ``moved`` (N,) already. Reward, terminated (N,)."""
+        """One step of all balls, after the paddles have ``moved`` (N,): reward and terminated (N,)."""
         raise NotImplementedError
 
     def things(self) -> dict[str, np.ndarray]:
         """Where each kind of thing is: (N, 10, 10) bool by name; what comes later hides what came before."""
-        return {
-            "paddle": self.cells(np.full(self.num_envs, SIZE - 1), self.paddle),
-            "ball": self.cells(*self.ball.T),
-        }
+        paddle = np.zeros((self.num_envs, SIZE, SIZE), bool)
+        paddle[:, SIZE - 1] = np.abs(np.arange(SIZE) - self.paddle[:, None]) <= self.reach
+        return {"paddle": paddle, "ball": self.cells(*self.ball.T)}
 
     # -------------------------------------------------------------------- the same for all
 
@@ -154,6 +154,10 @@ class Game(VectorEnv):
         board = np.zeros((self.num_envs, SIZE, SIZE), bool)
         board[np.arange(self.num_envs), row, column] = True
         return board
+
+    def caught(self, column: np.ndarray) -> np.ndarray:
+        """Whether the paddles stand where balls land (N,), bool."""
+        return np.abs(column - self.paddle) <= self.reach
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         super().reset(seed=seed)
@@ -166,7 +170,8 @@ class Game(VectorEnv):
 
     def step(self, action: np.ndarray):
         action = np.asarray(action)
-        if action.shape != (self.num_envs,) or action.dtype.kind not in "iu" or not np.isin(action, (0, 1, 2)).all():
+        whole = action.shape == (self.num_envs,) and action.dtype.kind in "iu"
+        if not whole or not np.isin(action, (0, 1, 2)).all():
             raise ValueError(f"actions are {self.num_envs} of 0 (stay), 1 (left), 2 (right), not {action!r}")
         ended = np.flatnonzero(self.over)  # these only begin anew: what is computed for them is thrown away
         before = self.paddle.copy()
@@ -196,8 +201,9 @@ class Game(VectorEnv):
         Raises:
             ValueError: it is the state of another number of games.
         """
-        if len(state["arrays"]["paddle"]) != self.num_envs:
-            raise ValueError(f"a state of {len(state['arrays']['paddle'])} games does not fit {self.num_envs}")
+        n = len(state["arrays"]["paddle"])
+        if n != self.num_envs:
+            raise ValueError(f"a state of {n} games does not fit {self.num_envs}")
         for name, array in self._arrays.items():
             array[...] = state["arrays"][name]
         self.np_random.bit_generator.state = state["rng"]
@@ -209,8 +215,8 @@ class Breakout(Game):
     The ball moves one cell diagonally a step and is thrown back by walls, ceiling, bricks and paddle. A brick
     that throws it back is gone; once the wall is gone, the paddle's next catch puts up a new one.
     A caught ball leaves in the direction in which the paddle was moving, if it was.
-    Unlike MinAtar's: the ball starts below the wall, in any column and either direction; the paddle must stand
-    where the ball lands; the trail is the cell behind the ball; no action is ever repeated by chance.
+    Unlike MinAtar's: the ball starts below the wall, in any column and either direction; the paddle must
+    stand where the ball lands; the trail is the cell behind the ball; no action is ever repeated by chance.
 
     Book: algorithms/pixels
     """
@@ -234,10 +240,10 @@ class Breakout(Game):
         down, right = self.velocity.T  # views: what is written to them is written to the velocity
         column = bounce(self.ball[:, 1], right)
         row = self.ball[:, 0] + down
-        hit = self.bricks[each, row % SIZE, column]  # no brick is in row 0 or 9, which rows 10 and -1 stand for
+        hit = self.bricks[each, row % SIZE, column]  # rows 0 and 9 have none: 10 and -1 are safe
         self.bricks[each[hit], row[hit], column[hit]] = False
         low = row == SIZE - 1
-        caught = low & (column == self.paddle)
+        caught = low & self.caught(column)
         right[:] = np.where(caught & (moved != 0), moved, right)
         back = hit | caught | (row < 0)  # thrown back: it stays in its row for this step
         row = np.where(back, self.ball[:, 0], row)
@@ -251,15 +257,17 @@ class Breakout(Game):
 
 
 class Catch(Game):
-    """A ball falls slantwise, from wall to wall; where it lands the paddle should stand: 1 if it does, -1 if not.
+    """A ball falls slantwise, from wall to wall; where it lands, the paddle should be: 1 if it is, -1 if not.
 
     It begins in the highest row, in any column, and moves one cell down and two to a side a step; the paddle,
-    half as quick, begins in the middle. The episode ends when the ball lands, nine steps later.
+    three cells wide and half as quick, begins in the middle. The episode ends when the ball lands, nine
+    steps later.
 
     Book: algorithms/pixels
     """
 
     limit = 50
+    reach = 1
 
     def begin(self, rows):
         n = len(rows)
@@ -271,7 +279,7 @@ class Catch(Game):
         self.ball[:, 0] = (self.ball[:, 0] + 1).clip(0, SIZE - 1)
         self.ball[:, 1] = bounce(self.ball[:, 1], self.velocity[:, 1])
         landed = self.ball[:, 0] == SIZE - 1
-        return landed * np.where(self.ball[:, 1] == self.paddle, 1.0, -1.0), landed
+        return landed * np.where(self.caught(self.ball[:, 1]), 1.0, -1.0), landed
 
 
 class Single(gym.Env):
