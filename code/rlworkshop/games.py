@@ -10,6 +10,7 @@ The board of 10 x 10 cells, the channels and Breakout's wall are in the manner o
 Book: algorithms/pixels
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -325,8 +326,6 @@ def register(name: str, vector: Callable[..., VectorEnv], module: str = __name__
 
 
 def _registered() -> None:
-    import functools
-
     for game in (Breakout, Catch):
         for suffix, view in {"": channels, "Picture": picture, "Camera": camera}.items():
             register(f"{game.__name__}{suffix}-v0", functools.partial(game, view=view))

@@ -201,7 +201,7 @@ def conv_q(
     if len(shape) != 3 or min(shape[1:]) < KERNEL:
         raise ValueError(f"conv_q reads pictures (C, H, W) of 3 x 3 or more, not {shape}")
     C, H, W = shape
-    conv = nn.utils.skip_init(nn.Conv2d, C, FILTERS, KERNEL)
+    conv = nn.utils.skip_init(nn.Conv2d, C, FILTERS, KERNEL)  # (eq-px-conv)
     nn.init.orthogonal_(conv.weight, gain=2**0.5, generator=generator)
     nn.init.zeros_(conv.bias)
     places = conv_side(H, KERNEL) * conv_side(W, KERNEL)
@@ -232,7 +232,7 @@ def multiplications(q: nn.Module, shape: tuple[int, ...]) -> int:
     def look(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         nonlocal count
         # every number that comes out is one row of weights times what it sees
-        count += output[0].numel() * layer.weight[0].numel()
+        count += output[0].numel() * layer.weight[0].numel()  # (eq-px-cost)
 
     layers = [layer for layer in q.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_hook(look) for layer in layers]
@@ -355,8 +355,12 @@ def filmed(game: type[games.Game], k: int, num_envs: int = 1, **kwargs: Any) -> 
     return FrameStack(Preprocess(game(num_envs, view=games.camera, **kwargs)), k)
 
 
-for _game in (games.Breakout, games.Catch):
-    for _name, _make in {"Stack": stacked, "Film": filmed}.items():
-        for _k in (1, 2, 4):
-            _vector = functools.partial(_make, _game, _k)
-            games.register(f"{_game.__name__}{_name}{_k}-v0", _vector, __name__)
+def _registered() -> None:
+    for game in (games.Breakout, games.Catch):
+        for name, make in {"Stack": stacked, "Film": filmed}.items():
+            for k in (1, 2, 4):
+                vector = functools.partial(make, game, k)
+                games.register(f"{game.__name__}{name}{k}-v0", vector, __name__)
+
+
+_registered()
