@@ -16,14 +16,15 @@ from rlworkshop import envs, runs
 from rlworkshop.algorithms import dqn, pixels
 
 SEEDS = range(3)
-EVERY = 20_000
+EVERY = 10_000
 ENV_ID = "BreakoutFilm2-v0"
 CONFIG = dqn.Config(
     env_id=ENV_ID,
     num_envs=8,
-    total_steps=200_000,
+    total_steps=100_000,
     gamma=0.95,
     lr=2e-3,
+    annealing=1.0,
     batch_size=64,
     capacity=100_000,
     learning_starts=2_000,

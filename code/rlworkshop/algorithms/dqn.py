@@ -41,23 +41,25 @@ class Config:
     """environment steps in all"""
     gamma: float = 0.99
     """discount factor"""
-    lr: float = 2e-3
-    """learning rate, falling linearly to 0 over ``total_steps``"""
-    batch_size: int = 64
+    lr: float = 1e-3
+    """learning rate"""
+    annealing: float = 0.3
+    """the last part of ``total_steps``, over which it falls linearly to 0"""
+    batch_size: int = 128
     """B, transitions that one update learns from"""
     capacity: int = 50_000
     """transitions that the replay buffer keeps"""
     learning_starts: int = 1_000
     """environment steps before the first update"""
-    train_every: int = 256
+    train_every: int = 64
     """environment steps between two rounds of learning"""
-    updates: int = 128
+    updates: int = 32
     """gradient steps in a round"""
-    target_every: int = 128
+    target_every: int = 32
     """gradient steps after which the target network becomes a copy of the network"""
     epsilon: float = 0.04
     """probability of a random action in the end"""
-    exploration: float = 0.16
+    exploration: float = 0.12
     """the part of ``total_steps`` over which that probability falls from 1 to ``epsilon``"""
     hidden: tuple[int, ...] = (64, 64)
     """widths of the hidden layers"""
@@ -65,15 +67,15 @@ class Config:
     """shift and scale observations by their running mean and standard deviation"""
 
     def __post_init__(self):
-        whole = (self.num_envs, self.total_steps, self.batch_size, self.capacity, self.train_every)
+        whole = (self.num_envs, self.total_steps, self.batch_size, self.learning_starts, self.train_every)
         if min(*whole, self.updates, self.target_every) < 1:
             raise ValueError("numbers of steps, environments, transitions and updates must be at least 1")
         if self.capacity < max(self.learning_starts, self.num_envs):
             raise ValueError("capacity must hold learning_starts and a step of all environments")
-        if not (
-            0 <= self.gamma <= 1 and 0 <= self.epsilon <= 1 and 0 < self.exploration <= 1 and self.lr > 0
-        ):
-            raise ValueError("gamma and epsilon lie between 0 and 1, exploration and lr above 0")
+        if not (0 <= self.gamma <= 1 and 0 <= self.epsilon <= 1 and self.lr > 0):
+            raise ValueError("gamma and epsilon lie between 0 and 1, lr above 0")
+        if not (0 < self.exploration <= 1 and 0 < self.annealing <= 1):
+            raise ValueError("exploration and annealing are parts of total_steps, above 0, at most 1")
 
 
 # ------------------------------------------------------------------------------------ the mathematics
@@ -86,6 +88,15 @@ def epsilon_at(step: int, config: Config) -> float:
     """
     passed = min(1.0, step / (config.exploration * config.total_steps))
     return 1 + passed * (config.epsilon - 1)  # (eq-dqn-epsilon)
+
+
+def lr_at(step: int, config: Config) -> float:
+    """Learning rate at an environment step: ``config.lr``, and at last down to 0.
+
+    Book: algorithms/dqn
+    """
+    left = 1 - step / config.total_steps
+    return config.lr * min(1.0, left / config.annealing)
 
 
 def td_target(reward: torch.Tensor, discount: torch.Tensor, next_q: torch.Tensor) -> torch.Tensor:
@@ -163,7 +174,11 @@ class Agent:
         try:
             self._forward = nets.numpy_forward(self.q)  # on a handful of rows four times faster than torch
         except TypeError:  # it has other layers than those of nets.mlp
-            self._forward = lambda obs: self.q(torch.from_numpy(obs)).detach().numpy()
+            self._forward = self._torch_forward
+
+    @torch.no_grad()
+    def _torch_forward(self, obs: np.ndarray) -> np.ndarray:
+        return self.q(torch.from_numpy(obs)).numpy()
 
     def see(self, obs: np.ndarray) -> np.ndarray:
         """Observations (B, ...) as the network takes them, float32."""
@@ -285,7 +300,7 @@ def train(
     make_q: Callable[..., nn.Module] = make_q,
     make_replay: Callable[..., Replay] = make_replay,
     checkpoint: str | Path | None = None,
-    checkpoint_every: int = 10,
+    checkpoint_every: int = 100,
     callback: Callable[[int, Agent], Any] | None = None,
 ) -> runs.Run:
     """Train on ``config.env_id``; the same seed on the same machine gives the same bits.
@@ -335,8 +350,6 @@ def train(
 
     # region: loop
     while episodes.steps + config.num_envs <= config.total_steps:
-        if learner.agent.norm:
-            learner.agent.norm.update(obs)
         action = learner.agent.explore(obs, epsilon_at(episodes.steps, config), rng)
         next_obs, reward, terminated, truncated, _ = envs.step(action)
         valid = episodes.step(reward, terminated, truncated)  # reset rows are no transitions
@@ -344,11 +357,13 @@ def train(
         discount = config.gamma * ~terminated
         rows = Transitions(obs, action, reward, next_obs, discount)
         replay.step(rows, valid, ended=terminated | truncated)
+        if learner.agent.norm:
+            learner.agent.norm.update(obs[valid])
         obs = next_obs
         if episodes.steps < due:
             continue
         due = episodes.steps + config.train_every
-        learner.optimizer.param_groups[0]["lr"] = config.lr * (1 - episodes.steps / config.total_steps)
+        learner.optimizer.param_groups[0]["lr"] = lr_at(episodes.steps, config)
         loss = [update(learner, replay, config, rng, losses) for _ in range(config.updates)]
         # endregion
         rounds += 1
