@@ -42,8 +42,8 @@ def grey(frames: np.ndarray) -> np.ndarray:
 
     Book: algorithms/pixels
     """
-    wide = frames.astype(np.int32)  # a byte holds no sum of bytes: 255 + 1 is 0 in it
-    return ((wide @ LUMA + 500) // 1000).astype(np.uint8)  # (eq-px-grey)
+    wide = frames @ LUMA  # (N, H, W), int64 as LUMA is: a byte holds no sum of bytes, 255 + 1 is 0 in it
+    return ((wide + 500) // 1000).astype(np.uint8)  # (eq-px-grey)
 
 
 def shrink(frames: np.ndarray, block: int) -> np.ndarray:
@@ -58,7 +58,7 @@ def shrink(frames: np.ndarray, block: int) -> np.ndarray:
     if H % block or W % block:
         raise ValueError(f"frames of {H} x {W} do not divide into blocks of side {block}: crop them first")
     blocks = frames.reshape(N, H // block, block, W // block, block)
-    total = blocks.sum(axis=(2, 4), dtype=np.int64)
+    total = blocks.sum(axis=(2, 4), dtype=np.int64)  # wide, too
     return ((total + block**2 // 2) // block**2).astype(np.uint8)  # (eq-px-shrink)
 
 
