@@ -43,7 +43,7 @@ class Config:
     """discount factor"""
     lr: float = 1e-3
     """learning rate"""
-    annealing: float = 0.3
+    annealing: float = 0.5
     """the last part of ``total_steps``, over which it falls linearly to 0"""
     batch_size: int = 128
     """B, transitions that one update learns from"""
@@ -57,7 +57,7 @@ class Config:
     """gradient steps in a round"""
     target_every: int = 32
     """gradient steps after which the target network becomes a copy of the network"""
-    epsilon: float = 0.04
+    epsilon: float = 0.1
     """probability of a random action in the end"""
     exploration: float = 0.12
     """the part of ``total_steps`` over which that probability falls from 1 to ``epsilon``"""

@@ -21,9 +21,10 @@ WINDOW = "A small window, moved over the whole picture"
 def tower(side: int, layers: list[tuple[int, int]]) -> np.ndarray:
     """What each layer of a tower of convolutions gives, and how far it sees.
 
-    side: the picture's, in pixels. layers: (kernel, stride) of each, the lowest first, no padding.
-    Returns (layers, 2), floats: the side of the layer's output, and its receptive field, the side of
-    the square of *picture pixels* that one number of that output depends on.
+    side: the picture's, in pixels.
+    layers: (kernel, stride) of each, the lowest first; no padding.
+    Returns (layers, 2), floats: the side of the layer's output, and its receptive field, the
+    side of the square of *picture pixels* that one number of that output depends on.
 
     Book: algorithms/pixels
     """
@@ -93,7 +94,7 @@ def _strides(answer: Callable) -> None:
 
 
 def show(stack: np.ndarray, frame: np.ndarray, over: np.ndarray) -> np.ndarray:
-    """What N environments show after a step: the last k frames of the episode, the newest last.
+    """What N environments show after a step: the episode's last k frames, the newest last.
 
     stack (N, k, H, W): what they showed before. frame (N, H, W): the new frames.
     over (N,), bool: the step before ended the episode, so this frame is the first of the next.
@@ -167,15 +168,15 @@ def _each(answer: Callable) -> None:
 
 
 def brightness(frames: np.ndarray) -> np.ndarray:
-    """Mean of red, green and blue of frames (N, H, W, 3), uint8, as numbers from 0 to 1: (N, H, W).
+    """Mean of red, green and blue of frames (N, H, W, 3), uint8, from 0 to 1: (N, H, W).
 
     Book: algorithms/pixels
     """
+    # solution
+    return frames.astype(float).mean(axis=-1) / 255
     # given
     # total = frames[..., 0] + frames[..., 1] + frames[..., 2]
     # return total / 3 / 255
-    # solution
-    return frames.astype(float).mean(axis=-1) / 255
     # end
 
 
