@@ -42,7 +42,8 @@ def grey(frames: np.ndarray) -> np.ndarray:
 
     Book: algorithms/pixels
     """
-    wide = frames @ LUMA  # (N, H, W), int64 as LUMA is: a byte holds no sum of bytes, 255 + 1 is 0 in it
+    # LUMA is of 64-bit numbers, and so is the sum: a byte would hold none, 255 + 1 is 0 in it
+    wide = frames @ LUMA  # (N, H, W)
     return ((wide + 500) // 1000).astype(np.uint8)  # (eq-px-grey)
 
 
@@ -287,7 +288,8 @@ class FrameReplay:
 
     def stacks(self, t: np.ndarray, n: np.ndarray) -> np.ndarray:
         """The stacks (B, k, H, W) that environments ``n`` (B,) showed at rows ``t`` (B,)."""
-        back = np.minimum(np.arange(self.k)[::-1], self.age[t, n][:, None])  # (B, k), never before the first
+        ago = np.arange(self.k)[::-1]  # (k,)
+        back = np.minimum(ago, self.age[t, n][:, None])  # (B, k), never before the first frame
         return self.frames[(t[:, None] - back) % self.T, n[:, None]]  # (eq-px-back)
 
     def sample(self, batch_size: int, rng: np.random.Generator) -> Transitions:
