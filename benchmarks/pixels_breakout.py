@@ -1,0 +1,76 @@
+"""Breakout from a camera: the pixel agent with more time than a page has.
+
+The game's colour picture is made small and grey, two frames are stacked, frames are kept once, and the base
+agent of ``dqn`` learns from them with the convolutional network. Every seed is evaluated along the way (20
+episodes without exploration, not counted in the steps) and at the end (50 fresh episodes).
+
+    PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/pixels_breakout.py
+"""
+
+import time
+
+import numpy as np
+import torch
+
+from rlworkshop import envs, runs
+from rlworkshop.algorithms import dqn, pixels
+
+SEEDS = range(3)
+EVERY = 10_000
+ENV_ID = "BreakoutFilm2-v0"
+CONFIG = dqn.Config(
+    env_id=ENV_ID,
+    num_envs=8,
+    total_steps=100_000,
+    gamma=0.95,
+    lr=2e-3,
+    annealing=1.0,
+    batch_size=64,
+    capacity=100_000,
+    learning_starts=2_000,
+    train_every=64,
+    updates=16,
+    target_every=64,
+    epsilon=0.02,
+    exploration=0.1,
+    hidden=(64,),
+    normalize_obs=False,
+)
+
+
+def one(seed: int) -> dict:
+    """A training, with the mean return of each evaluation."""
+    steps, scores, due = [], [], EVERY
+
+    def evaluate(now: int, agent: dqn.Agent) -> None:
+        nonlocal due
+        if now >= due:
+            due += EVERY
+            steps.append(now)
+            scores.append(float(envs.evaluate(agent.act, ENV_ID, 20, 1_000_000 + seed).mean()))
+
+    began = time.process_time()
+    run = dqn.train(CONFIG, seed, make_q=pixels.conv_q, make_replay=pixels.make_replay, callback=evaluate)
+    agent = dqn.load_policy(run, pixels.conv_q)
+    final = envs.evaluate(agent.act, ENV_ID, 50, 2_000_000 + seed)
+    return {
+        "seed": seed,
+        "steps": steps,
+        "scores": scores,
+        "final": final.tolist(),
+        "training": float(run.metrics["return"][-100:].mean()),
+        "processor_seconds": round(time.process_time() - began, 1),
+    }
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    found = []
+    for seed in SEEDS:
+        found.append(one(seed))
+        print(seed, np.round(found[-1]["scores"], 1), np.mean(found[-1]["final"]), flush=True)
+    runs.store("pixels_breakout", {"runs": found}, SEEDS, ["rlworkshop.algorithms.pixels"], __file__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,341 @@
+"""From pixels: pictures against closed forms, stacks and memory against brute force."""
+
+import dataclasses
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlworkshop import envs as rl_envs
+from rlworkshop import games
+from rlworkshop.algorithms import dqn, pixels
+from rlworkshop.replay import Replay, Transitions
+
+CONFIG = dqn.Config(
+    env_id="CatchStack2-v0",
+    num_envs=4,
+    total_steps=320,
+    learning_starts=64,
+    train_every=64,
+    updates=2,
+    target_every=4,
+    batch_size=16,
+    capacity=400,
+    hidden=(16,),
+    normalize_obs=False,
+)
+PICTURE = gym.spaces.Box(0, 255, (2, 10, 10), np.uint8)
+THREE = gym.spaces.Discrete(3)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# ------------------------------------------------------------------------------------ pictures
+
+
+@pytest.mark.parametrize(
+    ("colour", "bright"),
+    [
+        ((0, 0, 0), 0),
+        ((255, 255, 255), 255),  # the largest sum there is
+        ((255, 0, 0), 76),  # 0.299 * 255 = 76.2
+        ((0, 255, 0), 150),  # 149.7
+        ((0, 0, 255), 29),  # 29.07
+        ((100, 100, 100), 100),
+    ],
+)
+def test_grey_of_known_colours(colour, bright):
+    frames = np.full((1, 2, 3, 3), colour, np.uint8)
+    assert pixels.grey(frames).tolist() == [[[bright] * 3] * 2]
+    assert pixels.grey(frames).dtype == np.uint8
+
+
+def test_shrink_is_the_average_of_each_block():
+    frames = np.random.default_rng(0).integers(256, size=(3, 12, 8), dtype=np.uint8)
+    found = pixels.shrink(frames, 4)
+    assert found.shape == (3, 3, 2) and found.dtype == np.uint8
+    for n, i, j in np.ndindex(found.shape):
+        mean = frames[n, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean()
+        assert abs(float(found[n, i, j]) - mean) <= 0.5
+
+
+def test_shrink_of_white_is_white_and_of_a_constant_that_constant():
+    for value in (255, 1, 0, 128):
+        assert (pixels.shrink(np.full((1, 8, 8), value, np.uint8), 8) == value).all()
+    assert pixels.shrink(np.array([[[0, 255], [255, 0]]], np.uint8), 2).item() == 128  # rounded, not cut
+
+
+def test_shrink_refuses_what_does_not_divide():
+    with pytest.raises(ValueError, match="crop them first"):
+        pixels.shrink(np.zeros((1, 44, 42), np.uint8), 4)
+
+
+def test_the_preprocessed_camera_has_the_picture_in_it_and_not_the_score():
+    envs = games.Breakout(6)
+    envs.reset(seed=0)
+    envs.bricks[:, 1, :5] = False
+    before = pixels.preprocess(games.camera(envs))
+    assert before.shape == (6, 1, 10, 10)
+    assert np.array_equal(before > 0, games.picture(envs) > 0)
+    for there in envs.things().values():  # each thing is of few greys, and what differs stays different
+        assert (before[:, 0][there] > 50).all()
+    assert (before[:, 0][envs.things()["ball"]] > 230).all()
+    envs.score[:] = 7
+    assert np.array_equal(pixels.preprocess(games.camera(envs)), before)
+
+
+# ------------------------------------------------------------------------------------ stacks
+
+
+def numbered(*numbers):
+    """Frames (N, 1, 1, 1) that are told apart by a number."""
+    return np.array(numbers, np.uint8)[:, None, None, None]
+
+
+def test_push_drops_the_oldest_and_a_first_frame_fills_its_stack():
+    stack = np.zeros((2, 3, 1, 1), np.uint8)
+    no, yes = np.array([False, False]), np.array([False, True])
+    stack = pixels.push(stack, numbered(1, 5), ~no)
+    assert stack[..., 0, 0].tolist() == [[1, 1, 1], [5, 5, 5]]
+    stack = pixels.push(stack, numbered(2, 6), no)
+    stack = pixels.push(stack, numbered(3, 7), no)
+    assert stack[..., 0, 0].tolist() == [[1, 2, 3], [5, 6, 7]]  # the newest is the last
+    stack = pixels.push(stack, numbered(4, 9), yes)
+    assert stack[..., 0, 0].tolist() == [[2, 3, 4], [9, 9, 9]]
+
+
+def history(env_id, steps=120, num_envs=3, seed=0, **kwargs):
+    """Rows as ``dqn.train`` sees them, by a random player."""
+    envs, rng = rl_envs.make(env_id, num_envs, **kwargs), np.random.default_rng(seed)
+    episodes = rl_envs.Episodes(num_envs)
+    obs, _ = envs.reset(seed=seed)
+    rows = []
+    for _ in range(steps):
+        action = rng.integers(3, size=num_envs)
+        next_obs, reward, terminated, truncated, _ = envs.step(action)
+        valid = episodes.step(reward, terminated, truncated)
+        step = Transitions(obs, action, reward, next_obs, 0.9 * ~terminated)
+        rows.append((step, valid, terminated | truncated))
+        obs = next_obs
+    return rows
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_stacks_never_show_another_episode(k):
+    """Against the plain pictures of the same games, put together episode by episode."""
+    plain, stacks = history("CatchPicture-v0"), history(f"CatchStack{k}-v0")
+    for i in range(3):
+        episode = [plain[0][0].obs[i]]
+        for (one, valid, _), (many, _, _) in zip(plain, stacks, strict=True):
+            if not valid[i]:
+                episode = []  # the frame that comes now is a first one
+            episode.append(one.next_obs[i])
+            padded = [episode[0]] * k + episode
+            assert np.array_equal(many.next_obs[i], np.concatenate(padded[-k:]))
+        assert any(not valid[i] for _, valid, _ in plain)
+
+
+def test_a_stack_goes_on_exactly_from_its_state():
+    a, b = (rl_envs.make("rlworkshop.algorithms.pixels:BreakoutFilm4-v0", 3) for _ in range(2))
+    rng = np.random.default_rng(0)
+    a.reset(seed=0)
+    b.reset(seed=1)
+    for t in range(60):
+        action = rng.integers(3, size=3)
+        one = a.step(action)
+        if t >= 30:
+            assert all(np.array_equal(x, y) for x, y in zip(one[:4], b.step(action)[:4], strict=True))
+        if t == 29:
+            rl_envs.set_state(b, rl_envs.get_state(a))
+    assert a.observation_space.contains(one[0])
+
+
+def test_what_was_shown_is_not_changed_by_what_comes_later():
+    envs = pixels.stacked(games.Catch, 2, 2)
+    obs, _ = envs.reset(seed=0)
+    before = obs.copy()
+    envs.step(np.array([1, 2]))
+    assert np.array_equal(obs, before)
+
+
+def test_a_stack_wants_single_frames():
+    with pytest.raises(ValueError, match="not of 2 frames"):
+        pixels.FrameStack(games.Catch(1), 2)
+    with pytest.raises(ValueError, match="not of 0 frames"):
+        pixels.FrameStack(games.Catch(1, view=games.picture), 0)
+
+
+# ------------------------------------------------------------------------------------ the network
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 8), st.integers(1, 4), st.integers(0, 3))
+def test_conv_side_is_what_torch_makes(side, kernel, stride, padding):
+    if kernel > side + 2 * padding:
+        return
+    layer = torch.nn.Conv2d(1, 1, kernel, stride, padding)
+    assert layer(torch.zeros(1, 1, side, side)).shape[-1] == pixels.conv_side(side, kernel, stride, padding)
+
+
+def test_conv_q_draws_its_weights_from_the_generator_alone():
+    before = torch.get_rng_state()
+    one, two, other = (pixels.conv_q(PICTURE, THREE, CONFIG, generator(s)) for s in (3, 3, 4))
+    assert torch.equal(before, torch.get_rng_state())
+    obs = torch.randint(256, (5, 2, 10, 10), generator=generator()).float()
+    assert one(obs).shape == (5, 3)
+    assert torch.equal(one(obs), two(obs)) and not torch.equal(one(obs), other(obs))
+
+
+def test_conv_q_is_a_sum_over_windows():
+    """Its first layer by loops, on bytes made numbers from 0 to 1."""
+    q = pixels.conv_q(PICTURE, THREE, CONFIG, generator())
+    obs = torch.randint(256, (1, 2, 10, 10), generator=generator()).float()
+    found = q[:2](obs)[0].detach().numpy()  # (16, 8, 8)
+    weight = q[1].weight.detach().numpy()
+    for f, i, j in ((0, 0, 0), (3, 7, 7), (15, 2, 5)):
+        window = obs[0, :, i : i + 3, j : j + 3].numpy() / 255
+        assert np.isclose(found[f, i, j], (weight[f] * window).sum(), atol=1e-5)
+
+
+def test_a_convolution_moves_with_the_picture():
+    q = pixels.conv_q(PICTURE, THREE, CONFIG, generator())
+    here, there = torch.zeros(2, 1, 2, 10, 10)
+    here[0, :, 3, 3], there[0, :, 4, 5] = 255, 255
+    one, two = (q[:3](x).detach() for x in (here, there))
+    assert torch.allclose(one[0, :, 1:4, 1:4], two[0, :, 2:5, 3:6])
+
+
+def test_networks_scale_by_what_the_space_allows():
+    bits = gym.spaces.Box(0, 1, (4, 10, 10), np.uint8)
+    for make in (pixels.conv_q, pixels.flat_q):
+        q = make(bits, THREE, CONFIG, generator())
+        assert q[0].high == 1 and q(torch.ones(2, 4, 10, 10)).shape == (2, 3)
+        assert make(PICTURE, THREE, CONFIG, generator())[0].high == 255
+
+
+@pytest.mark.parametrize("shape", [(4,), (10, 10), (1, 2, 10)])
+def test_conv_q_wants_pictures(shape):
+    with pytest.raises(ValueError, match="conv_q reads pictures"):
+        pixels.conv_q(gym.spaces.Box(0, 255, shape, np.uint8), THREE, CONFIG, generator())
+
+
+def test_multiplications_counted_by_hand():
+    q = pixels.conv_q(PICTURE, THREE, CONFIG, generator())
+    assert pixels.multiplications(q, (2, 10, 10)) == 64 * 16 * 18 + 1024 * 16 + 16 * 3
+    flat = pixels.flat_q(PICTURE, THREE, CONFIG, generator())
+    assert pixels.multiplications(flat, (2, 10, 10)) == 200 * 16 + 16 * 3
+
+
+# ------------------------------------------------------------------------------------ the memory
+
+
+def both(rows, capacity, k, num_envs=3):
+    """The frame buffer and the plain one after the same rows, with what can still be drawn of each."""
+    lean = pixels.FrameReplay(capacity, num_envs, (k, 10, 10))
+    full = Replay(10_000, (k, 10, 10), obs_dtype=np.uint8)
+    for row in rows:
+        lean.step(*row)
+        full.step(*row)
+    return lean, full
+
+
+def keys(batch):
+    columns = [np.ascontiguousarray(column) for column in batch]
+    return [tuple(column[i].tobytes() for column in columns) for i in range(len(batch[0]))]
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+@pytest.mark.parametrize("steps", [20, 40, 41, 100, 133])
+def test_frame_replay_draws_the_transitions_that_were_shown(k, steps):
+    """Also after it has wrapped around: all are transitions that were shown, bit for bit; none is lost."""
+    rows = history(f"CatchStack{k}-v0", steps)
+    lean, full = both(rows, capacity=120, k=k)
+    kept = 120 // 3 + 1 - k if steps > 40 else steps  # rows of time whose stacks are whole
+    last = [(step, valid) for step, valid, _ in rows[-kept:]]
+    shown = {key for step, valid in last for key in keys(Transitions(*(c[valid] for c in _typed(step))))}
+    drawn = set(keys(lean.sample(3_000, np.random.default_rng(0))))
+    assert drawn == shown
+    assert lean.added == full.added
+
+
+def _typed(step):
+    kinds = (np.uint8, np.int64, np.float32, np.uint8, np.float32)
+    return Transitions(*(np.asarray(c, kind) for c, kind in zip(step, kinds, strict=True)))
+
+
+def test_frame_replay_draws_all_alike():
+    rows = history("CatchStack2-v0", 30)
+    lean, full = both(rows, 3000, 2)
+    for i in range(30):
+        lean.reward[i] = np.arange(3) + 3 * i  # a name for each transition
+    drawn = lean.sample(60_000, np.random.default_rng(1)).reward
+    names, counts = np.unique(drawn, return_counts=True)
+    assert len(names) == full.size
+    expected = 60_000 / full.size
+    assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+
+
+def test_frame_replay_takes_a_fraction_of_the_bytes():
+    space = pixels.stacked(games.Catch, 4).single_observation_space
+    lean = pixels.FrameReplay(8000, 8, space.shape)
+    full = Replay(8000, space.shape, obs_dtype=space.dtype)
+    frames = 8 * (8000 // 8 + 1) * 100
+    assert lean.frames.nbytes == frames and lean.nbytes < frames * 1.3
+    assert lean.nbytes < 0.2 * sum(column.nbytes for column in full._rows)
+
+
+def test_frame_replay_goes_on_exactly_from_its_state():
+    rows = history("CatchStack2-v0", 60)
+    a, _ = both(rows[:45], 90, 2)
+    b = pixels.FrameReplay(90, 3, (2, 10, 10))
+    b.set_state(a.get_state())
+    for row in rows[45:]:
+        a.step(*row)
+        b.step(*row)
+    one, two = (x.sample(50, np.random.default_rng(3)) for x in (a, b))
+    assert keys(one) == keys(two)
+
+
+def test_frame_replay_says_what_is_wrong():
+    with pytest.raises(ValueError, match="empty"):
+        pixels.FrameReplay(90, 3, (2, 10, 10)).sample(3, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="holds no stack of 4"):
+        pixels.FrameReplay(12, 3, (4, 10, 10))
+
+
+# ------------------------------------------------------------------------------------ training
+
+
+def test_training_is_deterministic_and_goes_on_from_a_checkpoint(tmp_path):
+    kwargs = {"make_q": pixels.conv_q, "make_replay": pixels.make_replay}
+    whole = dqn.train(CONFIG, 1, **kwargs)
+
+    class Stop(Exception):
+        pass
+
+    def stop(steps, agent):
+        if steps > 180:
+            raise Stop
+
+    path = tmp_path / "half.npz"
+    with pytest.raises(Stop):
+        dqn.train(CONFIG, 1, **kwargs, checkpoint=path, checkpoint_every=1, callback=stop)
+    rest = dqn.train(CONFIG, 1, **kwargs, checkpoint=path, checkpoint_every=1)
+    assert rest.notes == []
+    for name, column in whole.metrics.items():
+        assert np.array_equal(column, rest.metrics[name]), name
+    obs = np.random.default_rng(0).integers(256, size=(4, 2, 10, 10), dtype=np.uint8)
+    one, two = (dqn.load_policy(run, pixels.conv_q).values(obs) for run in (whole, rest))
+    assert np.array_equal(one, two) and one.shape == (4, 3)
+
+
+@pytest.mark.parametrize("env_id", ["Catch-v0", "CatchFilm2-v0", "BreakoutStack1-v0"])
+def test_every_kind_of_picture_can_be_trained_on(env_id):
+    config = dataclasses.replace(CONFIG, env_id=env_id, total_steps=100)
+    run = dqn.train(config, 0, make_q=pixels.flat_q)
+    assert np.isfinite(run.metrics["loss"]).all()
