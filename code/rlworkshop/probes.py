@@ -25,7 +25,8 @@ class Probe(VectorEnv):
         reward: (S, A), the mean reward of each action.
         spread: (S, A), the standard deviation of each reward.
         start: the states in which episodes begin, all alike.
-        coin: rewards scatter as a fair coin does (mean plus or minus ``spread``), not normally.
+        chance: rewards have one of two values, the higher one with this probability; ``None``: they are
+            normally distributed.
 
     Raises:
         ValueError: the tables do not fit each other, or an action leads back.
@@ -42,7 +43,7 @@ class Probe(VectorEnv):
         reward: np.ndarray,
         spread: np.ndarray | None = None,
         start: tuple[int, ...] = (0,),
-        coin: bool = False,
+        chance: float | None = None,
     ):
         S, A = following.shape
         self.following, self.reward = following, np.asarray(reward, float)
@@ -51,7 +52,7 @@ class Probe(VectorEnv):
             raise ValueError(f"tables must be ({S}, {A}), not {self.reward.shape} and {self.spread.shape}")
         if (following <= np.arange(S)[:, None]).any() or (following > S).any():
             raise ValueError("each action leads to a later state, or to S, the end")
-        self.num_envs, self.start, self.coin = num_envs, np.array(start), coin
+        self.num_envs, self.start, self.chance = num_envs, np.array(start), chance
         self.single_observation_space = gym.spaces.Box(0, 1, (S,), np.float32)
         self.single_action_space = gym.spaces.Discrete(A)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -88,11 +89,7 @@ class Probe(VectorEnv):
         S = len(self.following)
         over = self.state == S  # (N,)
         at = np.where(over, 0, self.state), np.asarray(actions)
-        if self.coin:
-            luck = self.np_random.choice([-1.0, 1.0], self.num_envs)
-        else:
-            luck = self.np_random.normal(size=self.num_envs)
-        reward = np.where(over, 0.0, self.reward[at] + self.spread[at] * luck)
+        reward = np.where(over, 0.0, self.reward[at] + self.spread[at] * self._luck())
         self.state = np.where(over, self._begin(self.num_envs), self.following[at])
         never = np.zeros(self.num_envs, bool)
         return self._seen(), reward.astype(np.float32), self.state == S, never, {}
@@ -112,6 +109,13 @@ class Probe(VectorEnv):
         self.state = state["state"].copy()
         self.np_random.bit_generator.state = state["rng"]
 
+    def _luck(self) -> np.ndarray:
+        """Random numbers (N,) of mean 0 and standard deviation 1."""
+        if self.chance is None:
+            return self.np_random.normal(size=self.num_envs)
+        odds = (1 - self.chance) / self.chance
+        return np.where(self.np_random.random(self.num_envs) < self.chance, odds**0.5, -(odds**-0.5))
+
     def _begin(self, n: int) -> np.ndarray:
         return self.np_random.choice(self.start, size=n)
 
@@ -125,17 +129,28 @@ class LongChain(Probe):
     """Does news travel? At a fork, 0 is paid ``sure`` at once; 1 is paid 1, but ``length`` steps later.
 
     Beyond the fork lie two tunnels, in which no action matters. Best: 1, worth γ to the power ``length``.
+    Where there are more ``actions``, they do what 1 does.
 
     Book: algorithms/dqn_family
     """
 
-    def __init__(self, num_envs: int = 1, length: int = 20, sure: float = 0.4):
+    def __init__(self, num_envs: int = 1, length: int = 20, sure: float = 0.4, actions: int = 2):
         S = 1 + 2 * length  # the fork, then the tunnels: 1 … length, and length + 1 … 2 length
-        following, reward = np.tile(np.arange(1, S + 1)[:, None], (1, 2)), np.zeros((S, 2))
-        following[0] = 1, length + 1
+        following, reward = np.tile(np.arange(1, S + 1)[:, None], (1, actions)), np.zeros((S, actions))
+        following[0] = [1] + (actions - 1) * [length + 1]
         following[length] = S
         reward[0, 0], reward[S - 1] = sure, 1.0
         super().__init__(num_envs, following, reward)
+
+
+class ManyActions(LongChain):
+    """Is what actions share learned for all at once? The long chain with twelve actions: 1 … 11 do the same.
+
+    Book: algorithms/dqn_family
+    """
+
+    def __init__(self, num_envs: int = 1, length: int = 20, sure: float = 0.4, actions: int = 12):
+        super().__init__(num_envs, length, sure, actions)
 
 
 class SparseChain(Probe):
@@ -148,7 +163,7 @@ class SparseChain(Probe):
     Book: algorithms/dqn_family
     """
 
-    def __init__(self, num_envs: int = 1, length: int = 10):
+    def __init__(self, num_envs: int = 1, length: int = 8):
         S = np.arange(length)
         following, reward = np.full((length, 2), length), np.zeros((length, 2))
         following[S, S % 2] = S + 1
@@ -188,7 +203,7 @@ class Gamble(Probe):
         following = np.tile(np.arange(1, tosses + 1)[:, None], (1, 2))
         reward, spread = np.zeros((tosses, 2)), np.ones((tosses, 2))
         following[0, 0], reward[0, 0], spread[0, 0] = tosses, sure, 0.0
-        super().__init__(num_envs, following, reward, spread, coin=True)
+        super().__init__(num_envs, following, reward, spread, chance=0.5)
         self.tosses = tosses
 
     def outcomes(self, gamma: float) -> np.ndarray:
@@ -197,5 +212,20 @@ class Gamble(Probe):
         return np.sort(signs @ gamma ** np.arange(self.tosses))
 
 
-for _world in (LongChain, SparseChain, NoisyChoice, Gamble):
-    gym.register(f"{_world.__name__}-v0", vector_entry_point=f"{__name__}:{_world.__name__}")
+class Lottery(Probe):
+    """Is the rare taken for the usual? 0 is paid ``sure``; 1 buys a ticket, which seldom wins ``prize``.
+
+    A ticket is worth ``chance * prize``, less than what is sure. Best: buy none.
+
+    Book: algorithms/dqn_family
+    """
+
+    def __init__(self, num_envs: int = 1, chance: float = 0.1, prize: float = 1.0, sure: float = 0.15):
+        reward = np.array([[sure, chance * prize]])
+        spread = np.array([[0.0, prize * (chance * (1 - chance)) ** 0.5]])
+        super().__init__(num_envs, np.ones((1, 2), int), reward, spread, chance=chance)
+
+
+for _world in (LongChain, ManyActions, SparseChain, NoisyChoice, Gamble, Lottery):
+    for _name in (f"{_world.__name__}-v0", f"{__name__}:{_world.__name__}-v0"):  # looked up as either
+        gym.register(_name, vector_entry_point=f"{__name__}:{_world.__name__}")

@@ -58,7 +58,7 @@ class FamilyConfig(dqn.Config):
         super().__post_init__()
         if self.n < 1 or self.atoms < 2 or not self.v_min < self.v_max:
             raise ValueError("n is at least 1, atoms at least 2, and v_min below v_max")
-        if not (0 <= self.alpha and 0 <= self.beta <= 1):
+        if not (self.alpha >= 0 and 0 <= self.beta <= 1):
             raise ValueError("alpha is at least 0, and beta lies between 0 and 1")
 
 
@@ -217,7 +217,7 @@ class PrioritizedReplay(Replay):
         self.tree, self.alpha, self.highest = SumTree(capacity), alpha, 1.0
 
     def add(self, *transitions: np.ndarray) -> np.ndarray:
-        """Take in transitions, as ``Replay.add``; their errors are not known, so they count as the largest."""
+        """Take in transitions, as ``Replay.add``; their errors are not known: they count as the largest."""
         rows = super().add(*transitions)
         if len(rows):
             self.tree[rows] = self.highest
