@@ -5,7 +5,9 @@ one of them. A run's score is taken over the whole training, not at its end, whe
 
 - on the probes, whose answers are known: the exact worth of the greedy policy after each round of learning,
   on a scale from 0 (what one gets who falls for the trap) to 1 (the best), averaged over the training;
-- on CartPole-v1: the return of a training episode, on a scale from 0 to its limit of 500, averaged likewise.
+- on CartPole-v1 and on Catch, a light pixel game (three pictures of 10 x 10, flattened for a network
+  without convolutions): the return of a training episode, on the scale from the lowest to the highest,
+  averaged likewise.
 
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/dqn_ablation.py --seeds 0..9 --processes 2
 
@@ -17,10 +19,11 @@ import dataclasses
 import time
 from concurrent.futures import ProcessPoolExecutor
 
+import gymnasium as gym
 import numpy as np
 import torch
 
-from rlworkshop import probes, runs, stats
+from rlworkshop import games, probes, runs, stats
 from rlworkshop.algorithms import dqn
 from rlworkshop.algorithms import dqn_family as family
 
@@ -45,50 +48,66 @@ MEMBERS = {
 }
 
 PROBE = family.FamilyConfig(
-    env_id="LongChain-v0", num_envs=8, total_steps=3000, gamma=0.99, lr=5e-3, batch_size=32, capacity=3000,
-    learning_starts=256, train_every=64, updates=32, target_every=32, epsilon=0.2, exploration=0.5,
-    hidden=(32,), normalize_obs=False, n=3, alpha=0.6, beta=0.4, atoms=31, v_min=-2.0, v_max=2.0,
+    env_id="LongChain-v0", num_envs=8, total_steps=3000, gamma=0.99, lr=5e-3, annealing=1.0, batch_size=32,
+    capacity=3000, learning_starts=256, train_every=64, updates=32, target_every=32, epsilon=0.2,
+    exploration=0.5, hidden=(32,), normalize_obs=False, n=3, alpha=0.6, beta=0.4, atoms=31, v_min=-2.0,
+    v_max=2.0,
 )  # fmt: skip
+MANY = dataclasses.replace(PROBE, env_id="ManyActions-v0")
 NOISY = dataclasses.replace(PROBE, env_id="NoisyChoice-v0", target_every=320)
-SPARSE = dataclasses.replace(PROBE, env_id="SparseChain-v0", total_steps=5000, capacity=5000)
+SPARSE = dataclasses.replace(PROBE, env_id="SparseChain-v0", total_steps=4000, capacity=4000)
 CARTPOLE = family.FamilyConfig(
-    env_id="CartPole-v1", num_envs=8, total_steps=12_000, gamma=0.99, lr=1e-3, batch_size=64, capacity=12_000,
-    learning_starts=500, train_every=128, updates=64, target_every=64, epsilon=0.04, exploration=0.2,
-    hidden=(64, 64), normalize_obs=True, n=3, alpha=0.6, beta=0.4, atoms=31, v_min=0.0, v_max=100.0,
+    env_id="CartPole-v1", num_envs=8, total_steps=8000, gamma=0.99, lr=1e-3, annealing=0.3, batch_size=64,
+    capacity=8000, learning_starts=512, train_every=64, updates=32, target_every=32, epsilon=0.04,
+    exploration=0.2, hidden=(64, 64), normalize_obs=True, n=3, alpha=0.6, beta=0.4, atoms=31, v_min=0.0,
+    v_max=100.0,
 )  # fmt: skip
-# what one gets who falls for the trap: the sure 0.4; nothing; a play in every room that there is
+PIXELS = dataclasses.replace(
+    CARTPOLE, env_id="FlatCatch-v0", total_steps=6000, capacity=6000, gamma=0.95, annealing=1.0, epsilon=0.05,
+    exploration=0.3, hidden=(64,), normalize_obs=False, v_min=-1.0, v_max=1.0,
+)  # fmt: skip
+# the scale of each score: what one gets who falls for the trap (the sure 0.4; a play in every room that there
+# is; nothing), and the best; or the lowest and the highest return
 TASKS = {
-    "long chain": (PROBE, probes.LongChain, 0.4),
-    "noisy choice": (NOISY, probes.NoisyChoice, -0.6),
-    "sparse chain": (SPARSE, probes.SparseChain, 0.0),
-    "CartPole": (CARTPOLE, None, 0.0),
+    "long chain": (PROBE, probes.LongChain, 0.4, 1.0),
+    "many actions": (MANY, probes.ManyActions, 0.4, 1.0),
+    "noisy choice": (NOISY, probes.NoisyChoice, -0.6, 0.0),
+    "sparse chain": (SPARSE, probes.SparseChain, 0.0, 1.0),
+    "CartPole": (CARTPOLE, None, 0.0, 500.0),
+    "Catch": (PIXELS, None, -1.0, 1.0),
 }
+
+
+def flat_catch(num_envs: int):
+    """The game with its pictures laid end to end: what ``dqn.make_q`` and the family's networks take."""
+    return gym.wrappers.vector.FlattenObservation(games.Catch(num_envs))
+
+
+gym.register("FlatCatch-v0", vector_entry_point=flat_catch)
 
 
 def one(task: str, member: str, seed: int) -> dict:
     """One training: its score, and the seconds that it took."""
     torch.set_num_threads(1)
-    config, world, trap = TASKS[task]
-    config, curve = dataclasses.replace(config), []
+    config, world, low, high = TASKS[task]
+    worth, obs = [], None
     if world is not None:
         known = world()
         obs = known.observations()
-        best = known.worth(known.optimal_q(1.0).argmax(axis=1))
 
     def watch(step, agent):
-        if world is not None:
-            worth = known.worth(agent.act(obs))
-            curve.append((step, (worth - trap) / (best - trap)))
+        if obs is not None:
+            worth.append((step, known.worth(agent.act(obs))))
 
     began = time.perf_counter()
     run = dqn.train(config, seed, callback=watch, **MEMBERS[member])
     seconds = time.perf_counter() - began
     grid = np.linspace(config.learning_starts, config.total_steps, 50)
     if world is not None:
-        steps, worth = np.array(curve).T
-        score = np.interp(grid, steps, worth).mean()
+        score = np.interp(grid, *np.array(worth).T).mean()
     else:
-        score = stats.on_grid(run.metrics["step"], run.metrics["return"], grid, window=1000).mean() / 500
+        score = stats.on_grid(run.metrics["step"], run.metrics["return"], grid, window=1000).mean()
+    score = (score - low) / (high - low)
     return {"task": task, "member": member, "seed": seed, "score": round(float(score), 4),
             "seconds": round(seconds, 2)}  # fmt: skip
 
@@ -112,7 +131,7 @@ def main() -> None:
             spread = np.std([r["score"] for r in mine])
             seconds = np.mean([r["seconds"] for r in mine])
             print(f"{task:14s} {member:18s} {mean:.3f} ± {spread:.3f}   {seconds:.1f} s a run", flush=True)
-    modules = ["rlworkshop.algorithms.dqn_family", "rlworkshop.probes"]
+    modules = ["rlworkshop.algorithms.dqn_family", "rlworkshop.probes", "rlworkshop.games"]
     runs.store(given.name, results, range(first, last + 1), modules, __file__)
 
 
