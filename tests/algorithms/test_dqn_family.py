@@ -16,7 +16,7 @@ from rlworkshop.replay import Transitions
 
 SMALL = family.FamilyConfig(
     env_id="LongChain-v0", num_envs=3, total_steps=250, learning_starts=60, capacity=150, train_every=40,
-    updates=3, target_every=4, batch_size=8, hidden=(8,), n=3, atoms=7, v_min=-1.0, v_max=2.0,
+    updates=6, target_every=15, batch_size=8, hidden=(8,), n=3, atoms=7, v_min=-1.0, v_max=2.0,
 )  # fmt: skip
 MEMBERS = {
     "double": {"losses": family.double_losses},
