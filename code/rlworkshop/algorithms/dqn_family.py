@@ -1,4 +1,4 @@
-"""The DQN family: six changes to ``dqn.py``, each a function or two, and all of them together.
+"""The DQN family: five changes to ``dqn.py``, each a function or two, and all of them together.
 
 ``dqn.train`` takes the parts of an agent as arguments; a member of the family is a choice of parts:
 
