@@ -17,7 +17,18 @@ PARTS = ("foundations", "algorithms", "robotics", "safety", "practice")
 BOOK = ("start", *PARTS, "workshop", "reference")
 UPSTAIRS = ("robotics", "safety", "practice", "exercises")  # these may import the other wings
 OUTSIDE = ("bookbuild", "sphinx", "docutils", "myst_nb")
-TORCH_FREE = ("runs", "envs", "stats", "plots", "verify", "provenance", "check", "dice", "probes", "foundations")
+TORCH_FREE = (
+    "runs",
+    "envs",
+    "stats",
+    "plots",
+    "verify",
+    "provenance",
+    "check",
+    "dice",
+    "probes",
+    "foundations",
+)
 
 
 def modules(root: Path) -> dict[str, Path]:
