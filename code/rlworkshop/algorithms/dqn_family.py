@@ -174,6 +174,7 @@ class SumTree:
 
     @property
     def total(self) -> float:
+        """The sum of all numbers."""
         return float(self.nodes[1])
 
     def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
