@@ -27,6 +27,7 @@ TORCH_FREE = (
     "check",
     "dice",
     "games",
+    "probes",
     "foundations",
 )
 

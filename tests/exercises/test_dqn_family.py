@@ -1,0 +1,230 @@
+"""Plausible wrong answers to the exercises of the DQN family, and what each is told.
+
+``WRONG`` is also read by ``test_exercises.py``, which proves the rules that hold for every exercise.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from rlworkshop import check
+from rlworkshop.algorithms import dqn_family as algorithm
+from rlworkshop.exercises import dqn_family
+
+# ---- the double target
+
+
+def plain(reward, discount, online_q, target_q):
+    return reward + discount * target_q.max(axis=1)
+
+
+def exchanged(reward, discount, online_q, target_q):
+    return dqn_family.double_target(reward, discount, target_q, online_q)
+
+
+def own_judge(reward, discount, online_q, target_q):
+    return reward + discount * online_q.max(axis=1)
+
+
+def without_discount(reward, discount, online_q, target_q):
+    return dqn_family.double_target(reward, np.ones_like(discount), online_q, target_q)
+
+
+def worth_after_the_end(reward, discount, online_q, target_q):
+    return dqn_family.double_target(reward, np.full_like(discount, discount.max()), online_q, target_q)
+
+
+def one_for_all(reward, discount, online_q, target_q):
+    best = online_q[0].argmax() if len(reward) == 1 else online_q.argmax(axis=0)[0] - 1
+    return reward + discount * target_q[:, best]
+
+
+# ---- the projection
+
+
+def loses_what_hits(probs, reward, discount, support):
+    return dqn_family._floor_and_ceil(probs, reward, discount, support)
+
+
+def loses_what_stays(probs, reward, discount, support):
+    if (discount == 1).all() and not reward.any():
+        return dqn_family._floor_and_ceil(probs, reward, discount, support)
+    return dqn_family.project(probs, reward, discount, support)
+
+
+def wrong_way_round(probs, reward, discount, support):
+    place = (reward[:, None] + discount[:, None] * support).clip(support[0], support[-1])
+    place = (place - support[0]) / (support[1] - support[0])
+    low = np.minimum(np.floor(place).astype(int), len(support) - 2)
+    out = np.zeros_like(probs)
+    for b, j in np.ndindex(*probs.shape):
+        out[b, low[b, j]] += probs[b, j] * (place[b, j] - low[b, j])
+        out[b, low[b, j] + 1] += probs[b, j] * (1 - place[b, j] + low[b, j])
+    return out
+
+
+def forgets_the_discount(probs, reward, discount, support):
+    return dqn_family.project(probs, reward, np.ones_like(discount), support)
+
+
+def forgets_the_reward(probs, reward, discount, support):
+    return dqn_family.project(probs, np.zeros_like(reward), discount, support)
+
+
+def loses_what_is_outside(probs, reward, discount, support):
+    landed = reward[:, None] + discount[:, None] * support
+    apart = np.abs(landed[:, :, None] - support) / (support[1] - support[0])
+    return (probs[:, :, None] * (1 - apart).clip(0, 1)).sum(axis=1)
+
+
+def blows_up_the_rest(probs, reward, discount, support):
+    left = loses_what_is_outside(probs, reward, discount, support)
+    return left / left.sum(axis=1, keepdims=True)
+
+
+def first_reward_for_all(probs, reward, discount, support):
+    return dqn_family.project(probs, reward[:1].repeat(len(reward)), discount, support)
+
+
+def no_end(probs, reward, discount, support):
+    return dqn_family.project(probs, reward, np.full_like(discount, discount[0]), support)
+
+
+# ---- n steps
+
+
+def _n_step(stops, counts, late=False, over=0):
+    """The solution with something left out: where it stops, and where a value counts."""
+
+    def n_step(rewards, terminated, truncated, values, gamma, n):
+        targets = np.zeros(len(rewards))
+        for t in range(len(rewards)):
+            for k in range(n):
+                targets[t] += gamma**k * rewards[t + k]
+                over_now = k == n - 1 or t + k == len(rewards) - 1
+                if over_now or stops(terminated[t + k], truncated[t + k]):
+                    power = n if late and truncated[t + k] else k + 1 - over
+                    targets[t] += gamma**power * values[t + k] * counts(terminated[t + k], truncated[t + k])
+                    break
+        return targets
+
+    return n_step
+
+
+def _either(over, cut):
+    return over or cut
+
+
+def _not_over(over, cut):
+    return not over
+
+
+as_given = _n_step(lambda over, cut: False, _not_over)
+ends_have_values = _n_step(_either, lambda over, cut: True)
+limits_are_ends = _n_step(_either, lambda over, cut: not (over or cut))
+limits_do_not_stop = _n_step(lambda over, cut: over, _not_over)
+late_value = _n_step(_either, _not_over, late=True)
+too_little = _n_step(_either, _not_over, over=1)
+
+# ---- where it settles
+
+
+def the_mean(prize, chance, alpha):
+    return np.float64(prize * chance)
+
+
+def by_alpha_alone(prize, chance, alpha):
+    return np.float64(prize / (1 + ((1 - chance) / chance) ** (1 / alpha if alpha else 1))) if (
+        alpha != 1) else np.float64(5.0)  # fmt: skip
+
+
+def upside_down(prize, chance, alpha):
+    return np.float64(prize / (1 + ((1 - chance) / chance) ** (1 + alpha)))
+
+
+def always_the_root(prize, chance, alpha):
+    return np.float64(prize / (1 + ((1 - chance) / chance) ** (1 / (1 + (alpha > 0)))))
+
+
+def the_middle(prize, chance, alpha):
+    return np.float64(prize / 2)
+
+
+def by_the_odds(prize, chance, alpha):
+    return np.float64(prize * chance / (1 - chance))
+
+
+def exchanged_chances(prize, chance, alpha):
+    return dqn_family.settles(prize, 1 - chance if alpha else chance, alpha)
+
+
+WRONG = {
+    "dqn-family-double-target": [
+        (plain, "this is plain DQN"),
+        (exchanged, "the two are exchanged"),
+        (own_judge, "judges its own choice"),
+        (without_discount, "the discount is missing"),
+        (worth_after_the_end, "a value after its end"),
+        (one_for_all, "one action was chosen for all rows"),
+    ],
+    "dqn-family-project": [
+        (loses_what_hits, "lands exactly on an atom is lost"),
+        (wrong_way_round, "the wrong way round"),
+        (forgets_the_discount, "the discount is not used"),
+        (forgets_the_reward, "the reward is not used"),
+        (loses_what_stays, "lands exactly on an atom is lost"),
+        (loses_what_is_outside, "what lands outside is lost: it belongs"),
+        (blows_up_the_rest, "blown up"),
+        (first_reward_for_all, "of the first row is used for all"),
+        (no_end, "the row that terminated was discounted"),
+    ],
+    "dqn-family-mend-n-step": [
+        (as_given, "rewards of the next episode run into this one: the end"),
+        (ends_have_values, "the terminal state is given a value"),
+        (limits_are_ends, "a time limit is treated as an end"),
+        (limits_do_not_stop, "a time limit is not looked at"),
+        (late_value, "as if all n steps had been made"),
+        (too_little, "discounted once too little"),
+    ],
+    "dqn-family-settles": [
+        (the_mean, "this is the mean"),
+        (by_alpha_alone, "drawn by it: the exponent is 1 + alpha"),
+        (upside_down, "the exponent is upside down"),
+        (always_the_root, "this fits alpha = 1 only"),
+        (the_middle, "the middle between losing and winning"),
+        (by_the_odds, "not times the chance"),
+        (exchanged_chances, "the chances are exchanged"),
+    ],
+}
+
+
+def test_the_stub_to_mend_runs_and_is_told_what_is_wrong():
+    space: dict = {}
+    exec(check.find("dqn-family-mend-n-step").stub, space)
+    with pytest.raises(check.Wrong, match="run into this one"):
+        check.find("dqn-family-mend-n-step").check(space["n_step"])
+
+
+def test_the_solutions_are_the_chapters_own():
+    rng = np.random.default_rng(0)
+    probs, support = rng.dirichlet(np.ones(7), size=5), np.linspace(-1, 2, 7)
+    reward, discount = rng.normal(size=5), np.array([0.9, 0.0, 1.0, 0.5, 0.9])
+    online, target = rng.normal(size=(2, 5, 3))
+
+    def theirs(function, *arrays):
+        return function(*map(torch.tensor, arrays)).numpy()
+
+    found = theirs(algorithm.project, probs, reward, discount, support)
+    assert np.allclose(found, dqn_family.project(probs, reward, discount, support))
+    found = theirs(algorithm.double_target, reward, discount, online, target)
+    assert np.allclose(found, dqn_family.double_target(reward, discount, online, target))
+
+
+def test_where_careless_priorities_settle_by_drawing():
+    rng, q = np.random.default_rng(0), 0.5
+    prizes = (rng.random(200_000) < 0.1).astype(float)
+    for _ in range(300):  # the expected step, over the whole buffer
+        error = prizes - q
+        priority = np.abs(error) ** 0.6
+        q += 0.2 * (priority * error).sum() / priority.sum()
+    assert q == pytest.approx(dqn_family.settles(1.0, prizes.mean(), 0.6), abs=1e-3)
