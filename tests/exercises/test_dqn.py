@@ -1,0 +1,285 @@
+"""Plausible wrong answers to the exercises of deep Q-networks, and what each is told.
+
+``WRONG`` is also read by ``test_exercises.py``, which proves the rules that hold for every exercise.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from rlworkshop import check
+from rlworkshop.algorithms import dqn as algorithm
+from rlworkshop.exercises import dqn
+from rlworkshop.replay import Replay
+
+# ---- the ceiling
+
+
+def one_copy_ahead(copies, gamma, reward, first):
+    return dqn.ceiling(copies + 1, gamma, reward, first)
+
+
+def undiscounted(copies, gamma, reward, first):
+    return reward * copies + first
+
+
+def where_it_ends(copies, gamma, reward, first):
+    return np.full(len(copies), reward / (1 - gamma))
+
+
+def forgets_the_fresh_network(copies, gamma, reward, first):
+    return dqn.ceiling(copies, gamma, reward, 0.0)
+
+
+def fresh_for_ever(copies, gamma, reward, first):
+    return dqn.ceiling(copies, gamma, reward, 0.0) + first
+
+
+def divides_by_zero(copies, gamma, reward, first):
+    gamma = np.float64(gamma)
+    return reward * (1 - gamma**copies) / (1 - gamma) + gamma**copies * first
+
+
+# ---- the gradient
+
+
+def of_the_square(q, action, target):
+    rows, gradient = np.arange(len(q)), np.zeros_like(q)
+    gradient[rows, action] = (q[rows, action] - target) / len(q)
+    return gradient
+
+
+def uphill(q, action, target):
+    return -dqn.huber_gradient(q, action, target)
+
+
+def summed(q, action, target):
+    return len(q) * dqn.huber_gradient(q, action, target)
+
+
+def of_the_clipped_error(q, action, target):
+    large = np.abs(q[np.arange(len(q)), action] - target) > 1
+    return np.where(large[:, None], 0.0, dqn.huber_gradient(q, action, target))
+
+
+def all_actions(q, action, target):
+    return np.clip(q - target[:, None], -1, 1) / len(q)
+
+
+def of_the_best(q, action, target):
+    return dqn.huber_gradient(q, q.argmax(axis=1), target)
+
+
+def divided_by_all(q, action, target):
+    return dqn.huber_gradient(q, action, target) / q.shape[1]
+
+
+def every_row_with_every_target(q, action, target):
+    rows, gradient = np.arange(len(q)), np.zeros_like(q)
+    gradient[rows, action] = np.clip(q[rows, action][:, None] - target, -1, 1).mean(axis=1) / len(q)
+    return gradient
+
+
+# ---- targets
+
+
+def without_discount(reward, terminated, truncated, next_q, gamma):
+    return dqn.targets(reward, terminated, truncated, next_q, 1.0)
+
+
+def mean_of_actions(reward, terminated, truncated, next_q, gamma):
+    return reward + gamma * ~terminated * next_q.mean(axis=1)
+
+
+def over_the_batch(reward, terminated, truncated, next_q, gamma):
+    return reward + gamma * ~terminated * next_q.max(axis=0)[: len(reward)]
+
+
+def number_of_the_action(reward, terminated, truncated, next_q, gamma):
+    return reward + gamma * ~terminated * next_q.argmax(axis=1)
+
+
+def never_over(reward, terminated, truncated, next_q, gamma):
+    return reward + gamma * next_q.max(axis=1)
+
+
+def clock_is_the_world(reward, terminated, truncated, next_q, gamma):
+    return reward + gamma * ~(terminated | truncated) * next_q.max(axis=1)
+
+
+def the_clock_wins(reward, terminated, truncated, next_q, gamma):
+    return reward + gamma * (~terminated | truncated) * next_q.max(axis=1)
+
+
+# ---- the memory
+
+
+def from_the_front_again(kept, added, new):
+    first = added % len(kept)
+    first = 0 if first + len(new) > len(kept) else first
+    kept = kept.copy()
+    kept[first : first + len(new)] = new
+    return kept
+
+
+def loses_the_rest(kept, added, new):
+    kept, first = kept.copy(), added % len(kept)
+    room = len(kept) - first
+    kept[first:] = np.append(new[:room], kept[first + len(new[:room]) :])
+    return kept
+
+
+def one_row_late(kept, added, new):
+    return dqn.write(kept, added + 1, new)
+
+
+def reversed_order(kept, added, new):
+    return dqn.write(kept, added, new[::-1])
+
+
+def wraps_once_only(kept, added, new):
+    kept = kept.copy()
+    rows = added + np.arange(len(new))
+    kept[np.where(rows >= 3 * len(kept), 0, rows % len(kept))] = new
+    return kept
+
+
+# ---- the detector
+
+
+def always(gradient):
+    return True
+
+
+def never(gradient):
+    return False
+
+
+def _detector(B=6, A=4, frozen="other", ends=True, apart=False, tolerance=1e-4, kind=bool):
+    """The solution with something left out."""
+
+    def is_broken(gradient):
+        rng = np.random.default_rng(0)
+        w, other = rng.normal(size=(2, 4, A))
+        other = {"other": other, "same": w, "alike": other[:, :1] * np.ones(A)}[frozen]
+        obs, next_obs = rng.normal(size=(2, B, 4))
+        if apart:  # the two observations share no feature
+            obs[:, 2:], next_obs[:, :2] = 0, 0
+        action, reward = rng.integers(A, size=B), rng.normal(size=B)
+        discount = np.full(B, 0.9)
+        if ends:
+            discount[1::2] = 0
+        wanted = np.zeros((4, A))
+        for i in range(B):
+            error = obs[i] @ w[:, action[i]] - reward[i] - discount[i] * max(next_obs[i] @ other)
+            wanted[:, action[i]] += error * obs[i] / B
+        got = gradient(w, other, obs, action, reward, next_obs, discount)
+        rows = slice(2) if apart else slice(4)
+        return kind(not np.allclose(got[rows], wanted[rows], rtol=0, atol=tolerance))
+
+    return is_broken
+
+
+WRONG = {
+    "dqn-ceiling": [
+        (one_copy_ahead, "one copy ahead"),
+        (undiscounted, "discount is missing"),
+        (where_it_ends, "where it ends"),
+        (forgets_the_fresh_network, "left out"),
+        (fresh_for_ever, "do not fade"),
+        (divides_by_zero, "divides by zero"),
+    ],
+    "dqn-huber-gradient": [
+        (of_the_square, "slope of the square"),
+        (uphill, "sign is turned round"),
+        (summed, "size of the batch"),
+        (of_the_clipped_error, "clipping the *error*"),
+        (all_actions, "all actions are pulled"),
+        (of_the_best, "best action that is pulled"),
+        (every_row_with_every_target, "of all rows are mixed"),
+    ],
+    "dqn-targets": [
+        (without_discount, "gamma is not used"),
+        (mean_of_actions, "mean over actions"),
+        (over_the_batch, "over the batch"),
+        (number_of_the_action, "argmax"),
+        (never_over, "nobody ever taught it"),
+        (clock_is_the_world, "time limit is taken for a fall"),
+        (the_clock_wins, "is a fall"),
+    ],
+    "dqn-mend-ring": [
+        (from_the_front_again, "begins anew at row 0"),
+        (loses_the_rest, "is lost"),
+        (one_row_late, "one row late"),
+        (reversed_order, "reversed order"),
+        (wraps_once_only, "is not among them"),
+    ],
+    "dqn-is-broken": [
+        (always, "always rings"),
+        (never, "every value with every target"),
+        (_detector(tolerance=1e-12), "rounds to float32"),
+        (_detector(B=1, ends=False), "every value with every target"),
+        (_detector(frozen="same"), "network that learns"),
+        (_detector(ends=False), "gives a terminal state a value"),
+        (_detector(apart=True), "flows into the target"),
+        (_detector(A=1), "values of all actions"),
+        (_detector(frozen="alike"), "mean over the next actions"),
+        (_detector(kind=int), "returns a int"),
+    ],
+}
+
+
+def test_the_stub_of_the_memory_to_mend_runs_and_is_told_what_is_wrong():
+    space: dict = {}
+    exec(check.find("dqn-mend-ring").stub, space)
+    with pytest.raises(check.Wrong, match="begins anew at row 0"):
+        check.find("dqn-mend-ring").check(space["write"])
+
+
+def test_the_ceiling_is_value_iteration_in_a_world_without_end():
+    """One state, one action that pays: the backup is V ← r + γ V."""
+    value, found = 3.0, dqn.ceiling(np.arange(30), 0.9, 2.0, 3.0)
+    for k in range(30):
+        assert found[k] == pytest.approx(value)
+        value = 2.0 + 0.9 * value
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_targets_are_the_chapters_own(seed):
+    rng = np.random.default_rng(seed)
+    reward, next_q = rng.normal(size=9), rng.normal(size=(9, 3))
+    over, cut = rng.random((2, 9)) < 0.4
+    own = algorithm.td_target(*map(torch.from_numpy, (reward, 0.9 * ~over, next_q)))
+    assert np.allclose(dqn.targets(reward, over, cut, next_q, 0.9), own)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gradient_is_that_of_torch(seed):
+    rng = np.random.default_rng(seed)
+    q = torch.from_numpy(rng.normal(0, 2, size=(7, 3))).requires_grad_()
+    action, target = rng.integers(3, size=7), rng.normal(size=7)
+    chosen = q[torch.arange(7), torch.from_numpy(action)]
+    torch.nn.functional.huber_loss(chosen, torch.from_numpy(target)).backward()
+    assert np.allclose(dqn.huber_gradient(q.detach().numpy(), action, target), q.grad)
+
+
+def test_the_memory_is_that_of_the_replay_buffer():
+    rng, kept, buffer = np.random.default_rng(0), np.zeros(6, np.float32), Replay(6, ())
+    while buffer.added < 40:
+        new = rng.normal(size=rng.integers(1, 7)).astype(np.float32)
+        kept = dqn.write(kept, buffer.added, new)
+        buffer.add(new, *[np.zeros(len(new))] * 4)
+        assert np.array_equal(kept, buffer[np.arange(6)].obs)
+
+
+def test_the_right_gradient_of_the_detector_is_torchs():
+    rng = np.random.default_rng(1)
+    w, frozen = rng.normal(size=(2, 3, 4))
+    obs, next_obs = rng.normal(size=(2, 5, 3))
+    action, reward, discount = rng.integers(4, size=5), rng.normal(size=5), rng.random(5)
+    weights = torch.from_numpy(w).requires_grad_()
+    q = (torch.from_numpy(obs) @ weights)[torch.arange(5), torch.from_numpy(action)]
+    target = torch.from_numpy(reward + discount * (next_obs @ frozen).max(axis=1))
+    (0.5 * (q - target) ** 2).mean().backward()
+    found = dqn._gradient()(w, frozen, obs, action, reward, next_obs, discount)
+    assert np.allclose(found, weights.grad)
