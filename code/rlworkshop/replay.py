@@ -57,6 +57,7 @@ class Replay:
 
     @property
     def size(self) -> int:
+        """How many transitions there are now."""
         return min(self.added, self.capacity)
 
     def add(self, *transitions: np.ndarray) -> np.ndarray:
