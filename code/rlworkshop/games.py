@@ -161,6 +161,7 @@ class Game(VectorEnv):
         return np.abs(column - self.paddle) <= self.reach
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        """Begin an episode in every game: the observations (N, ...), and nothing else to tell."""
         super().reset(seed=seed)
         self._begin(np.arange(self.num_envs))
         return self.view(self), {}
@@ -170,6 +171,7 @@ class Game(VectorEnv):
         self.begin(rows)
 
     def step(self, action: np.ndarray):
+        """One step of every game; those that have ended begin anew, with reward 0, whatever the action."""
         action = np.asarray(action)
         whole = action.shape == (self.num_envs,) and action.dtype.kind in "iu"
         if not whole or not np.isin(action, (0, 1, 2)).all():
@@ -226,9 +228,11 @@ class Breakout(Game):
     wall = slice(1, 4)  # the rows of bricks
 
     def more_arrays(self):
+        """The wall."""
         return {"bricks": np.zeros((self.num_envs, SIZE, SIZE), bool)}
 
     def begin(self, rows):
+        """A whole wall, and a ball below it."""
         n = len(rows)
         self.ball[rows] = np.stack([np.full(n, 4), self.np_random.integers(SIZE, size=n)], axis=1)
         self.velocity[rows] = np.stack([np.ones(n, int), 2 * self.np_random.integers(2, size=n) - 1], axis=1)
@@ -237,6 +241,7 @@ class Breakout(Game):
         self.bricks[rows, self.wall] = True
 
     def play(self, moved):
+        """The ball flies on, or is thrown back."""
         each = np.arange(self.num_envs)
         down, right = self.velocity.T  # views: what is written to them is written to the velocity
         column = bounce(self.ball[:, 1], right)
@@ -254,6 +259,7 @@ class Breakout(Game):
         return hit.astype(float), low & ~caught
 
     def things(self):
+        """The wall as well; the paddle and the ball hide it."""
         return {"brick": self.bricks, **super().things()}
 
 
@@ -271,12 +277,14 @@ class Catch(Game):
     reach = 1
 
     def begin(self, rows):
+        """A ball in the highest row."""
         n = len(rows)
         self.ball[rows] = np.stack([np.zeros(n, int), self.np_random.integers(SIZE, size=n)], axis=1)
         self.velocity[rows] = np.stack([np.ones(n, int), 4 * self.np_random.integers(2, size=n) - 2], axis=1)
         self.paddle[rows] = SIZE // 2
 
     def play(self, moved):
+        """The ball falls on."""
         self.ball[:, 0] = (self.ball[:, 0] + 1).clip(0, SIZE - 1)
         self.ball[:, 1] = bounce(self.ball[:, 1], self.velocity[:, 1])
         landed = self.ball[:, 0] == SIZE - 1
@@ -294,15 +302,18 @@ class Single(gym.Env):
         self.observation_space, self.action_space = envs.single_observation_space, envs.single_action_space
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        """Begin an episode."""
         super().reset(seed=seed)
         obs, info = self.envs.reset(seed=seed)
         return obs[0], info
 
     def step(self, action):
+        """One step; it says ``terminated`` or ``truncated`` once, then wants a reset."""
         obs, reward, terminated, truncated, info = self.envs.step(np.array([action]))
         return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
 
     def render(self) -> np.ndarray:
+        """A frame (H, W, 3)."""
         return self.envs.render()[0]
 
     def get_state(self) -> dict[str, Any]:

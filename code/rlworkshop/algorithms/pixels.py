@@ -88,10 +88,12 @@ class Preprocess(gym.vector.VectorWrapper):
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, self.num_envs)
 
     def reset(self, **kwargs: Any):
+        """As the environment's within, shown by ``function``."""
         obs, info = self.env.reset(**kwargs)
         return self.function(obs), info
 
     def step(self, actions: np.ndarray):
+        """As the environment's within, shown by ``function``."""
         obs, *rest = self.env.step(actions)
         return self.function(obs), *rest
 
@@ -139,12 +141,14 @@ class FrameStack(gym.vector.VectorWrapper):
         self.over = np.zeros(self.num_envs, bool)
 
     def reset(self, **kwargs: Any):
+        """Begin; each stack is filled with its first frame."""
         frame, info = self.env.reset(**kwargs)
         obs = self._push(frame, first=np.ones(self.num_envs, bool))
         self.over = np.zeros(self.num_envs, bool)
         return obs, info
 
     def step(self, actions: np.ndarray):
+        """As the environment's within; a first frame fills its stack."""
         frame, reward, terminated, truncated, info = self.env.step(actions)
         obs = self._push(frame, first=self.over)  # after an end comes a reset row: a first frame
         self.over = terminated | truncated
@@ -183,6 +187,7 @@ class Scale(nn.Module):
         self.high = high
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Numbers from 0 to 1, of the same shape."""
         return x / self.high
 
 
