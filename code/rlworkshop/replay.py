@@ -27,7 +27,6 @@ class Replay:
     """Keeps the last ``capacity`` transitions; the oldest make room for new ones.
 
     Attributes:
-        size: how many there are now.
         added: how many were ever added.
 
     Raises:
