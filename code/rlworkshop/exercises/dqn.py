@@ -304,12 +304,12 @@ def _always_the_last(answer: Callable) -> None:
 
 
 def is_broken(gradient: Callable) -> bool:
-    """Whether a DQN update is wrong, told from outside with a Q that is linear: Q(s, ·) = s @ w.
+    """Whether a DQN update is wrong, told from outside with a linear Q: Q(s, ·) = s @ w.
 
     gradient(w, frozen, obs, action, reward, next_obs, discount): the gradient (D, A) of the
     mean of half the squared TD errors with respect to w (D, A). frozen (D, A): the target
-    network's weights. obs, next_obs (B, D); action (B,) integers; reward, discount (B,), the
-    discount 0 where the transition terminated.
+    network's weights. obs, next_obs (B, D); action (B,), integers; reward, discount (B,),
+    the discount 0 where the transition terminated.
 
     Book: algorithms/dqn
     """
