@@ -58,6 +58,18 @@ WRONG = {
             changed(1, (STEP, STEP.replace("obs,", "next_obs,", 1))),
             "the first observation of the episode again",
         ),
+        (
+            changed(
+                1,
+                ("        total += reward\n", ""),
+                ("truncated\n", "truncated\n        total += reward * (not over)\n"),
+            ),
+            "leaves the last reward out",
+        ),
+        (
+            changed(1, ("obs, _ = env.reset(seed=seed)", "obs = env.reset(seed=seed)")),
+            "`act` is shown a pair",
+        ),
         (changed(1, ("env.reset(seed=seed)", "env.reset()")), "the seeds of its resets: [None]"),
     ],
     "dqn-stage-2": [
@@ -124,6 +136,18 @@ WRONG = {
             ),
             "is the first observation of the next episode",
         ),
+        (changed(2, ("    return obs\n", "    return next_obs\n")), "a state that is over"),
+        (
+            changed(
+                2, (DRAW, f"rows = (rng.integers({DRAW[20:50]}) + np.arange(batch_size)) % {DRAW[20:50]}")
+            ),
+            "one block of neighbours",
+        ),
+        (changed(2, (DRAW, DRAW.replace("integers(", "choice(")[:-1] + ", replace=False)")), "a row twice"),
+        (changed(2, ("env.reset()\n", "env.reset(seed=0)\n")), "the seed 0"),
+        (changed(2, ("            obs, _ = env.reset()", "            obs = env.reset()")), "as obs a pair"),
+        (changed(2, *[("self.added", "self.count")] * 4), "has no `added`"),
+        (changed(2, *[("self.terminated", "self.over")] * 3), "has no `terminated`"),
         (changed(2, ("    return obs\n", "    return env.reset()[0]\n")), "should return the observation 3"),
     ],
     "dqn-stage-3": [

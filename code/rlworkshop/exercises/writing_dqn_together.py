@@ -137,6 +137,14 @@ def _compare(got: np.ndarray, want: Any, about: str, mistakes: dict[str, Any]) -
     raise Wrong(f"{about}: it should be {np.round(want, 3)}, and is {np.round(got, 3)}")
 
 
+def _unpacked(obs: Any, who: str) -> None:
+    if isinstance(obs, tuple):
+        raise Wrong(
+            f"{who} a pair, an observation and a dictionary: that is what `env.reset` returns",
+            ("Take the pair apart: `obs, _ = env.reset(...)`.",),
+        )
+
+
 def _whole(got: Any, what: str) -> int:
     if not isinstance(got, int | np.integer):
         raise Wrong(f"{what} should be a whole number (an int); it is of type {type(got).__name__}")
@@ -153,12 +161,18 @@ FALL, TIME = (1.0, True, False), (1.0, False, True)
     "the return is the sum of all rewards of the episode", "Begin with 0.0, and add each step's reward."
 )
 def _sum(answer: ModuleType) -> None:
-    rows = [(1.0, False, False), (2.0, False, False), (4.0, True, False)]
+    rows = [(2.0, False, False), (4.0, False, False), (7.0, True, False)]
     got = answer.play(_Script(*rows), lambda obs: 0)
-    mistakes = {4.0: "is the last reward", 3.0: "counts steps instead of rewards", 1.0: "is the first reward"}
-    if got != 7.0:
+    mistakes = {
+        7.0: "is the last reward",
+        3.0: "counts steps instead of rewards",
+        2.0: "is the first reward",
+        6.0: "leaves the last reward out",
+        11.0: "leaves the first reward out",
+    }
+    if got != 13.0:
         said = next((words for number, words in mistakes.items() if got == number), f"is {got}")
-        raise Wrong(f"three steps paid 1, 2 and 4; their sum is 7, and what you return {said}")
+        raise Wrong(f"three steps paid 2, 4 and 7; their sum is 13, and what you return {said}")
 
 
 @ONE.probe("an episode also ends when it is truncated", "It is over when `terminated or truncated`.")
@@ -172,11 +186,17 @@ def _both_ends(answer: ModuleType) -> None:
 )
 def _newest(answer: ModuleType) -> None:
     seen: list[float] = []
-    answer.play(_Script(*[(1.0, False, False)] * 3, FALL), lambda obs: seen.append(float(obs[0])) or 0)
+
+    def act(obs):
+        _unpacked(obs, "`act` is shown")
+        seen.append(float(obs[0]))
+        return 0
+
+    answer.play(_Script(*[(1.0, False, False)] * 3, FALL), act)
     if seen == [0, 0, 0, 0]:
-        raise Wrong("act is shown the first observation of the episode again and again")
+        raise Wrong("`act` is shown the first observation of the episode again and again")
     if seen != [0, 1, 2, 3]:
-        raise Wrong(f"act should be shown the observations 0, 1, 2, 3 in turn; it was shown {seen}")
+        raise Wrong(f"`act` should be shown the observations 0, 1, 2, 3 in turn; it was shown {seen}")
 
 
 @ONE.probe("the seed reaches the environment", "env.reset(seed=seed): the same seed gives the same start.")
@@ -185,7 +205,7 @@ def _seeded(answer: ModuleType) -> None:
     answer.play(env, lambda obs: 0, 42)
     if env.seeds != [42]:
         raise Wrong(
-            f"play(env, act, 42) should reset once, with seed 42; the seeds of its resets: {env.seeds}"
+            f"`play(env, act, 42)` should reset once, with seed 42; the seeds of its resets: {env.seeds}"
         )
 
 
@@ -205,16 +225,30 @@ def _filled(answer: ModuleType, capacity: int, rows: int) -> Any:
 
 def _drawn(replay: Any, size: int, seed: int = 0) -> list[np.ndarray]:
     """Five arrays: the observations' first numbers, and the others as they are."""
-    batch = replay.sample(size, np.random.default_rng(seed))
+    try:
+        batch = replay.sample(size, np.random.default_rng(seed))
+    except ValueError as error:
+        if "arger" not in str(error) or "sample" not in str(error).lower():
+            raise
+        raise Wrong(
+            f"`sample` was asked for {size} rows, refuses to draw a row twice, and has too few",
+            ("A row may be drawn twice: leave `replace=False` out, or use rng.integers.",),
+        ) from error
     if not isinstance(batch, list | tuple) or len(batch) != 5:
-        raise Wrong("sample should return five tensors: obs, action, reward, next_obs, terminated")
+        raise Wrong("`sample` should return five tensors: obs, action, reward, next_obs, terminated")
     shapes = [(size, 4), (size,), (size,), (size, 4), (size,)]
     names = ["obs", "action", "reward", "next_obs", "terminated"]
     columns = [_numbers(c, s, f"`{n}` of a batch") for c, s, n in zip(batch, shapes, names, strict=True)]
     kinds = [torch.float32, torch.int64, torch.float32, torch.float32, torch.bool]
     for column, kind, name in zip(batch, kinds, names, strict=True):
         if column.dtype != kind:
-            raise Wrong(f"`{name}` of a batch should be {kind}; it is {column.dtype}")
+            raise Wrong(
+                f"`{name}` of a batch should be {kind}; it is {column.dtype}",
+                (
+                    "The array decides: observations and rewards are np.float32, actions np.int64, "
+                    "terminated is bool; torch.from_numpy keeps the kind.",
+                ),
+            )
     return [c[:, 0] if c.ndim == 2 else c for c in columns]
 
 
@@ -253,6 +287,17 @@ def _round(answer: ModuleType) -> None:
         raise Wrong(f"of seven transitions a buffer for five should keep the last five; {why}")
 
 
+@TWO.probe("it counts in `added` what it was given", "self.added = 0 in __init__, self.added += 1 in add.")
+def _counts(answer: ModuleType) -> None:
+    replay = _filled(answer, 100, 3)
+    if not hasattr(replay, "added"):
+        raise Wrong("the replay has no `added`: the last lines of the file, and later stages, ask for it")
+    if replay.added != 3:
+        raise Wrong(f"three transitions were added, and `added` says {replay.added}")
+    if not hasattr(replay, "terminated"):
+        raise Wrong("the replay has no `terminated`: the last lines of the file sum up that array")
+
+
 @TWO.probe("the draw is random, and only by rng", "rng.integers(how_many, size=batch_size)")
 def _random(answer: ModuleType) -> None:
     replay = _filled(answer, 50, 50)
@@ -261,6 +306,17 @@ def _random(answer: ModuleType) -> None:
         raise Wrong("the same rng gives another batch: draw with the rng that sample is given, and no other")
     if np.array_equal(first, other):
         raise Wrong("another rng gives the same batch: nothing is drawn at random")
+    if all(_neighbours(_drawn(replay, 10, seed)[0]) for seed in (0, 1, 2)):
+        raise Wrong(
+            "each batch is one block of neighbours, only its beginning is drawn: such rows are nearly alike",
+            ("Draw every row by itself: rng.integers(how_many, size=batch_size).",),
+        )
+
+
+def _neighbours(rows: np.ndarray) -> bool:
+    """Ten rows of fifty: do they stand side by side, in whatever order, the first after the last?"""
+    there = np.isin(np.arange(50), rows)
+    return there.sum() == 10 and np.count_nonzero(there != np.roll(there, 1)) == 2
 
 
 def _rows(replay: Any) -> list[tuple]:
@@ -268,6 +324,7 @@ def _rows(replay: Any) -> list[tuple]:
     rows, add = [], replay.add
 
     def spy(obs, action, reward, next_obs, terminated):
+        _unpacked(obs, "`replay.add` is given as obs")
         rows.append((float(obs[0]), float(next_obs[0]), bool(terminated)))
         add(obs, action, reward, next_obs, terminated)
 
@@ -276,7 +333,7 @@ def _rows(replay: Any) -> list[tuple]:
 
 
 FORGOTTEN = (
-    "next_obs of one row is not obs of the next, though the episode went on: `obs = next_obs` is missing"
+    "`next_obs` of one row is not `obs` of the next, though the episode went on: `obs = next_obs` is missing"
 )
 
 
@@ -292,11 +349,9 @@ def _chain(answer: ModuleType) -> None:
     if len(rows) != 5:
         raise Wrong(f"five steps were asked for; replay.add was called {len(rows)} times")
     if [obs for obs, _, _ in rows] == [1, 2, 3, 4, 5]:
-        raise Wrong(
-            "obs of each row is what came after the action: keep it apart from next_obs until it is added"
-        )
+        raise Wrong("`obs` of each row is what came after the action: keep it apart until it is added")
     if [next_obs for _, next_obs, _ in rows] != [1, 2, 3, 4, 5]:
-        raise Wrong("next_obs of each row should be what env.step returned")
+        raise Wrong("`next_obs` of each row should be what env.step returned")
     if [obs for obs, _, _ in rows] != [0, 1, 2, 3, 4]:
         raise Wrong(FORGOTTEN)
 
@@ -314,10 +369,16 @@ def _ends(answer: ModuleType) -> None:
             flags = [last for _, _, last in rows]
             raise Wrong(f"episodes of two steps that are {kind} are kept with terminated = {flags}")
         if rows[1][1] == 100:
-            raise Wrong("next_obs of an episode's last row is the first observation of the next episode")
+            raise Wrong("`next_obs` of an episode's last row is the first observation of the next episode")
         if [obs for obs, _, _ in rows] != [0, 1, 100, 101]:
             raise Wrong(
                 f"after an episode that is {kind} the next row does not begin with the reset's observation"
+            )
+        given = [seed for seed in env.seeds[1:] if seed is not None]
+        if len(set(given)) < len(given):
+            raise Wrong(
+                f"after each end it resets with the seed {given[0]}, so all episodes begin alike",
+                ("Only the first reset of a run is seeded: here it is `env.reset()`.",),
             )
 
 
@@ -327,8 +388,20 @@ def _ends(answer: ModuleType) -> None:
 def _goes_on(answer: ModuleType) -> None:
     env, replay = _Script(*[(1.0, False, False)] * 9, FALL), answer.Replay(20, 4)
     obs = answer.collect(env, env.reset()[0], lambda obs: 0, replay, 3)
+    _unpacked(obs, "`collect` returns")
     if obs is None or float(np.ravel(obs)[0]) != 3:
-        raise Wrong(f"after three steps collect should return the observation 3; it returns {obs}")
+        raise Wrong(f"after three steps `collect` should return the observation 3; it returns {obs}")
+    env = _Script((1.0, False, False), FALL)
+    obs = answer.collect(env, env.reset()[0], lambda obs: 0, answer.Replay(20, 4), 2)
+    _unpacked(obs, "`collect` returns")
+    if obs is not None and float(np.ravel(obs)[0]) == 2:
+        raise Wrong(
+            "the last step asked for ended an episode, and `collect` returns that end, not the reset's "
+            "observation: the next call would go on from a state that is over",
+            ("Return the variable that the reset writes to.",),
+        )
+    if obs is None or float(np.ravel(obs)[0]) != 100:
+        raise Wrong(f"when the last step ends an episode, `collect` should return the reset's obs, not {obs}")
 
 
 # --------------------------------------------------------------------------------------------- 3: network
