@@ -154,6 +154,11 @@ WRONG = {
         (changed(3, ("Linear(64, actions)", "Linear(64, 1)")), "and gives 1 Q value"),
         (changed(3, (LAYERS, "        torch.nn.Linear(64, 64),\n")), "the network is linear"),
         (
+            changed(3, ("        torch.nn.Linear(64, 64),\n        torch.nn.ReLU(),\n", "")),
+            "of linear layers is 2",
+        ),
+        (changed(3, ("        torch.nn.ReLU(),\n", "")), "these two are one"),
+        (
             changed(3, ("Linear(64, actions),", "Linear(64, actions),\n        torch.nn.ReLU(),")),
             "ReLU follow the last",
         ),
@@ -243,9 +248,25 @@ WRONG = {
     "dqn-stage-7": [
         (
             changed(
+                7,
+                (
+                    "lambda obs: greedy(q, obs)",
+                    "lambda obs: explore(q, obs, 0.02, np.random.default_rng(seed))",
+                ),
+            ),
+            "with epsilon 0.02:",
+        ),
+        (
+            changed(7, ("obs: greedy(q, obs)", "obs: greedy(q, obs) if np.random.random() < 0.7 else 0")),
+            "Does it still explore",
+        ),
+        (changed(7, ("seed + i)", "seed + i % 5)")), "only 5 begin differently"),
+        (changed(7, ("seed + i)", "seed if i == 0 else None)")), "only some episodes have a seed"),
+        (
+            changed(
                 7, ("lambda obs: greedy(q, obs)", "lambda obs: explore(q, obs, 0.3, np.random.default_rng())")
             ),
-            "Does it still explore",
+            "with epsilon 0.3:",
         ),
         (
             changed(7, ("return np.array([play(", "return np.array([1 / episodes * play(")),
@@ -280,7 +301,7 @@ WRONG = {
             changed(
                 8, ("return explore(q, obs, epsilon_at(replay.added, steps), rng)", "return greedy(q, obs)")
             ),
-            "never calls explore",
+            "never calls `explore`",
         ),
         (changed(8, ("epsilon_at(replay.added, steps)", "0.02")), "should be tried"),
         (changed(8, ("        catch_up(target, q)\n", "")), "never catches up"),
@@ -306,6 +327,26 @@ WRONG = {
             changed(8, ("gather(1, action[:, None])", "gather(1, 1 - action[:, None])")),
             "where guessing gets 1",
         ),
+        (changed(8, ("Replay(steps, len(obs))", "Replay(ROUND, len(obs))")), "is no longer in the buffer"),
+        (changed(8, ("Adam(q.parameters()", "Adam(target.parameters()")), "moves another network"),
+        (changed(8, ("sample(BATCH, rng)", "sample(8, rng)")), "learns from 8 transitions"),
+        (
+            changed(
+                8,
+                (
+                    "        for _ in range(UPDATES):",
+                    "        optimizer = torch.optim.Adam(q.parameters(), lr=LR)\n"
+                    "        for _ in range(UPDATES):",
+                ),
+            ),
+            "there were 16 optimizers",
+        ),
+        (changed(8, ("    torch.manual_seed(seed)\n", "")), "begins with other weights"),
+        (
+            changed(8, ("sample(BATCH, rng)", "sample(BATCH, np.random.default_rng())")),
+            "are the batches drawn",
+        ),
+        (changed(8, ("make_q(len(obs), env.action_space.n)", "make_q(4, 2)")), "has 2 Q values"),
         (changed(8, ("np.random.default_rng(seed)", "np.random.default_rng()")), "some chance has no seed"),
     ],
 }

@@ -96,7 +96,16 @@ class _Lights(gym.Env):
         return self._obs(), float(right), not right, right and self.at == 20, {}
 
 
+class _Buttons(_Lights):
+    """The same with a third button, which is never right."""
+
+    def __init__(self):
+        super().__init__()
+        self.action_space = gym.spaces.Discrete(3)
+
+
 if "Lights-v0" not in gym.registry:
+    gym.register("Buttons-v0", entry_point=_Buttons)
     gym.register("Lights-v0", entry_point=_Lights)
 
 
@@ -436,6 +445,21 @@ def _bends(answer: ModuleType) -> None:
             raise Wrong("the network is linear: without a ReLU between them, two layers are one")
 
 
+@THREE.probe("two hidden layers, a ReLU after each", "In order: Scale, Linear, ReLU, Linear, ReLU, Linear.")
+def _layers(answer: ModuleType) -> None:
+    q = answer.make_q(4, 2)
+    if not isinstance(q, torch.nn.Sequential):
+        raise Wrong(f"`make_q` should return a torch.nn.Sequential; it returns {type(q).__name__}")
+    linear = [isinstance(layer, torch.nn.Linear) for layer in q.modules() if not [*layer.children()]]
+    if sum(linear) != 3:
+        raise Wrong(
+            f"the number of linear layers is {sum(linear)}; two hidden ones and the one that gives the Q "
+            "values make three"
+        )
+    if any(one and next_one for one, next_one in zip(linear[:-1], linear[1:], strict=True)):
+        raise Wrong("two of the linear layers follow each other with no ReLU between: these two are one")
+
+
 @THREE.probe("Q can be below zero", "The last layer is linear: nothing comes after it.")
 def _signs(answer: ModuleType) -> None:
     x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
@@ -693,11 +717,22 @@ def _reader(sign: float = 1.0) -> torch.nn.Module:
     return q
 
 
-def _evaluated(answer: ModuleType, q: torch.nn.Module, seed: int = 0) -> tuple[np.ndarray, list]:
-    before = len(_Lights.made)
-    got = answer.evaluate(q, "Lights-v0", 4, seed)
-    if not isinstance(got, np.ndarray) or got.shape != (4,):
-        raise Wrong("evaluate should return an array with the return of each episode, here (4,)")
+def _evaluated(
+    answer: ModuleType, q: torch.nn.Module, seed: int = 0, episodes: int = 4
+) -> tuple[np.ndarray, list]:
+    before, space, epsilons = len(_Lights.made), getattr(answer.evaluate, "__globals__", {}), [0.0]
+    real = space.get("explore")
+
+    def explore(q, obs, epsilon, rng):
+        epsilons.append(epsilon)
+        return real(q, obs, epsilon, rng)
+
+    with mock.patch.dict(space, {"explore": explore} if real else {}):
+        got = answer.evaluate(q, "Lights-v0", episodes, seed)
+    if not isinstance(got, np.ndarray) or got.shape != (episodes,):
+        raise Wrong(f"`evaluate` should return an array with each episode's return, here ({episodes},)")
+    if max(epsilons) > 0:
+        raise Wrong(f"`evaluate` calls `explore` with epsilon {max(epsilons):g}: judge the network, greedily")
     return got, [first for env in _Lights.made[before:] for first in env.firsts]
 
 
@@ -720,9 +755,12 @@ def _greedily(answer: ModuleType) -> None:
 
 @SEVEN.probe("each episode has a start of its own", "Give each episode its own seed: seed + i.")
 def _own_start(answer: ModuleType) -> None:
-    _, firsts = _evaluated(answer, _reader())
-    if len({tuple(first) for first in firsts}) == 1:
+    _, firsts = _evaluated(answer, _reader(), episodes=12)
+    different = len({tuple(first) for first in firsts})
+    if different == 1:
         raise Wrong("all episodes begin alike: the same seed was given to each")
+    if different < 12:
+        raise Wrong(f"of twelve episodes only {different} begin differently: some have the same seed")
 
 
 @SEVEN.probe("the same seed gives the same judgement", "Hand the seed on to play.")
@@ -732,6 +770,11 @@ def _repeatable(answer: ModuleType) -> None:
         raise Wrong("evaluating twice with the same seed begins in other states: the seed is not used")
     if np.array_equal(first, other):
         raise Wrong("another seed changes nothing: the episodes have fixed seeds")
+    if not np.array_equal(first, _evaluated(answer, _reader(-1), 5)[1]):
+        raise Wrong(
+            "two networks, judged with one seed, do not begin in the same states: only some episodes have "
+            "a seed, and the others begin where the ones before left the environment's chance"
+        )
 
 
 # --------------------------------------------------------------------------------------------- 8: training
@@ -743,15 +786,26 @@ class _Watch:
     """What a training did, seen from the functions of earlier stages that it calls."""
 
     def __init__(
-        self, answer: ModuleType, steps: int = 2_048, judged: list[float] | None = None, updates: int = 32
+        self,
+        answer: ModuleType,
+        steps: int = 2_048,
+        judged: list[float] | None = None,
+        updates: int = 32,
+        world: str = "Lights-v0",
     ):
-        for name in ("Replay", "collect", "td_target", "explore", "evaluate"):
+        for name in ("Replay", "collect", "td_target", "update", "explore", "evaluate"):
             if not hasattr(answer, name):
                 raise Wrong(f"your file has no `{name}` any more, which an earlier stage wrote")
         space = answer.collect.__globals__  # where the functions of the file look for each other
         self.rows, self.epsilons, self.targets, self.judged = [], [], [], []
+        self.batches, self.optimizers, self.astray = [], [], False
+        self.batch = space.get("BATCH", 128)
 
         class Replay(space["Replay"]):
+            def __init__(spy, *args, **named):
+                super().__init__(*args, **named)
+                self.replay = spy
+
             def add(spy, obs, action, reward, next_obs, terminated):
                 self.rows.append((obs.copy(), next_obs.copy(), bool(terminated)))
                 super().add(obs, action, reward, next_obs, terminated)
@@ -759,6 +813,14 @@ class _Watch:
         def explore(q, obs, epsilon, rng):
             self.epsilons.append(epsilon)
             return real["explore"](q, obs, epsilon, rng)
+
+        def update(q, target, optimizer, batch):
+            self.batches.append(len(batch[1]))
+            if not any(optimizer is known for known in self.optimizers):
+                self.optimizers.append(optimizer)
+            moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            self.astray |= moved.isdisjoint(id(p) for p in q.parameters())
+            return real["update"](q, target, optimizer, batch)
 
         def td_target(q, reward, next_obs, terminated):
             weights = np.concatenate([p.detach().numpy().ravel() for p in q.parameters()])
@@ -771,13 +833,14 @@ class _Watch:
                 return real["evaluate"](q, env_id, episodes, seed)
             return np.full(episodes, judged[min(len(self.judged), len(judged)) - 1])
 
-        spies = {"Replay": Replay, "explore": explore, "td_target": td_target, "evaluate": evaluate}
+        spies = {"Replay": Replay, "explore": explore, "update": update, "td_target": td_target}
+        spies["evaluate"] = evaluate
         real = {name: space[name] for name in spies}
         shorter = {"UPDATES": updates} if "UPDATES" in space else {}  # so that checking takes seconds
         with mock.patch.dict(space, spies | shorter):
-            got = answer.train("Lights-v0", steps, 3)
+            got = answer.train(world, steps, 3)
         if not isinstance(got, tuple) or len(got) != 2 or not isinstance(got[0], torch.nn.Module):
-            raise Wrong("train should return two things: the best network, and the list of judgements")
+            raise Wrong("`train` should return two things: the best network, and the list of judgements")
         self.best, self.scores = got
 
 
@@ -796,6 +859,18 @@ def _all_steps(answer: ModuleType) -> None:
     watch = _watched(answer)
     if len(watch.rows) != 2_048:
         raise Wrong(f"of 2048 steps, {len(watch.rows)} transitions reached the buffer")
+
+
+@EIGHT.probe(
+    "the first steps are still in the buffer at the end", "Replay(steps, len(obs)) has room for all."
+)
+def _remembers(answer: ModuleType) -> None:
+    watch, found = _watched(answer), set()
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        found |= {row.tobytes() for row in watch.replay.sample(128, rng)[0].numpy()}
+    if not any(np.asarray(obs, np.float32).tobytes() in found for obs, _, _ in watch.rows[:100]):
+        raise Wrong("what came first is no longer in the buffer: it has room for fewer than all the steps")
 
 
 @EIGHT.probe(
@@ -823,7 +898,7 @@ def _chained(answer: ModuleType) -> None:
 def _dares_less(answer: ModuleType) -> None:
     epsilons = _watched(answer).epsilons
     if not epsilons:
-        raise Wrong("train never calls explore: who chooses the actions while it learns?")
+        raise Wrong("`train` never calls `explore`: who chooses the actions while it learns?")
     if epsilons[0] < 0.9:
         raise Wrong(f"it begins with epsilon {epsilons[0]:.2f}; at first everything should be tried")
     if epsilons[-1] > 0.1:
@@ -839,10 +914,27 @@ def _now_and_then(answer: ModuleType) -> None:
     moves = int(np.count_nonzero(np.diff(targets)))
     if len(targets) < 200:
         raise Wrong(f"in 2048 steps there were {len(targets)} updates; a burst follows each round of play")
+    if _watched(answer).astray:
+        raise Wrong("the optimizer moves another network than `q`: was it made with `q.parameters()`?")
     if moves == 0:
         raise Wrong("the target network never catches up: it says for ever what it said untaught")
     if moves > len(targets) / 4:
         raise Wrong("the target network moves with almost every update: is it q itself, or copied too often?")
+
+
+@EIGHT.probe(
+    "each gradient step learns from a whole batch, and one optimizer makes them all",
+    "replay.sample(BATCH, rng), and the optimizer is made once, before the loop: Adam remembers its steps.",
+)
+def _whole_batches(answer: ModuleType) -> None:
+    watch = _watched(answer)
+    if watch.batches and min(watch.batches) < watch.batch / 2:
+        raise Wrong(f"a gradient step learns from {min(watch.batches)} transitions; BATCH is {watch.batch}")
+    if len(watch.optimizers) > 1:
+        raise Wrong(
+            f"there were {len(watch.optimizers)} optimizers: each new Adam has forgotten how large the "
+            "gradients were"
+        )
 
 
 @EIGHT.probe(
@@ -852,7 +944,7 @@ def _now_and_then(answer: ModuleType) -> None:
 def _keeps_best(answer: ModuleType) -> None:
     watch = _Watch(answer, judged=[9.0, 1.0], updates=2)
     if len(watch.judged) < 2:
-        raise Wrong("train hardly judges: in 2048 steps there should be an evaluation every JUDGE steps")
+        raise Wrong("`train` hardly judges: in 2048 steps there should be an evaluation every JUDGE steps")
     best = watch.best.state_dict()
     like = [all(torch.equal(best[k], kept[k]) for k in best) for kept in watch.judged]
     if like[-1] and not like[0]:
@@ -881,6 +973,30 @@ def _learns(answer: ModuleType) -> None:
     "the same seed gives the same training", "Three sources of chance: torch.manual_seed, rng, env.reset."
 )
 def _same_again(answer: ModuleType) -> None:
-    first, again = (_Watch(answer, judged=[1.0], updates=2).rows for _ in range(2))
-    if not all(np.array_equal(a[0], b[0]) for a, b in zip(first, again, strict=True)):
+    first, again = (_Watch(answer, 1_024, judged=[1.0], updates=2) for _ in range(2))
+
+    def alike(rows: int) -> bool:
+        pairs = zip(first.rows[:rows], again.rows[:rows], strict=True)
+        return all(np.array_equal(a[0], b[0]) for a, b in pairs)
+
+    if first.targets[0] != again.targets[0]:
+        raise Wrong("with the same seed the network begins with other weights: is torch.manual_seed called?")
+    if not alike(100):
         raise Wrong("training twice with the same seed plays other games: some chance has no seed")
+    ends = [watch.judged[-1].values() for watch in (first, again)]
+    if not alike(1_024) or not all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*ends, strict=True)):
+        raise Wrong(
+            "training twice with the same seed begins alike and then learns something else: are the batches "
+            "drawn with `rng`?"
+        )
+
+
+@EIGHT.probe(
+    "how many actions there are it reads from the environment",
+    "env.action_space.n is their number, len(obs) that of the numbers in an observation.",
+)
+def _reads_sizes(answer: ModuleType) -> None:
+    best = _Watch(answer, steps=512, judged=[1.0], updates=1, world="Buttons-v0").best
+    values = best(torch.zeros(1, 4)).shape[-1]
+    if values != 3:
+        raise Wrong(f"in a world with three actions the network has {values} Q values")
