@@ -177,6 +177,7 @@ WRONG = {
         (changed(4, (AFTER, "GAMMA * (reward + ~terminated * best)")), "rewards are discounted as well"),
         (changed(4, ("~terminated * best", "terminated * best")), "the wrong way round"),
         (changed(4, ("max(dim=1).values", "max(dim=1, keepdim=True).values")), "and PyTorch made a table"),
+        (changed(4, (AFTER, f"({AFTER})[:, None]")), "this is a column, (4, 1)"),
         (changed(4, ("GAMMA * ~terminated * best", "GAMMA * best")), "still has a future"),
         (changed(4, (AFTER, "~terminated * (reward + GAMMA * best)")), "the last reward is lost too"),
         (
@@ -189,8 +190,14 @@ WRONG = {
         (changed(5, (SAID, "said = q(obs).max(dim=1).values")), "Q of the best action is compared"),
         (changed(5, ("** 2).mean()", "** 2).sum()")), "the sum over the batch"),
         (changed(5, ("((said - wanted) ** 2)", "(said - wanted).abs()")), "are not squared"),
+        (changed(5, (SAID, SAID[:-6])), "minus a row (B,) is a table"),
+        (changed(5, (SAID, SAID.replace("gather(1", "gather(0"))), "`gather(0, ...)` picks"),
+        (
+            changed(5, ("((said - wanted) ** 2).mean()", "torch.nn.functional.smooth_l1_loss(said, wanted)")),
+            "Huber",
+        ),
         (changed(5, ("return loss.item()", "return loss")), "returns Tensor"),
-        (changed(5, ("    optimizer.step()\n", "")), "q has not moved"),
+        (changed(5, ("    optimizer.step()\n", "")), "has not moved"),
         (changed(5, ("    optimizer.zero_grad()\n", "")), "still carries the first one's gradient"),
         (
             changed(5, ("    return loss.item()", "    catch_up(target, q)\n    return loss.item()")),

@@ -130,6 +130,11 @@ def _numbers(got: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     if not isinstance(got, torch.Tensor):
         raise Wrong(f"{what} should be a tensor; it is of type {type(got).__name__}")
     if tuple(got.shape) != shape:
+        if got.ndim == 2 and tuple(got.shape) in [(*shape, 1), (1, *shape)]:
+            kind = "column" if got.shape[1] == 1 else "table of one row"
+            raise Wrong(
+                f"{what} should be one number for each, {shape}; this is a {kind}, {tuple(got.shape)}"
+            )
         if len(shape) == 1 and got.ndim == 2:
             table = f"a column (B, 1) met a row (B,), and PyTorch made a table {tuple(got.shape)} of them"
             raise Wrong(f"{table}; {what} should be one number for each: {shape}")
@@ -430,10 +435,10 @@ def _nets(answer: ModuleType) -> Iterator[torch.nn.Module]:
 def _shapes(answer: ModuleType) -> None:
     q = answer.make_q(4, 3)
     if not isinstance(q, torch.nn.Module):
-        raise Wrong(f"make_q should return a network (torch.nn.Module); it returns {type(q).__name__}")
+        raise Wrong(f"`make_q` should return a network (torch.nn.Module); it returns {type(q).__name__}")
     values = q(torch.zeros(5, 4))
     if values.shape[-1] != 3:
-        raise Wrong(f"make_q(4, 3) is for three actions, and gives {values.shape[-1]} Q value(s)")
+        raise Wrong(f"`make_q(4, 3)` is for three actions, and gives {values.shape[-1]} Q value(s)")
     _numbers(values, (5, 3), "Q of five observations, with three actions,")
 
 
@@ -485,7 +490,7 @@ def _largest(answer: ModuleType) -> None:
     q = _Table([[1.0, 2.0], [5.0, -3.0], [0.0, 0.5], [-1.0, -2.0]])
     got = [_whole(answer.greedy(q, np.eye(4, dtype=np.float32)[k]), "an action") for k in range(4)]
     if got == [0, 1, 0, 1]:
-        raise Wrong("greedy takes the action with the *smallest* Q value")
+        raise Wrong("`greedy` takes the action with the *smallest* Q value")
     if got != [1, 0, 1, 0]:
         raise Wrong(
             "for Q values of (1, 2), (5, -3), (0, 0.5) and (-1, -2) the greedy actions are 1, 0, 1, 0; "
@@ -590,13 +595,18 @@ def _loss(answer: ModuleType) -> None:
     loss = _updated(answer)[0]
     if not isinstance(loss, float):
         raise Wrong(
-            f"update should return the loss as a float, by loss.item(); it returns {type(loss).__name__}"
+            f"`update` should return the loss as a float, by loss.item(); it returns {type(loss).__name__}"
         )
     mistakes = {
         "the target was made with q: it should come from the network that stands still": (2.98**2 + 4) / 2,
         "Q of the best action is compared, and not of the one that was taken": (4.95**2 + 4) / 2,
         "this is the sum over the batch, not its mean": 5.95**2 + 4,
         "the distances are not squared": (5.95 + 2) / 2,
+        "a column (B, 1) minus a row (B,) is a table (B, B), of each prediction with each target; take the "
+        "column out of what `gather` gives, with [:, 0]": (5.95**2 + 1 + 2.95**2 + 4) / 4,
+        "`gather(0, ...)` picks along the batch; the actions lie along dimension 1": 2.95**2 / 2,
+        "`gather(0, ...)` picks along the batch, and the actions lie along dimension 1": (2.95**2 + 1) / 2,
+        "this is smooth_l1 (the Huber loss), which is not squared for large distances": (5.45 + 1.5) / 2,
     }
     _compare(np.array(loss), (5.95**2 + 4) / 2, "the loss of two known transitions", mistakes)
 
@@ -609,7 +619,7 @@ def _downhill(answer: ModuleType) -> None:
     for times in (1, 2):
         q = _updated(answer, times)[1].table.detach().numpy()
         mistakes = {
-            "q has not moved: is there a loss.backward() and an optimizer.step()?": np.array(HERE),
+            "`q` has not moved: is there a loss.backward() and an optimizer.step()?": np.array(HERE),
             "the second step still carries the first one's gradient": _descended(times, keep=True),
         }
         _compare(q, _descended(times), f"the Q table after {times} step(s)", mistakes)
@@ -622,7 +632,7 @@ def _downhill(answer: ModuleType) -> None:
 def _alone(answer: ModuleType) -> None:
     target = _updated(answer)[2]
     if not np.allclose(target.table.detach().numpy(), KNOWN):
-        raise Wrong("update moves the target network: that is for catch_up, once in a while")
+        raise Wrong("`update` moves the target network: that is for catch_up, once in a while")
     if target.table.grad is not None:
         raise Wrong("the gradient flows into the target network: the target has to be made without gradient")
 
@@ -635,13 +645,13 @@ def _caught_up(answer: ModuleType) -> None:
     q, target = _Table(HERE), _Table(KNOWN)
     answer.catch_up(target, q)
     if np.allclose(q.table.detach().numpy(), KNOWN):
-        raise Wrong("it is q that became a copy of target: the other way round")
+        raise Wrong("it is `q` that became a copy of target: the other way round")
     if not np.allclose(target.table.detach().numpy(), HERE):
-        raise Wrong("after catch_up(target, q) the target network does not say what q says")
+        raise Wrong("after `catch_up(target, q)` the target network does not say what q says")
     with torch.no_grad():
         q.table += 1
     if not np.allclose(target.table.detach().numpy(), HERE):
-        raise Wrong("target now moves whenever q does: the two share their weights")
+        raise Wrong("`target` now moves whenever q does: the two share their weights")
 
 
 # --------------------------------------------------------------------------------------------- 6: exploring
