@@ -416,3 +416,12 @@ def test_the_stages_are_found_without_hiding_the_exercises_of_other_pages():
     assert check.beginning("dqn") == "dqn" and check.beginning("writing_dqn_together") == "dqn-stage"
     assert len([name for name in check.exercises("dqn-stage-1") if name.startswith("dqn-stage-")]) == 8
     assert "dqn-stage-1" not in check.exercises("dqn-other")
+
+
+def test_a_message_that_asks_ends_with_its_question_mark_and_code_names_keep_their_case():
+    for message, said in (
+        ("is it q?", "Is it q?"),
+        ("too small", "Too small."),
+        ("`play` stops", "`play` stops."),
+    ):
+        assert check.transcript(check.Verdict("x", wrong=check.Wrong(message))) == said

@@ -589,7 +589,8 @@ def _descended(times: int, keep: bool = False) -> np.ndarray:
 @FIVE.probe(
     "the loss is the mean squared distance from the targets",
     "q says Q of the actions that were *taken*: gather(1, action[:, None])[:, 0].",
-    "The targets come from the network called target, by td_target.",
+    "The targets come from the network called target, by td_target; the loss is "
+    "((said - wanted) ** 2).mean(), with two rows of one shape, (B,).",
 )
 def _loss(answer: ModuleType) -> None:
     loss = _updated(answer)[0]
