@@ -125,10 +125,9 @@ class ExerciseDirective(SphinxDirective):
         how = "The first line fetches this file, the second checks it:"
         changed: list[nodes.Node] = []
         if "file" in exercise:
-            how = (
-                f"The second line checks your file. The first is for coming in here: it writes a {file} anew,"
-            )
-            how += " with all that goes before and these stubs."
+            commands = f"{command} {name} {file}\n{command} --stub {name} > {file}"
+            how = f"The first line checks your file. The second is for coming in here: it overwrites a {file}"
+            how += " that is there, with all that goes before and these stubs."
         if exercise.get("before"):
             diff = f"```{{snippet}} {exercise['after']}\n:diff: {exercise['before']}\n```"
             changed = _fold("What has changed in the file", *self.parse_text_to_nodes(diff))

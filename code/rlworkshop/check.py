@@ -589,7 +589,8 @@ def transcript(verdict: Verdict) -> str:
     lines += [f"✗ {verdict.wrong.shows}"] if verdict.wrong.shows else []
     text = str(verdict.wrong)
     text = (text[0].upper() if text[0].isascii() else text[0]) + text[1:].rstrip(".")
-    return "\n".join([*lines, *[""] * bool(lines), textwrap.fill(f"{text}.", 96)])
+    text += "" if text.endswith(("?", "!")) else "."
+    return "\n".join([*lines, *[""] * bool(lines), textwrap.fill(text, 96)])
 
 
 def main(arguments: list[str] | None = None) -> int:

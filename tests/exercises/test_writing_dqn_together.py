@@ -58,6 +58,18 @@ WRONG = {
             changed(1, (STEP, STEP.replace("obs,", "next_obs,", 1))),
             "the first observation of the episode again",
         ),
+        (
+            changed(
+                1,
+                ("        total += reward\n", ""),
+                ("truncated\n", "truncated\n        total += reward * (not over)\n"),
+            ),
+            "leaves the last reward out",
+        ),
+        (
+            changed(1, ("obs, _ = env.reset(seed=seed)", "obs = env.reset(seed=seed)")),
+            "`act` is shown a pair",
+        ),
         (changed(1, ("env.reset(seed=seed)", "env.reset()")), "the seeds of its resets: [None]"),
     ],
     "dqn-stage-2": [
@@ -124,11 +136,28 @@ WRONG = {
             ),
             "is the first observation of the next episode",
         ),
+        (changed(2, ("    return obs\n", "    return next_obs\n")), "a state that is over"),
+        (
+            changed(
+                2, (DRAW, f"rows = (rng.integers({DRAW[20:50]}) + np.arange(batch_size)) % {DRAW[20:50]}")
+            ),
+            "one block of neighbours",
+        ),
+        (changed(2, (DRAW, DRAW.replace("integers(", "choice(")[:-1] + ", replace=False)")), "a row twice"),
+        (changed(2, ("env.reset()\n", "env.reset(seed=0)\n")), "the seed 0"),
+        (changed(2, ("            obs, _ = env.reset()", "            obs = env.reset()")), "as obs a pair"),
+        (changed(2, *[("self.added", "self.count")] * 4), "has no `added`"),
+        (changed(2, *[("self.terminated", "self.over")] * 3), "has no `terminated`"),
         (changed(2, ("    return obs\n", "    return env.reset()[0]\n")), "should return the observation 3"),
     ],
     "dqn-stage-3": [
         (changed(3, ("Linear(64, actions)", "Linear(64, 1)")), "and gives 1 Q value"),
         (changed(3, (LAYERS, "        torch.nn.Linear(64, 64),\n")), "the network is linear"),
+        (
+            changed(3, ("        torch.nn.Linear(64, 64),\n        torch.nn.ReLU(),\n", "")),
+            "of linear layers is 2",
+        ),
+        (changed(3, ("        torch.nn.ReLU(),\n", "")), "these two are one"),
         (
             changed(3, ("Linear(64, actions),", "Linear(64, actions),\n        torch.nn.ReLU(),")),
             "ReLU follow the last",
@@ -148,6 +177,7 @@ WRONG = {
         (changed(4, (AFTER, "GAMMA * (reward + ~terminated * best)")), "rewards are discounted as well"),
         (changed(4, ("~terminated * best", "terminated * best")), "the wrong way round"),
         (changed(4, ("max(dim=1).values", "max(dim=1, keepdim=True).values")), "and PyTorch made a table"),
+        (changed(4, (AFTER, f"({AFTER})[:, None]")), "this is a column, (4, 1)"),
         (changed(4, ("GAMMA * ~terminated * best", "GAMMA * best")), "still has a future"),
         (changed(4, (AFTER, "~terminated * (reward + GAMMA * best)")), "the last reward is lost too"),
         (
@@ -160,8 +190,14 @@ WRONG = {
         (changed(5, (SAID, "said = q(obs).max(dim=1).values")), "Q of the best action is compared"),
         (changed(5, ("** 2).mean()", "** 2).sum()")), "the sum over the batch"),
         (changed(5, ("((said - wanted) ** 2)", "(said - wanted).abs()")), "are not squared"),
+        (changed(5, (SAID, SAID[:-6])), "minus a row (B,) is a table"),
+        (changed(5, (SAID, SAID.replace("gather(1", "gather(0"))), "`gather(0, ...)` picks"),
+        (
+            changed(5, ("((said - wanted) ** 2).mean()", "torch.nn.functional.smooth_l1_loss(said, wanted)")),
+            "Huber",
+        ),
         (changed(5, ("return loss.item()", "return loss")), "returns Tensor"),
-        (changed(5, ("    optimizer.step()\n", "")), "q has not moved"),
+        (changed(5, ("    optimizer.step()\n", "")), "has not moved"),
         (changed(5, ("    optimizer.zero_grad()\n", "")), "still carries the first one's gradient"),
         (
             changed(5, ("    return loss.item()", "    catch_up(target, q)\n    return loss.item()")),
@@ -219,9 +255,25 @@ WRONG = {
     "dqn-stage-7": [
         (
             changed(
+                7,
+                (
+                    "lambda obs: greedy(q, obs)",
+                    "lambda obs: explore(q, obs, 0.02, np.random.default_rng(seed))",
+                ),
+            ),
+            "with epsilon 0.02:",
+        ),
+        (
+            changed(7, ("obs: greedy(q, obs)", "obs: greedy(q, obs) if np.random.random() < 0.7 else 0")),
+            "Does it still explore",
+        ),
+        (changed(7, ("seed + i)", "seed + i % 5)")), "only 5 begin differently"),
+        (changed(7, ("seed + i)", "seed if i == 0 else None)")), "only some episodes have a seed"),
+        (
+            changed(
                 7, ("lambda obs: greedy(q, obs)", "lambda obs: explore(q, obs, 0.3, np.random.default_rng())")
             ),
-            "Does it still explore",
+            "with epsilon 0.3:",
         ),
         (
             changed(7, ("return np.array([play(", "return np.array([1 / episodes * play(")),
@@ -256,7 +308,7 @@ WRONG = {
             changed(
                 8, ("return explore(q, obs, epsilon_at(replay.added, steps), rng)", "return greedy(q, obs)")
             ),
-            "never calls explore",
+            "never calls `explore`",
         ),
         (changed(8, ("epsilon_at(replay.added, steps)", "0.02")), "should be tried"),
         (changed(8, ("        catch_up(target, q)\n", "")), "never catches up"),
@@ -282,6 +334,26 @@ WRONG = {
             changed(8, ("gather(1, action[:, None])", "gather(1, 1 - action[:, None])")),
             "where guessing gets 1",
         ),
+        (changed(8, ("Replay(steps, len(obs))", "Replay(ROUND, len(obs))")), "is no longer in the buffer"),
+        (changed(8, ("Adam(q.parameters()", "Adam(target.parameters()")), "moves another network"),
+        (changed(8, ("sample(BATCH, rng)", "sample(8, rng)")), "learns from 8 transitions"),
+        (
+            changed(
+                8,
+                (
+                    "        for _ in range(UPDATES):",
+                    "        optimizer = torch.optim.Adam(q.parameters(), lr=LR)\n"
+                    "        for _ in range(UPDATES):",
+                ),
+            ),
+            "there were 16 optimizers",
+        ),
+        (changed(8, ("    torch.manual_seed(seed)\n", "")), "begins with other weights"),
+        (
+            changed(8, ("sample(BATCH, rng)", "sample(BATCH, np.random.default_rng())")),
+            "are the batches drawn",
+        ),
+        (changed(8, ("make_q(len(obs), env.action_space.n)", "make_q(4, 2)")), "has 2 Q values"),
         (changed(8, ("np.random.default_rng(seed)", "np.random.default_rng()")), "some chance has no seed"),
     ],
 }
@@ -344,3 +416,12 @@ def test_the_stages_are_found_without_hiding_the_exercises_of_other_pages():
     assert check.beginning("dqn") == "dqn" and check.beginning("writing_dqn_together") == "dqn-stage"
     assert len([name for name in check.exercises("dqn-stage-1") if name.startswith("dqn-stage-")]) == 8
     assert "dqn-stage-1" not in check.exercises("dqn-other")
+
+
+def test_a_message_that_asks_ends_with_its_question_mark_and_code_names_keep_their_case():
+    for message, said in (
+        ("is it q?", "Is it q?"),
+        ("too small", "Too small."),
+        ("`play` stops", "`play` stops."),
+    ):
+        assert check.transcript(check.Verdict("x", wrong=check.Wrong(message))) == said

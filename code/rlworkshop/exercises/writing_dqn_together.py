@@ -96,7 +96,16 @@ class _Lights(gym.Env):
         return self._obs(), float(right), not right, right and self.at == 20, {}
 
 
+class _Buttons(_Lights):
+    """The same with a third button, which is never right."""
+
+    def __init__(self):
+        super().__init__()
+        self.action_space = gym.spaces.Discrete(3)
+
+
 if "Lights-v0" not in gym.registry:
+    gym.register("Buttons-v0", entry_point=_Buttons)
     gym.register("Lights-v0", entry_point=_Lights)
 
 
@@ -121,6 +130,11 @@ def _numbers(got: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     if not isinstance(got, torch.Tensor):
         raise Wrong(f"{what} should be a tensor; it is of type {type(got).__name__}")
     if tuple(got.shape) != shape:
+        if got.ndim == 2 and tuple(got.shape) in [(*shape, 1), (1, *shape)]:
+            kind = "column" if got.shape[1] == 1 else "table of one row"
+            raise Wrong(
+                f"{what} should be one number for each, {shape}; this is a {kind}, {tuple(got.shape)}"
+            )
         if len(shape) == 1 and got.ndim == 2:
             table = f"a column (B, 1) met a row (B,), and PyTorch made a table {tuple(got.shape)} of them"
             raise Wrong(f"{table}; {what} should be one number for each: {shape}")
@@ -135,6 +149,14 @@ def _compare(got: np.ndarray, want: Any, about: str, mistakes: dict[str, Any]) -
         if np.allclose(got, other, atol=1e-4):
             raise Wrong(message)
     raise Wrong(f"{about}: it should be {np.round(want, 3)}, and is {np.round(got, 3)}")
+
+
+def _unpacked(obs: Any, who: str) -> None:
+    if isinstance(obs, tuple):
+        raise Wrong(
+            f"{who} a pair, an observation and a dictionary: that is what `env.reset` returns",
+            ("Take the pair apart: `obs, _ = env.reset(...)`.",),
+        )
 
 
 def _whole(got: Any, what: str) -> int:
@@ -153,12 +175,18 @@ FALL, TIME = (1.0, True, False), (1.0, False, True)
     "the return is the sum of all rewards of the episode", "Begin with 0.0, and add each step's reward."
 )
 def _sum(answer: ModuleType) -> None:
-    rows = [(1.0, False, False), (2.0, False, False), (4.0, True, False)]
+    rows = [(2.0, False, False), (4.0, False, False), (7.0, True, False)]
     got = answer.play(_Script(*rows), lambda obs: 0)
-    mistakes = {4.0: "is the last reward", 3.0: "counts steps instead of rewards", 1.0: "is the first reward"}
-    if got != 7.0:
+    mistakes = {
+        7.0: "is the last reward",
+        3.0: "counts steps instead of rewards",
+        2.0: "is the first reward",
+        6.0: "leaves the last reward out",
+        11.0: "leaves the first reward out",
+    }
+    if got != 13.0:
         said = next((words for number, words in mistakes.items() if got == number), f"is {got}")
-        raise Wrong(f"three steps paid 1, 2 and 4; their sum is 7, and what you return {said}")
+        raise Wrong(f"three steps paid 2, 4 and 7; their sum is 13, and what you return {said}")
 
 
 @ONE.probe("an episode also ends when it is truncated", "It is over when `terminated or truncated`.")
@@ -172,11 +200,17 @@ def _both_ends(answer: ModuleType) -> None:
 )
 def _newest(answer: ModuleType) -> None:
     seen: list[float] = []
-    answer.play(_Script(*[(1.0, False, False)] * 3, FALL), lambda obs: seen.append(float(obs[0])) or 0)
+
+    def act(obs):
+        _unpacked(obs, "`act` is shown")
+        seen.append(float(obs[0]))
+        return 0
+
+    answer.play(_Script(*[(1.0, False, False)] * 3, FALL), act)
     if seen == [0, 0, 0, 0]:
-        raise Wrong("act is shown the first observation of the episode again and again")
+        raise Wrong("`act` is shown the first observation of the episode again and again")
     if seen != [0, 1, 2, 3]:
-        raise Wrong(f"act should be shown the observations 0, 1, 2, 3 in turn; it was shown {seen}")
+        raise Wrong(f"`act` should be shown the observations 0, 1, 2, 3 in turn; it was shown {seen}")
 
 
 @ONE.probe("the seed reaches the environment", "env.reset(seed=seed): the same seed gives the same start.")
@@ -185,7 +219,7 @@ def _seeded(answer: ModuleType) -> None:
     answer.play(env, lambda obs: 0, 42)
     if env.seeds != [42]:
         raise Wrong(
-            f"play(env, act, 42) should reset once, with seed 42; the seeds of its resets: {env.seeds}"
+            f"`play(env, act, 42)` should reset once, with seed 42; the seeds of its resets: {env.seeds}"
         )
 
 
@@ -205,16 +239,30 @@ def _filled(answer: ModuleType, capacity: int, rows: int) -> Any:
 
 def _drawn(replay: Any, size: int, seed: int = 0) -> list[np.ndarray]:
     """Five arrays: the observations' first numbers, and the others as they are."""
-    batch = replay.sample(size, np.random.default_rng(seed))
+    try:
+        batch = replay.sample(size, np.random.default_rng(seed))
+    except ValueError as error:
+        if "arger" not in str(error) or "sample" not in str(error).lower():
+            raise
+        raise Wrong(
+            f"`sample` was asked for {size} rows, refuses to draw a row twice, and has too few",
+            ("A row may be drawn twice: leave `replace=False` out, or use rng.integers.",),
+        ) from error
     if not isinstance(batch, list | tuple) or len(batch) != 5:
-        raise Wrong("sample should return five tensors: obs, action, reward, next_obs, terminated")
+        raise Wrong("`sample` should return five tensors: obs, action, reward, next_obs, terminated")
     shapes = [(size, 4), (size,), (size,), (size, 4), (size,)]
     names = ["obs", "action", "reward", "next_obs", "terminated"]
     columns = [_numbers(c, s, f"`{n}` of a batch") for c, s, n in zip(batch, shapes, names, strict=True)]
     kinds = [torch.float32, torch.int64, torch.float32, torch.float32, torch.bool]
     for column, kind, name in zip(batch, kinds, names, strict=True):
         if column.dtype != kind:
-            raise Wrong(f"`{name}` of a batch should be {kind}; it is {column.dtype}")
+            raise Wrong(
+                f"`{name}` of a batch should be {kind}; it is {column.dtype}",
+                (
+                    "The array decides: observations and rewards are np.float32, actions np.int64, "
+                    "terminated is bool; torch.from_numpy keeps the kind.",
+                ),
+            )
     return [c[:, 0] if c.ndim == 2 else c for c in columns]
 
 
@@ -253,6 +301,17 @@ def _round(answer: ModuleType) -> None:
         raise Wrong(f"of seven transitions a buffer for five should keep the last five; {why}")
 
 
+@TWO.probe("it counts in `added` what it was given", "self.added = 0 in __init__, self.added += 1 in add.")
+def _counts(answer: ModuleType) -> None:
+    replay = _filled(answer, 100, 3)
+    if not hasattr(replay, "added"):
+        raise Wrong("the replay has no `added`: the last lines of the file, and later stages, ask for it")
+    if replay.added != 3:
+        raise Wrong(f"three transitions were added, and `added` says {replay.added}")
+    if not hasattr(replay, "terminated"):
+        raise Wrong("the replay has no `terminated`: the last lines of the file sum up that array")
+
+
 @TWO.probe("the draw is random, and only by rng", "rng.integers(how_many, size=batch_size)")
 def _random(answer: ModuleType) -> None:
     replay = _filled(answer, 50, 50)
@@ -261,6 +320,17 @@ def _random(answer: ModuleType) -> None:
         raise Wrong("the same rng gives another batch: draw with the rng that sample is given, and no other")
     if np.array_equal(first, other):
         raise Wrong("another rng gives the same batch: nothing is drawn at random")
+    if all(_neighbours(_drawn(replay, 10, seed)[0]) for seed in (0, 1, 2)):
+        raise Wrong(
+            "each batch is one block of neighbours, only its beginning is drawn: such rows are nearly alike",
+            ("Draw every row by itself: rng.integers(how_many, size=batch_size).",),
+        )
+
+
+def _neighbours(rows: np.ndarray) -> bool:
+    """Ten rows of fifty: do they stand side by side, in whatever order, the first after the last?"""
+    there = np.isin(np.arange(50), rows)
+    return there.sum() == 10 and np.count_nonzero(there != np.roll(there, 1)) == 2
 
 
 def _rows(replay: Any) -> list[tuple]:
@@ -268,6 +338,7 @@ def _rows(replay: Any) -> list[tuple]:
     rows, add = [], replay.add
 
     def spy(obs, action, reward, next_obs, terminated):
+        _unpacked(obs, "`replay.add` is given as obs")
         rows.append((float(obs[0]), float(next_obs[0]), bool(terminated)))
         add(obs, action, reward, next_obs, terminated)
 
@@ -276,7 +347,7 @@ def _rows(replay: Any) -> list[tuple]:
 
 
 FORGOTTEN = (
-    "next_obs of one row is not obs of the next, though the episode went on: `obs = next_obs` is missing"
+    "`next_obs` of one row is not `obs` of the next, though the episode went on: `obs = next_obs` is missing"
 )
 
 
@@ -292,11 +363,9 @@ def _chain(answer: ModuleType) -> None:
     if len(rows) != 5:
         raise Wrong(f"five steps were asked for; replay.add was called {len(rows)} times")
     if [obs for obs, _, _ in rows] == [1, 2, 3, 4, 5]:
-        raise Wrong(
-            "obs of each row is what came after the action: keep it apart from next_obs until it is added"
-        )
+        raise Wrong("`obs` of each row is what came after the action: keep it apart until it is added")
     if [next_obs for _, next_obs, _ in rows] != [1, 2, 3, 4, 5]:
-        raise Wrong("next_obs of each row should be what env.step returned")
+        raise Wrong("`next_obs` of each row should be what env.step returned")
     if [obs for obs, _, _ in rows] != [0, 1, 2, 3, 4]:
         raise Wrong(FORGOTTEN)
 
@@ -314,10 +383,16 @@ def _ends(answer: ModuleType) -> None:
             flags = [last for _, _, last in rows]
             raise Wrong(f"episodes of two steps that are {kind} are kept with terminated = {flags}")
         if rows[1][1] == 100:
-            raise Wrong("next_obs of an episode's last row is the first observation of the next episode")
+            raise Wrong("`next_obs` of an episode's last row is the first observation of the next episode")
         if [obs for obs, _, _ in rows] != [0, 1, 100, 101]:
             raise Wrong(
                 f"after an episode that is {kind} the next row does not begin with the reset's observation"
+            )
+        given = [seed for seed in env.seeds[1:] if seed is not None]
+        if len(set(given)) < len(given):
+            raise Wrong(
+                f"after each end it resets with the seed {given[0]}, so all episodes begin alike",
+                ("Only the first reset of a run is seeded: here it is `env.reset()`.",),
             )
 
 
@@ -327,8 +402,20 @@ def _ends(answer: ModuleType) -> None:
 def _goes_on(answer: ModuleType) -> None:
     env, replay = _Script(*[(1.0, False, False)] * 9, FALL), answer.Replay(20, 4)
     obs = answer.collect(env, env.reset()[0], lambda obs: 0, replay, 3)
+    _unpacked(obs, "`collect` returns")
     if obs is None or float(np.ravel(obs)[0]) != 3:
-        raise Wrong(f"after three steps collect should return the observation 3; it returns {obs}")
+        raise Wrong(f"after three steps `collect` should return the observation 3; it returns {obs}")
+    env = _Script((1.0, False, False), FALL)
+    obs = answer.collect(env, env.reset()[0], lambda obs: 0, answer.Replay(20, 4), 2)
+    _unpacked(obs, "`collect` returns")
+    if obs is not None and float(np.ravel(obs)[0]) == 2:
+        raise Wrong(
+            "the last step asked for ended an episode, and `collect` returns that end, not the reset's "
+            "observation: the next call would go on from a state that is over",
+            ("Return the variable that the reset writes to.",),
+        )
+    if obs is None or float(np.ravel(obs)[0]) != 100:
+        raise Wrong(f"when the last step ends an episode, `collect` should return the reset's obs, not {obs}")
 
 
 # --------------------------------------------------------------------------------------------- 3: network
@@ -348,10 +435,10 @@ def _nets(answer: ModuleType) -> Iterator[torch.nn.Module]:
 def _shapes(answer: ModuleType) -> None:
     q = answer.make_q(4, 3)
     if not isinstance(q, torch.nn.Module):
-        raise Wrong(f"make_q should return a network (torch.nn.Module); it returns {type(q).__name__}")
+        raise Wrong(f"`make_q` should return a network (torch.nn.Module); it returns {type(q).__name__}")
     values = q(torch.zeros(5, 4))
     if values.shape[-1] != 3:
-        raise Wrong(f"make_q(4, 3) is for three actions, and gives {values.shape[-1]} Q value(s)")
+        raise Wrong(f"`make_q(4, 3)` is for three actions, and gives {values.shape[-1]} Q value(s)")
     _numbers(values, (5, 3), "Q of five observations, with three actions,")
 
 
@@ -361,6 +448,21 @@ def _bends(answer: ModuleType) -> None:
     for q in _nets(answer):
         if torch.allclose(q(x) + q(-x), 2 * q(0 * x), atol=1e-4):
             raise Wrong("the network is linear: without a ReLU between them, two layers are one")
+
+
+@THREE.probe("two hidden layers, a ReLU after each", "In order: Scale, Linear, ReLU, Linear, ReLU, Linear.")
+def _layers(answer: ModuleType) -> None:
+    q = answer.make_q(4, 2)
+    if not isinstance(q, torch.nn.Sequential):
+        raise Wrong(f"`make_q` should return a torch.nn.Sequential; it returns {type(q).__name__}")
+    linear = [isinstance(layer, torch.nn.Linear) for layer in q.modules() if not [*layer.children()]]
+    if sum(linear) != 3:
+        raise Wrong(
+            f"the number of linear layers is {sum(linear)}; two hidden ones and the one that gives the Q "
+            "values make three"
+        )
+    if any(one and next_one for one, next_one in zip(linear[:-1], linear[1:], strict=True)):
+        raise Wrong("two of the linear layers follow each other with no ReLU between: these two are one")
 
 
 @THREE.probe("Q can be below zero", "The last layer is linear: nothing comes after it.")
@@ -388,7 +490,7 @@ def _largest(answer: ModuleType) -> None:
     q = _Table([[1.0, 2.0], [5.0, -3.0], [0.0, 0.5], [-1.0, -2.0]])
     got = [_whole(answer.greedy(q, np.eye(4, dtype=np.float32)[k]), "an action") for k in range(4)]
     if got == [0, 1, 0, 1]:
-        raise Wrong("greedy takes the action with the *smallest* Q value")
+        raise Wrong("`greedy` takes the action with the *smallest* Q value")
     if got != [1, 0, 1, 0]:
         raise Wrong(
             "for Q values of (1, 2), (5, -3), (0, 0.5) and (-1, -2) the greedy actions are 1, 0, 1, 0; "
@@ -487,19 +589,25 @@ def _descended(times: int, keep: bool = False) -> np.ndarray:
 @FIVE.probe(
     "the loss is the mean squared distance from the targets",
     "q says Q of the actions that were *taken*: gather(1, action[:, None])[:, 0].",
-    "The targets come from the network called target, by td_target.",
+    "The targets come from the network called target, by td_target; the loss is "
+    "((said - wanted) ** 2).mean(), with two rows of one shape, (B,).",
 )
 def _loss(answer: ModuleType) -> None:
     loss = _updated(answer)[0]
     if not isinstance(loss, float):
         raise Wrong(
-            f"update should return the loss as a float, by loss.item(); it returns {type(loss).__name__}"
+            f"`update` should return the loss as a float, by loss.item(); it returns {type(loss).__name__}"
         )
     mistakes = {
         "the target was made with q: it should come from the network that stands still": (2.98**2 + 4) / 2,
         "Q of the best action is compared, and not of the one that was taken": (4.95**2 + 4) / 2,
         "this is the sum over the batch, not its mean": 5.95**2 + 4,
         "the distances are not squared": (5.95 + 2) / 2,
+        "a column (B, 1) minus a row (B,) is a table (B, B), of each prediction with each target; take the "
+        "column out of what `gather` gives, with [:, 0]": (5.95**2 + 1 + 2.95**2 + 4) / 4,
+        "`gather(0, ...)` picks along the batch; the actions lie along dimension 1": 2.95**2 / 2,
+        "`gather(0, ...)` picks along the batch, and the actions lie along dimension 1": (2.95**2 + 1) / 2,
+        "this is smooth_l1 (the Huber loss), which is not squared for large distances": (5.45 + 1.5) / 2,
     }
     _compare(np.array(loss), (5.95**2 + 4) / 2, "the loss of two known transitions", mistakes)
 
@@ -512,7 +620,7 @@ def _downhill(answer: ModuleType) -> None:
     for times in (1, 2):
         q = _updated(answer, times)[1].table.detach().numpy()
         mistakes = {
-            "q has not moved: is there a loss.backward() and an optimizer.step()?": np.array(HERE),
+            "`q` has not moved: is there a loss.backward() and an optimizer.step()?": np.array(HERE),
             "the second step still carries the first one's gradient": _descended(times, keep=True),
         }
         _compare(q, _descended(times), f"the Q table after {times} step(s)", mistakes)
@@ -525,7 +633,7 @@ def _downhill(answer: ModuleType) -> None:
 def _alone(answer: ModuleType) -> None:
     target = _updated(answer)[2]
     if not np.allclose(target.table.detach().numpy(), KNOWN):
-        raise Wrong("update moves the target network: that is for catch_up, once in a while")
+        raise Wrong("`update` moves the target network: that is for catch_up, once in a while")
     if target.table.grad is not None:
         raise Wrong("the gradient flows into the target network: the target has to be made without gradient")
 
@@ -538,13 +646,13 @@ def _caught_up(answer: ModuleType) -> None:
     q, target = _Table(HERE), _Table(KNOWN)
     answer.catch_up(target, q)
     if np.allclose(q.table.detach().numpy(), KNOWN):
-        raise Wrong("it is q that became a copy of target: the other way round")
+        raise Wrong("it is `q` that became a copy of target: the other way round")
     if not np.allclose(target.table.detach().numpy(), HERE):
-        raise Wrong("after catch_up(target, q) the target network does not say what q says")
+        raise Wrong("after `catch_up(target, q)` the target network does not say what q says")
     with torch.no_grad():
         q.table += 1
     if not np.allclose(target.table.detach().numpy(), HERE):
-        raise Wrong("target now moves whenever q does: the two share their weights")
+        raise Wrong("`target` now moves whenever q does: the two share their weights")
 
 
 # --------------------------------------------------------------------------------------------- 6: exploring
@@ -620,11 +728,22 @@ def _reader(sign: float = 1.0) -> torch.nn.Module:
     return q
 
 
-def _evaluated(answer: ModuleType, q: torch.nn.Module, seed: int = 0) -> tuple[np.ndarray, list]:
-    before = len(_Lights.made)
-    got = answer.evaluate(q, "Lights-v0", 4, seed)
-    if not isinstance(got, np.ndarray) or got.shape != (4,):
-        raise Wrong("evaluate should return an array with the return of each episode, here (4,)")
+def _evaluated(
+    answer: ModuleType, q: torch.nn.Module, seed: int = 0, episodes: int = 4
+) -> tuple[np.ndarray, list]:
+    before, space, epsilons = len(_Lights.made), getattr(answer.evaluate, "__globals__", {}), [0.0]
+    real = space.get("explore")
+
+    def explore(q, obs, epsilon, rng):
+        epsilons.append(epsilon)
+        return real(q, obs, epsilon, rng)
+
+    with mock.patch.dict(space, {"explore": explore} if real else {}):
+        got = answer.evaluate(q, "Lights-v0", episodes, seed)
+    if not isinstance(got, np.ndarray) or got.shape != (episodes,):
+        raise Wrong(f"`evaluate` should return an array with each episode's return, here ({episodes},)")
+    if max(epsilons) > 0:
+        raise Wrong(f"`evaluate` calls `explore` with epsilon {max(epsilons):g}: judge the network, greedily")
     return got, [first for env in _Lights.made[before:] for first in env.firsts]
 
 
@@ -647,9 +766,12 @@ def _greedily(answer: ModuleType) -> None:
 
 @SEVEN.probe("each episode has a start of its own", "Give each episode its own seed: seed + i.")
 def _own_start(answer: ModuleType) -> None:
-    _, firsts = _evaluated(answer, _reader())
-    if len({tuple(first) for first in firsts}) == 1:
+    _, firsts = _evaluated(answer, _reader(), episodes=12)
+    different = len({tuple(first) for first in firsts})
+    if different == 1:
         raise Wrong("all episodes begin alike: the same seed was given to each")
+    if different < 12:
+        raise Wrong(f"of twelve episodes only {different} begin differently: some have the same seed")
 
 
 @SEVEN.probe("the same seed gives the same judgement", "Hand the seed on to play.")
@@ -659,6 +781,11 @@ def _repeatable(answer: ModuleType) -> None:
         raise Wrong("evaluating twice with the same seed begins in other states: the seed is not used")
     if np.array_equal(first, other):
         raise Wrong("another seed changes nothing: the episodes have fixed seeds")
+    if not np.array_equal(first, _evaluated(answer, _reader(-1), 5)[1]):
+        raise Wrong(
+            "two networks, judged with one seed, do not begin in the same states: only some episodes have "
+            "a seed, and the others begin where the ones before left the environment's chance"
+        )
 
 
 # --------------------------------------------------------------------------------------------- 8: training
@@ -670,15 +797,26 @@ class _Watch:
     """What a training did, seen from the functions of earlier stages that it calls."""
 
     def __init__(
-        self, answer: ModuleType, steps: int = 2_048, judged: list[float] | None = None, updates: int = 32
+        self,
+        answer: ModuleType,
+        steps: int = 2_048,
+        judged: list[float] | None = None,
+        updates: int = 32,
+        world: str = "Lights-v0",
     ):
-        for name in ("Replay", "collect", "td_target", "explore", "evaluate"):
+        for name in ("Replay", "collect", "td_target", "update", "explore", "evaluate"):
             if not hasattr(answer, name):
                 raise Wrong(f"your file has no `{name}` any more, which an earlier stage wrote")
         space = answer.collect.__globals__  # where the functions of the file look for each other
         self.rows, self.epsilons, self.targets, self.judged = [], [], [], []
+        self.batches, self.optimizers, self.astray = [], [], False
+        self.batch = space.get("BATCH", 128)
 
         class Replay(space["Replay"]):
+            def __init__(spy, *args, **named):
+                super().__init__(*args, **named)
+                self.replay = spy
+
             def add(spy, obs, action, reward, next_obs, terminated):
                 self.rows.append((obs.copy(), next_obs.copy(), bool(terminated)))
                 super().add(obs, action, reward, next_obs, terminated)
@@ -686,6 +824,14 @@ class _Watch:
         def explore(q, obs, epsilon, rng):
             self.epsilons.append(epsilon)
             return real["explore"](q, obs, epsilon, rng)
+
+        def update(q, target, optimizer, batch):
+            self.batches.append(len(batch[1]))
+            if not any(optimizer is known for known in self.optimizers):
+                self.optimizers.append(optimizer)
+            moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            self.astray |= moved.isdisjoint(id(p) for p in q.parameters())
+            return real["update"](q, target, optimizer, batch)
 
         def td_target(q, reward, next_obs, terminated):
             weights = np.concatenate([p.detach().numpy().ravel() for p in q.parameters()])
@@ -698,13 +844,14 @@ class _Watch:
                 return real["evaluate"](q, env_id, episodes, seed)
             return np.full(episodes, judged[min(len(self.judged), len(judged)) - 1])
 
-        spies = {"Replay": Replay, "explore": explore, "td_target": td_target, "evaluate": evaluate}
+        spies = {"Replay": Replay, "explore": explore, "update": update, "td_target": td_target}
+        spies["evaluate"] = evaluate
         real = {name: space[name] for name in spies}
         shorter = {"UPDATES": updates} if "UPDATES" in space else {}  # so that checking takes seconds
         with mock.patch.dict(space, spies | shorter):
-            got = answer.train("Lights-v0", steps, 3)
+            got = answer.train(world, steps, 3)
         if not isinstance(got, tuple) or len(got) != 2 or not isinstance(got[0], torch.nn.Module):
-            raise Wrong("train should return two things: the best network, and the list of judgements")
+            raise Wrong("`train` should return two things: the best network, and the list of judgements")
         self.best, self.scores = got
 
 
@@ -723,6 +870,18 @@ def _all_steps(answer: ModuleType) -> None:
     watch = _watched(answer)
     if len(watch.rows) != 2_048:
         raise Wrong(f"of 2048 steps, {len(watch.rows)} transitions reached the buffer")
+
+
+@EIGHT.probe(
+    "the first steps are still in the buffer at the end", "Replay(steps, len(obs)) has room for all."
+)
+def _remembers(answer: ModuleType) -> None:
+    watch, found = _watched(answer), set()
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        found |= {row.tobytes() for row in watch.replay.sample(128, rng)[0].numpy()}
+    if not any(np.asarray(obs, np.float32).tobytes() in found for obs, _, _ in watch.rows[:100]):
+        raise Wrong("what came first is no longer in the buffer: it has room for fewer than all the steps")
 
 
 @EIGHT.probe(
@@ -750,7 +909,7 @@ def _chained(answer: ModuleType) -> None:
 def _dares_less(answer: ModuleType) -> None:
     epsilons = _watched(answer).epsilons
     if not epsilons:
-        raise Wrong("train never calls explore: who chooses the actions while it learns?")
+        raise Wrong("`train` never calls `explore`: who chooses the actions while it learns?")
     if epsilons[0] < 0.9:
         raise Wrong(f"it begins with epsilon {epsilons[0]:.2f}; at first everything should be tried")
     if epsilons[-1] > 0.1:
@@ -766,10 +925,27 @@ def _now_and_then(answer: ModuleType) -> None:
     moves = int(np.count_nonzero(np.diff(targets)))
     if len(targets) < 200:
         raise Wrong(f"in 2048 steps there were {len(targets)} updates; a burst follows each round of play")
+    if _watched(answer).astray:
+        raise Wrong("the optimizer moves another network than `q`: was it made with `q.parameters()`?")
     if moves == 0:
         raise Wrong("the target network never catches up: it says for ever what it said untaught")
     if moves > len(targets) / 4:
         raise Wrong("the target network moves with almost every update: is it q itself, or copied too often?")
+
+
+@EIGHT.probe(
+    "each gradient step learns from a whole batch, and one optimizer makes them all",
+    "replay.sample(BATCH, rng), and the optimizer is made once, before the loop: Adam remembers its steps.",
+)
+def _whole_batches(answer: ModuleType) -> None:
+    watch = _watched(answer)
+    if watch.batches and min(watch.batches) < watch.batch / 2:
+        raise Wrong(f"a gradient step learns from {min(watch.batches)} transitions; BATCH is {watch.batch}")
+    if len(watch.optimizers) > 1:
+        raise Wrong(
+            f"there were {len(watch.optimizers)} optimizers: each new Adam has forgotten how large the "
+            "gradients were"
+        )
 
 
 @EIGHT.probe(
@@ -779,7 +955,7 @@ def _now_and_then(answer: ModuleType) -> None:
 def _keeps_best(answer: ModuleType) -> None:
     watch = _Watch(answer, judged=[9.0, 1.0], updates=2)
     if len(watch.judged) < 2:
-        raise Wrong("train hardly judges: in 2048 steps there should be an evaluation every JUDGE steps")
+        raise Wrong("`train` hardly judges: in 2048 steps there should be an evaluation every JUDGE steps")
     best = watch.best.state_dict()
     like = [all(torch.equal(best[k], kept[k]) for k in best) for kept in watch.judged]
     if like[-1] and not like[0]:
@@ -808,6 +984,30 @@ def _learns(answer: ModuleType) -> None:
     "the same seed gives the same training", "Three sources of chance: torch.manual_seed, rng, env.reset."
 )
 def _same_again(answer: ModuleType) -> None:
-    first, again = (_Watch(answer, judged=[1.0], updates=2).rows for _ in range(2))
-    if not all(np.array_equal(a[0], b[0]) for a, b in zip(first, again, strict=True)):
+    first, again = (_Watch(answer, 1_024, judged=[1.0], updates=2) for _ in range(2))
+
+    def alike(rows: int) -> bool:
+        pairs = zip(first.rows[:rows], again.rows[:rows], strict=True)
+        return all(np.array_equal(a[0], b[0]) for a, b in pairs)
+
+    if first.targets[0] != again.targets[0]:
+        raise Wrong("with the same seed the network begins with other weights: is torch.manual_seed called?")
+    if not alike(100):
         raise Wrong("training twice with the same seed plays other games: some chance has no seed")
+    ends = [watch.judged[-1].values() for watch in (first, again)]
+    if not alike(1_024) or not all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*ends, strict=True)):
+        raise Wrong(
+            "training twice with the same seed begins alike and then learns something else: are the batches "
+            "drawn with `rng`?"
+        )
+
+
+@EIGHT.probe(
+    "how many actions there are it reads from the environment",
+    "env.action_space.n is their number, len(obs) that of the numbers in an observation.",
+)
+def _reads_sizes(answer: ModuleType) -> None:
+    best = _Watch(answer, steps=512, judged=[1.0], updates=1, world="Buttons-v0").best
+    values = best(torch.zeros(1, 4)).shape[-1]
+    if values != 3:
+        raise Wrong(f"in a world with three actions the network has {values} Q values")
