@@ -522,14 +522,14 @@ def test_a_policy_comes_back_from_its_run(name, tmp_path):
     run = dqn.train(SMALL, 1, **parts, callback=lambda step, agent: kept.append(agent))
     run.save(tmp_path / "run.npz")
     make_q = parts.get("make_q", dqn.make_q)
-    agent = family.load_policy(runs.Run.load(tmp_path / "run.npz"), make_q)
+    agent = dqn.load_policy(runs.Run.load(tmp_path / "run.npz"), make_q)
     obs = probes.LongChain().observations()
     # the trainer's agent has seen nothing since its last round but the last few rows
     assert np.allclose(agent.values(obs), kept[-1].values(obs), atol=0.2)
     assert agent.values(obs).shape == (41, 2)
     wrong = family.dueling_q if make_q is not family.dueling_q else dqn.make_q
-    with pytest.raises(ValueError, match="not rlworkshop"):
-        family.load_policy(run, wrong)
+    with pytest.raises(ValueError, match="pass that as make_q"):
+        dqn.load_policy(run, wrong)
 
 
 @pytest.mark.parametrize(
@@ -548,7 +548,7 @@ def test_c51_learns_the_distribution_of_the_bet():
         epsilon=1.0, normalize_obs=False,
     )  # fmt: skip
     run = dqn.train(config, 0, make_q=family.categorical_q, losses=family.categorical_losses)
-    net = family.load_policy(run, family.categorical_q).q
+    net = dqn.load_policy(run, family.categorical_q).q
     probs = net.log_probs(torch.from_numpy(probes.Gamble().observations()[:1]))[0, 1].exp()
     exact = torch.zeros(21)
     exact[[4, 8, 12, 16]] = 0.25  # -1.5, -0.5, 0.5, 1.5

@@ -214,8 +214,10 @@ def test_networks_scale_by_what_the_space_allows():
     bits = gym.spaces.Box(0, 1, (4, 10, 10), np.uint8)
     for make in (pixels.conv_q, pixels.flat_q):
         q = make(bits, THREE, CONFIG, generator())
-        assert q[0].high == 1 and q(torch.ones(2, 4, 10, 10)).shape == (2, 3)
-        assert make(PICTURE, THREE, CONFIG, generator())[0].high == 255
+        of_bytes = make(gym.spaces.Box(0, 255, bits.shape, np.uint8), THREE, CONFIG, generator())
+        lit = torch.ones(2, 4, 10, 10)
+        assert torch.equal(q[0](lit), lit) and torch.equal(of_bytes[0](255 * lit), lit)
+        assert q(lit).shape == (2, 3) and torch.equal(q(lit), of_bytes(255 * lit))
 
 
 @pytest.mark.parametrize("shape", [(4,), (10, 10), (1, 2, 10)])

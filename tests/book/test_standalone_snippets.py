@@ -189,8 +189,9 @@ def pytest_sessionfinish(session):
 def mirror(dotted: str) -> Path:
     """The test file that mirrors the module of an object."""
     _, file, _ = standalone.locate(Project.at(ROOT), dotted)
-    place = file.relative_to(ROOT / "code/rlworkshop")
-    return ROOT / "tests" / place.with_name(f"test_{place.name}")
+    place = ROOT / "tests" / file.relative_to(ROOT / "code/rlworkshop")
+    own = place.with_name(f"test_{place.name}")
+    return own if own.exists() else place.parent.with_name(f"test_{place.parent.name}.py")  # a whole package's
 
 
 def pointed_at(text: str, names: dict[str, str], tests: Path, folder: Path) -> tuple[int, dict, str]:

@@ -11,7 +11,7 @@ Book: algorithms/dqn
 """
 
 import copy
-import dataclasses
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -415,10 +415,10 @@ def load_policy(run: runs.Run, make_q: Callable[..., nn.Module] = make_q) -> Age
     """
     if run.algorithm != ALGORITHM:
         raise ValueError(f"this run is of {run.algorithm}: load it with that module's load_policy")
-    if run.config["make_q"] != _named(make_q):
+    # by its name alone: where this code was copied to, its module has another one
+    if not run.config["make_q"].endswith(f".{make_q.__qualname__}"):
         raise ValueError(f"this run's network was made by {run.config['make_q']}: pass that as make_q")
-    fields = {field.name for field in dataclasses.fields(Config)}
-    config = Config(**{name: value for name, value in run.config.items() if name in fields})
+    config = types.SimpleNamespace(**run.config)  # a variant's Config has more in it than this file's
     envs = rl_envs.make(run.env_id)
     agent = make_agent(envs, config, torch.Generator(), make_q)
     envs.close()

@@ -17,7 +17,6 @@ learning*, 2017; Hessel et al., *Rainbow: combining improvements in deep reinfor
 Book: algorithms/dqn_family
 """
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rlworkshop import envs as rl_envs
-from rlworkshop import nets, runs
+from rlworkshop import nets
 from rlworkshop.algorithms import dqn
 from rlworkshop.algorithms.dqn import Learner
 from rlworkshop.replay import Replay, Transitions
@@ -506,25 +504,3 @@ RAINBOW = {  # without noisy networks: it explores as the others do
     "make_replay": prioritized_n_step_replay,
     "update": prioritized_update,
 }
-
-
-def load_policy(run: runs.Run, make_q: Callable[..., nn.Module]) -> dqn.Agent:
-    """The trained agent of a run made with a ``FamilyConfig``; ``make_q`` is the one it was trained with.
-
-    Raises:
-        ValueError: the run is of another algorithm, or has another network.
-
-    Book: algorithms/dqn_family
-    """
-    named = f"{make_q.__module__}.{make_q.__qualname__}"
-    if run.algorithm != dqn.ALGORITHM or run.config["make_q"] != named:
-        raise ValueError(f"this run is of {run.algorithm} with {run.config.get('make_q')}, not {named}")
-    fields = {field.name for field in dataclasses.fields(FamilyConfig)}
-    config = FamilyConfig(**{name: value for name, value in run.config.items() if name in fields})
-    envs = rl_envs.make(run.env_id)
-    agent = dqn.make_agent(envs, config, torch.Generator(), make_q)
-    envs.close()
-    agent.q.load_state_dict(nets.from_tree(run.policy["q"]))
-    if agent.norm:
-        agent.norm.set_state(run.policy["norm"])
-    return agent
