@@ -87,7 +87,7 @@ gym.register("FlatCatch-v0", vector_entry_point=flat_catch)
 
 
 def one(task: str, member: str, seed: int) -> dict:
-    """One training: its score, and the seconds that it took."""
+    """One training: its score, and the seconds of processor time that it took."""
     torch.set_num_threads(1)
     config, world, low, high = TASKS[task]
     worth, obs = [], None
@@ -99,9 +99,9 @@ def one(task: str, member: str, seed: int) -> dict:
         if obs is not None:
             worth.append((step, known.worth(agent.act(obs))))
 
-    began = time.perf_counter()
+    began = time.process_time()
     run = dqn.train(config, seed, callback=watch, **MEMBERS[member])
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     grid = np.linspace(config.learning_starts, config.total_steps, 50)
     if world is not None:
         score = np.interp(grid, *np.array(worth).T).mean()
@@ -130,7 +130,7 @@ def main() -> None:
             mean = np.mean([r["score"] for r in mine])
             spread = np.std([r["score"] for r in mine])
             seconds = np.mean([r["seconds"] for r in mine])
-            print(f"{task:14s} {member:18s} {mean:.3f} ± {spread:.3f}   {seconds:.1f} s a run", flush=True)
+            print(f"{task:14s} {member:18s} {mean:.3f} ± {spread:.3f}   {seconds:.1f} s of processor time a run", flush=True)
     modules = ["rlworkshop.algorithms.dqn_family", "rlworkshop.probes", "rlworkshop.games"]
     runs.store(given.name, results, range(first, last + 1), modules, __file__)
 

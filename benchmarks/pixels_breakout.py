@@ -17,25 +17,7 @@ from rlworkshop.algorithms import dqn, pixels
 
 SEEDS = range(3)
 EVERY = 10_000
-ENV_ID = "BreakoutFilm2-v0"
-CONFIG = dqn.Config(
-    env_id=ENV_ID,
-    num_envs=8,
-    total_steps=100_000,
-    gamma=0.95,
-    lr=2e-3,
-    annealing=1.0,
-    batch_size=64,
-    capacity=100_000,
-    learning_starts=2_000,
-    train_every=64,
-    updates=16,
-    target_every=64,
-    epsilon=0.02,
-    exploration=0.1,
-    hidden=(64,),
-    normalize_obs=False,
-)
+CONFIG = pixels.BREAKOUT
 
 
 def one(seed: int) -> dict:
@@ -47,12 +29,12 @@ def one(seed: int) -> dict:
         if now >= due:
             due += EVERY
             steps.append(now)
-            scores.append(float(envs.evaluate(agent.act, ENV_ID, 20, 1_000_000 + seed).mean()))
+            scores.append(float(envs.evaluate(agent.act, CONFIG.env_id, 20, 1_000_000 + seed).mean()))
 
     began = time.process_time()
     run = dqn.train(CONFIG, seed, make_q=pixels.conv_q, make_replay=pixels.make_replay, callback=evaluate)
     agent = dqn.load_policy(run, pixels.conv_q)
-    final = envs.evaluate(agent.act, ENV_ID, 50, 2_000_000 + seed)
+    final = envs.evaluate(agent.act, CONFIG.env_id, 50, 2_000_000 + seed)
     return {
         "seed": seed,
         "steps": steps,

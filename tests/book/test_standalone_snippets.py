@@ -18,7 +18,7 @@ import pytest
 from bookbuild import snippets, standalone
 from bookbuild.project import Project
 from rlworkshop import runs
-from rlworkshop.algorithms import vpg
+from rlworkshop.algorithms import dqn, vpg
 
 ROOT = Path(__file__).parents[2]
 SHOWN = re.compile(r"^`{3,}\{snippet\} (\S+)$", re.MULTILINE)
@@ -191,7 +191,8 @@ def mirror(dotted: str) -> Path:
     _, file, _ = standalone.locate(Project.at(ROOT), dotted)
     place = ROOT / "tests" / file.relative_to(ROOT / "code/rlworkshop")
     own = place.with_name(f"test_{place.name}")
-    return own if own.exists() else place.parent.with_name(f"test_{place.parent.name}.py")  # a whole package's
+    shared = place.parent.with_name(f"test_{place.parent.name}.py")  # that of all files of a package
+    return own if own.exists() else shared
 
 
 def pointed_at(text: str, names: dict[str, str], tests: Path, folder: Path) -> tuple[int, dict, str]:
@@ -245,24 +246,38 @@ def test_a_copy_that_is_wrong_is_seen(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("env_id", ["CartPole-v1", "Acrobot-v1", "Pendulum-v1"])
-def test_a_copied_algorithm_trains_from_its_command_line(env_id, tmp_path):
-    text = export("rlworkshop.algorithms.vpg").text
+@pytest.mark.parametrize(
+    "name, env_id",
+    [
+        ("vpg", "CartPole-v1"),
+        ("vpg", "Acrobot-v1"),
+        ("vpg", "Pendulum-v1"),
+        ("dqn", "CartPole-v1"),
+        ("dqn", "Acrobot-v1"),
+        ("dqn_family", "CartPole-v1"),
+        ("pixels", "CatchStack2-v0"),
+    ],
+)
+def test_a_copied_algorithm_trains_from_its_command_line(name, env_id, tmp_path):
+    text = export(f"rlworkshop.algorithms.{name}").text
     options = ["--env-id", env_id, "--total-steps", "4000", "--seed", "3"]
     done = alone(text, tmp_path / "empty", *options, name="__main__")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{env_id}, seed 3: ") and "over 30 episodes" in done.stdout
-    assert sorted(f.name for f in (tmp_path / "empty").iterdir()) == ["copied.py", "vpg.npz"]
+    assert sorted(f.name for f in (tmp_path / "empty").iterdir()) == ["copied.py", f"{name}.npz"]
 
 
 @pytest.mark.slow
-def test_a_copied_algorithm_trains_to_the_same_bits(tmp_path):
+@pytest.mark.parametrize("algorithm", [vpg, dqn])
+def test_a_copied_algorithm_trains_to_the_same_bits(algorithm, tmp_path):
     """The copy is the algorithm: same seed, same metrics, same policy."""
     options = ["--total-steps", "4000", "--seed", "3"]
-    done = alone(export("rlworkshop.algorithms.vpg").text, tmp_path / "empty", *options, name="__main__")
+    text = export(algorithm.__name__).text
+    done = alone(text, tmp_path / "empty", *options, name="__main__")
     assert done.returncode == 0, done.stderr
-    theirs = runs.Run.load(tmp_path / "empty/vpg.npz")
-    ours = vpg.train(vpg.Config(total_steps=4000), 3)
+    name = algorithm.__name__.rpartition(".")[2]
+    theirs = runs.Run.load(tmp_path / f"empty/{name}.npz")
+    ours = algorithm.train(algorithm.Config(total_steps=4000), 3)
     assert ours.metrics.keys() == theirs.metrics.keys()
     assert all((ours.metrics[key] == theirs.metrics[key]).all() for key in ours.metrics)
     copied = (tmp_path / "empty/copied.py").read_bytes()

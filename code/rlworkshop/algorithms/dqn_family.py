@@ -1,13 +1,7 @@
 """The DQN family: five changes to ``dqn.py``, each a function or two, and all of them together.
 
-``dqn.train`` takes the parts of an agent as arguments; a member of the family is a choice of parts:
-
-- double: ``losses=double_losses``
-- dueling: ``make_q=dueling_q``
-- prioritised replay: ``make_replay=prioritized_replay, update=prioritized_update``
-- n steps: ``make_replay=n_step_replay``
-- distributional (C51): ``make_q=categorical_q, losses=categorical_losses``
-- all of them (Rainbow without noisy networks): ``RAINBOW``
+``dqn.train`` takes the parts of an agent as arguments; a member of the family is a choice of parts, for
+instance ``dqn.train(config, seed, **MEMBERS["double"])``.
 
 Papers: van Hasselt, Guez & Silver, *Deep reinforcement learning with double Q-learning*, 2016; Wang et al.,
 *Dueling network architectures for deep reinforcement learning*, 2016; Schaul et al., *Prioritized
@@ -19,13 +13,15 @@ Book: algorithms/dqn_family
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 import torch
 from torch import nn
 
+from rlworkshop import envs as rl_envs
 from rlworkshop import nets
 from rlworkshop.algorithms import dqn
 from rlworkshop.algorithms.dqn import Learner
@@ -47,10 +43,10 @@ class FamilyConfig(dqn.Config):
     """how much of the unequal drawing importance weights take back at first; in the end it is 1, all of it"""
     atoms: int = 51
     """Z, values among which a distribution spreads its probability"""
-    v_min: float = -10.0
+    v_min: float = 0.0
     """the lowest of them"""
-    v_max: float = 10.0
-    """the highest"""
+    v_max: float = 100.0
+    """the highest; no return should lie outside"""
 
     def __post_init__(self):
         super().__post_init__()
@@ -504,3 +500,35 @@ RAINBOW = {  # without noisy networks: it explores as the others do
     "make_replay": prioritized_n_step_replay,
     "update": prioritized_update,
 }
+MEMBERS = {
+    "plain": {},
+    "double": {"losses": double_losses},
+    "dueling": {"make_q": dueling_q},
+    "prioritized": {"make_replay": prioritized_replay, "update": prioritized_update},
+    "n-step": {"make_replay": n_step_replay},
+    "categorical": {"make_q": categorical_q, "losses": categorical_losses},
+    "rainbow": RAINBOW,
+}
+
+
+def main(
+    config: FamilyConfig,
+    member: Literal[tuple(MEMBERS)] = "rainbow",
+    seed: int = 0,
+    out: Path = Path("dqn_family.npz"),
+) -> None:
+    """Train a member of the family, print a summary, save the run to ``out``."""
+    torch.set_num_threads(1)  # networks this small lose time on a second thread
+    parts = MEMBERS[member]
+    run = dqn.train(config, seed, checkpoint=out.with_suffix(".checkpoint.npz"), **parts)
+    run.save(out)
+    act = dqn.load_policy(run, parts.get("make_q", dqn.make_q)).act
+    scores = rl_envs.evaluate(act, run.env_id, 30, seed + 1)
+    print(f"{run.env_id}, seed {seed}: {member}, ", end="")
+    print(f"deterministic evaluation over 30 episodes {scores.mean():.1f} ± {scores.std():.1f}; saved {out}")
+
+
+if __name__ == "__main__":
+    import tyro
+
+    tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))

@@ -11,6 +11,7 @@ Book: algorithms/pixels
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from rlworkshop import envs as rl_envs
 from rlworkshop import games, nets
 from rlworkshop.algorithms import dqn
 from rlworkshop.replay import Transitions
@@ -371,3 +373,43 @@ def _registered() -> None:
 
 
 _registered()
+
+
+# ------------------------------------------------------------------------------------ training
+
+
+BREAKOUT = dqn.Config(
+    env_id="BreakoutFilm2-v0",
+    num_envs=8,
+    total_steps=100_000,
+    gamma=0.95,
+    lr=2e-3,
+    annealing=1.0,
+    batch_size=64,
+    capacity=100_000,
+    learning_starts=2_000,
+    train_every=64,
+    updates=16,
+    target_every=64,
+    epsilon=0.02,
+    exploration=0.1,
+    hidden=(64,),
+    normalize_obs=False,
+)
+
+
+def main(config: dqn.Config = BREAKOUT, seed: int = 0, out: Path = Path("pixels.npz")) -> None:
+    """Train on an environment that shows stacks of frames, print a summary, save the run to ``out``."""
+    torch.set_num_threads(1)
+    parts = {"make_q": conv_q, "make_replay": make_replay}
+    run = dqn.train(config, seed, checkpoint=out.with_suffix(".checkpoint.npz"), **parts)
+    run.save(out)
+    scores = rl_envs.evaluate(dqn.load_policy(run, conv_q).act, run.env_id, 30, seed + 1)
+    print(f"{run.env_id}, seed {seed}: deterministic evaluation over 30 episodes ", end="")
+    print(f"{scores.mean():.1f} ± {scores.std():.1f}; saved {out}")
+
+
+if __name__ == "__main__":
+    import tyro
+
+    tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))
