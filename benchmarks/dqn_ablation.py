@@ -130,7 +130,7 @@ def main() -> None:
             mean = np.mean([r["score"] for r in mine])
             spread = np.std([r["score"] for r in mine])
             seconds = np.mean([r["seconds"] for r in mine])
-            print(f"{task:14s} {member:18s} {mean:.3f} ± {spread:.3f}   {seconds:.1f} s of processor time a run", flush=True)
+            print(f"{task:14s} {member:18s} {mean:.3f} ± {spread:.3f}   {seconds:.1f} s a run", flush=True)
     modules = ["rlworkshop.algorithms.dqn_family", "rlworkshop.probes", "rlworkshop.games"]
     runs.store(given.name, results, range(first, last + 1), modules, __file__)
 

@@ -376,7 +376,7 @@ def expect(
     mistakes: dict[str, Any] | None = None,
     rows: np.ndarray | None = None,
 ) -> None:
-    """Raise ``Wrong`` unless ``got`` is an array equal to ``want``, up to rounding.
+    """Raise ``Wrong`` unless ``got`` is an array (or one number) equal to ``want``, up to rounding.
 
     ``about`` is a sentence on what the case is about. ``mistakes`` maps a message to what an answer with that
     mistake gives here. ``rows`` (bool, of the shape of ``want``) says which entries count; default all.
@@ -384,6 +384,8 @@ def expect(
     Book: start/how_to_use
     """
     want = np.asarray(want)
+    if isinstance(got, float) and want.ndim == 0:  # a number where a number is wanted
+        got = np.float64(got)
     if not isinstance(got, np.ndarray | np.generic):
         raise Wrong(f"the answer should be a NumPy array; it is {_kind(got)}")
     if got.shape != want.shape:

@@ -294,6 +294,17 @@ def test_the_chosen_colours_stay(tab, address):
     assert background() == light
 
 
+def test_a_dark_page_is_printed_light(open_tab, address):
+    tab = open_tab("dark")
+    load(tab, f"{address}algorithms/writing_dqn_together.html")
+    theme = "() => document.documentElement.dataset.theme"
+    tab.evaluate(f"() => addEventListener('beforeprint', () => window.printed = ({theme})())")
+    assert tab.evaluate(theme) == "dark"
+    assert tab.pdf().startswith(b"%PDF")
+    assert tab.evaluate("() => window.printed") == "light" and tab.evaluate(theme) == "dark"
+    tab.close()
+
+
 TABBED = """() => {
   const e = document.activeElement;
   if (e === document.body) return null;

@@ -49,6 +49,10 @@ def of_the_square(q, action, target):
     return gradient
 
 
+def of_the_errors(q, action, target):
+    return np.clip(q[np.arange(len(q)), action] - target, -1, 1) / len(q)
+
+
 def uphill(q, action, target):
     return -dqn.huber_gradient(q, action, target)
 
@@ -190,6 +194,7 @@ WRONG = {
         (divides_by_zero, "divides by zero"),
     ],
     "dqn-huber-gradient": [
+        (of_the_errors, "one for each action, too"),
         (of_the_square, "slope of the square"),
         (uphill, "sign is turned round"),
         (summed, "size of the batch"),

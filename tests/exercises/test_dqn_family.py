@@ -146,6 +146,10 @@ def always_the_root(prize, chance, alpha):
     return np.float64(prize / (1 + ((1 - chance) / chance) ** (1 / (1 + (alpha > 0)))))
 
 
+def as_the_loss(prize, chance, alpha):
+    return float(prize / (1 + ((1 - chance) / chance) ** (1 / (2 + alpha if alpha else 1))))  # a plain number
+
+
 def the_middle(prize, chance, alpha):
     return np.float64(prize / 2)
 
@@ -191,6 +195,7 @@ WRONG = {
         (by_alpha_alone, "drawn by it: the exponent is 1 + alpha"),
         (upside_down, "the exponent is upside down"),
         (always_the_root, "this fits alpha = 1 only"),
+        (as_the_loss, "the power of the loss"),
         (the_middle, "the middle between losing and winning"),
         (by_the_odds, "not times the chance"),
         (exchanged_chances, "the chances are exchanged"),

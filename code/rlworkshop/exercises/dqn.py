@@ -113,7 +113,10 @@ SLOPE = (
 def _slope(answer: Callable) -> None:
     q, zero = np.array([[0.5], [-0.25], [30.0], [-2.0]]), np.zeros(4, int)
     want = np.array([[0.5], [-0.25], [1.0], [-1.0]]) / 4
-    expect(answer(q, zero, np.zeros(4)), want, "Errors 0.5, −0.25, 30 and −2, a batch of four", {
+    got = answer(q, zero, np.zeros(4))
+    if np.shape(got) == (4,):
+        raise Wrong("this is a number for each transition: the gradient has one for each action, too, (B, A)")
+    expect(got, want, "Errors 0.5, −0.25, 30 and −2, a batch of four", {
         "this is the slope of the square: a large error pulls with all its size": q / 4,
         "the sign is turned round: the gradient of the *loss* points where the error grows": -want,
         "it is not divided by the size of the batch: the loss is a mean": 4 * want,

@@ -11,7 +11,7 @@ from rlworkshop.check import Exercise, expect
 
 PAGE = "algorithms/dqn_family"
 N_STEP = "News travels one step for each copy, or n"
-DOUBLE = "Luck is not worth, and two networks can tell them apart"
+DOUBLE = "Luck is not value, and two networks can tell them apart"
 C51 = "A value is an average, and a bet is not"
 BREAK = "Break it"
 
@@ -276,7 +276,7 @@ def settles(prize: float, chance: float, alpha: float) -> float:
     """Where Q of a ticket settles that wins ``prize`` with probability ``chance``, or nothing.
 
     Transitions are drawn in proportion to the size of their error to the power ``alpha``; no
-    loss is weighted. Returns a NumPy float.
+    loss is weighted. Returns a number.
 
     Book: algorithms/dqn_family
     """
@@ -292,6 +292,7 @@ BALANCE = (
     "How often is each drawn? In proportion to how often it is there, times its error to the power alpha.",
     "chance · (prize − q)^(1 + alpha) = (1 − chance) · q^(1 + alpha). Take the root, then solve for q.",
 )
+LOSS = "2 + alpha is the power of the loss: what balances are the pulls, its slopes, one power less"
 
 
 @SETTLES.probe("with alpha = 0 all are drawn alike, and it settles at the mean", *BALANCE)
@@ -305,6 +306,7 @@ def _mean(answer: Callable) -> None:
 @SETTLES.probe("with alpha = 1 it settles where the squares of the pulls balance", *BALANCE)
 def _squares(answer: Callable) -> None:
     expect(answer(10.0, 0.1, 1.0), np.array(2.5), "A prize of 10, one ticket in ten, alpha = 1", {
+        LOSS: 10 / (1 + 9.0 ** (1 / 3)),
         "this is the mean: with priorities, winning tickets are drawn more often": 1.0,
         "an error pulls by its size *and* is drawn by it: the exponent is 1 + alpha": 5.0,
         "the exponent is upside down: take the root, 1 / (1 + alpha)": 10 / (1 + 9.0**2),
@@ -322,5 +324,6 @@ def _general(answer: Callable) -> None:
         half = prize / (1 + ((1 - chance) / chance) ** 0.5)
         expect(answer(prize, chance, alpha), np.array(want), about, {
             "this fits alpha = 1 only: where does alpha come in?": half,
+            LOSS: prize / (1 + ((1 - chance) / chance) ** (1 / (2 + alpha))),
             "this is right for a prize of 10 only": want * 10 / prize,
         })  # fmt: skip
