@@ -282,6 +282,12 @@ def test_frame_replay_draws_all_alike():
     assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
 
 
+def test_channels_are_not_taken_for_a_stack_of_frames():
+    config = dataclasses.replace(CONFIG, env_id="Breakout-v0")
+    with pytest.raises(ValueError, match="must be stacks of frames"):
+        dqn.train(config, 0, make_q=pixels.conv_q, make_replay=pixels.make_replay)
+
+
 def test_frame_replay_takes_a_fraction_of_the_bytes():
     space = pixels.stacked(games.Catch, 4).single_observation_space
     lean = pixels.FrameReplay(8000, 8, space.shape)

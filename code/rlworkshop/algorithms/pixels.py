@@ -265,7 +265,8 @@ class FrameReplay:
         k: frames in a stack. added: transitions that were ever added (reset rows are not counted).
 
     Raises:
-        ValueError: ``capacity`` is too small for a stack and a step.
+        ValueError: ``capacity`` is too small for a stack and a step; at the second ``step``, observations
+            are no stacks of frames.
 
     Book: algorithms/pixels
     """
@@ -286,6 +287,8 @@ class FrameReplay:
     def step(self, rows: Transitions, valid: np.ndarray, ended: np.ndarray) -> None:
         """Take in N environments' rows: of each stack its newest frame."""
         t, after = self.rows % self.T, (self.rows + 1) % self.T
+        if self.rows == 1 and self.k > 1 and (rows.obs[:, -2] != self.frames[0])[self.age[1] > 0].any():
+            raise ValueError("observations must be stacks of frames, the newest last: these are not")
         self.frames[t], self.frames[after] = rows.obs[:, -1], rows.next_obs[:, -1]
         self.action[t], self.reward[t], self.discount[t] = rows.action, rows.reward, rows.discount
         self.real[t], self.real[after] = valid, False
