@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpec
@@ -146,6 +147,16 @@ class Job:
     exclusive: bool = False
 
 
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop that leaves Ctrl-C to the build: nbclient would end the page begun last, and no other."""
+
+    def add_signal_handler(self, *_: Any) -> None:
+        raise RuntimeError("signals belong to the build")  # nbclient goes on without
+
+    def remove_signal_handler(self, *_: Any) -> bool:
+        return False
+
+
 class Schedule:
     """Runs jobs on ``cores`` workers, the longest first; exclusive ones afterwards, one at a time."""
 
@@ -161,7 +172,8 @@ class Schedule:
 
     def run(self) -> None:
         if self.waiting:
-            asyncio.run(self._run())
+            with asyncio.Runner(loop_factory=Loop) as runner:
+                runner.run(self._run())
 
     async def _run(self) -> None:
         ticker = asyncio.create_task(self._tick()) if sys.stdout.isatty() else None

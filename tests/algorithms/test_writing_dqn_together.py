@@ -77,7 +77,7 @@ SHOWN = ("guessing", "transitions", "untaught", "pole fell", "loss", "epsilon", 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "words"), enumerate(SHOWN, 1))
+@pytest.mark.parametrize(("number", "words"), list(enumerate(SHOWN, 1)))
 def test_each_stage_runs_and_shows_something(number, words):
     file = STAGES[number].__file__
     done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=100)

@@ -220,6 +220,19 @@ def test_an_interrupted_build_leaves_nothing_stale_and_the_next_one_is_whole(boo
     assert "slept" in book.page("slow")
 
 
+@pytest.mark.skipif(os.cpu_count() < 2, reason="two pages at once need two cores")
+def test_ctrl_c_ends_all_pages_at_once(book):
+    flags = [book.root / f"_build/state/running-{name}" for name in ("one", "two")]
+    for flag in flags:
+        code = f"import pathlib, time\npathlib.Path({str(flag)!r}).touch()\ntime.sleep(100)"
+        book.add_page(flag.name[8:], code)
+    process = book.start()
+    wait_for(lambda: all(flag.exists() for flag in flags))
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in output
+
+
 def test_no_kernel_outlives_a_killed_build(book):
     flag = book.root / "_build/state/pid"
     book.add_page(
