@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "code"))
 
-from bookbuild.project import Project  # noqa: E402
+from bookbuild.engine.project import Project  # noqa: E402
 from rlworkshop import __version__  # noqa: E402
 
 repository_url = Project.at(ROOT).repository_url
@@ -23,10 +23,10 @@ extensions = [
     "sphinx_design",
     "sphinx-mathjax-offline",  # MathJax is served from the site
     "sphinxcontrib.bibtex",
-    "bookbuild.extension",
-    "bookbuild.redirects",
-    "bookbuild.api",
-    "bookbuild.exercises",
+    "bookbuild.site.extension",
+    "bookbuild.site.redirects",
+    "bookbuild.site.api",
+    "bookbuild.site.exercises",
 ]
 exclude_patterns = ["**/_*", "Thumbs.db"]
 nitpicky = True
@@ -41,7 +41,7 @@ toc_object_entries_show_parents = "hide"
 
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # bookbuild.extension executes
+nb_execution_mode = "off"  # bookbuild.site.extension executes
 nb_merge_streams = True
 nb_output_stderr = "show"
 nb_ipywidgets_js = {}  # no widgets, no requests to other hosts

@@ -18,8 +18,8 @@ CODE = Path(__file__).resolve().parents[1] / "code"
 sys.path.insert(0, str(CODE))
 os.environ["PYTHONPATH"] = str(CODE)  # for the kernels
 
-from bookbuild import execute, pages  # noqa: E402
-from bookbuild.project import Project  # noqa: E402
+from bookbuild.engine import pages, run  # noqa: E402
+from bookbuild.engine.project import Project  # noqa: E402
 
 SECONDS = [0.5 + 0.5 * i for i in range(12)]  # what each chapter has to do: 0.5 to 6 s
 EXCLUSIVE = 1  # the second shortest

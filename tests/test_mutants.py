@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild import mutants
-from bookbuild.project import BookError, Project
+from bookbuild.engine import mutants
+from bookbuild.engine.project import BookError, Project
 
 BOOK = Project.at(Path(__file__).parents[1])
 try:

@@ -5,7 +5,7 @@ import errno
 import re
 import sys
 
-from bookbuild.project import BookError, Project
+from bookbuild.engine.project import BookError, Project
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 
@@ -60,15 +60,15 @@ def disk_trouble(error: BaseException | None) -> OSError | None:
 
 def _run(project: Project, options: argparse.Namespace) -> int:
     if options.command == "lint":
-        from bookbuild import lint
+        from bookbuild.engine import lint
 
         return lint.main(project.root)
     if options.command == "mutants":
-        from bookbuild import mutants
+        from bookbuild.engine import mutants
 
         return mutants.run(project)
     if options.command == "claims":
-        from bookbuild import calibration
+        from bookbuild.engine import calibration
 
         return calibration.rerun(project, seed_sets(options.seeds), options.page, options.save)
     from bookbuild import build

@@ -13,10 +13,10 @@ from sphinx.application import Sphinx
 from sphinx.util.console import strip_escape_sequences
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-from bookbuild import calibration, execute, pages
-from bookbuild.extension import Book, lock
-from bookbuild.project import BookError, Project
-from bookbuild.store import read_json, write_json
+from bookbuild.engine import calibration, pages, run as execute
+from bookbuild.site.extension import Book, lock
+from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.store import read_json, write_json
 from rlworkshop import runs
 
 NOTICE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild.project import Project
+from bookbuild.engine.project import Project
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from bookbuild import pages
+from bookbuild.engine import pages
 
 pytestmark = [pytest.mark.book, pytest.mark.slow]
 

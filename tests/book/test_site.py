@@ -13,10 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from bookbuild import calibration, pages
-from bookbuild.extension import lock
-from bookbuild.project import Project
-from bookbuild.store import Store
+from bookbuild.engine import calibration, pages
+from bookbuild.site.extension import lock
+from bookbuild.engine.project import Project
+from bookbuild.engine.store import Store
 
 MAX_WEIGHT = 3_000_000  # bytes of a page and the media that are its own
 ELSEWHERE = re.compile(r"\s*(https?:)?//", re.I)

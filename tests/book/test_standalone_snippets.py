@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild import snippets, standalone
-from bookbuild.project import Project
+from bookbuild.engine import standalone
+from bookbuild.site import snippets
+from bookbuild.engine.project import Project
 from rlworkshop import runs
 from rlworkshop.algorithms import dqn, vpg
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild import api
-from bookbuild.project import BookError, Project
+from bookbuild.site import api
+from bookbuild.engine.project import BookError, Project
 
 ROOT = Path(__file__).parents[2]
 CONF = """
 import sys
 sys.path.insert(0, "code")
-extensions.append("bookbuild.api")
+extensions.append("bookbuild.site.api")
 nitpick_ignore_regex = [("py:.*", r"(?!sample).*")]
 """
 GROUND = '''"""Things that all use.

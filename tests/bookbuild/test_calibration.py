@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild import calibration
-from bookbuild.project import BookError, Project
+from bookbuild.engine import calibration
+from bookbuild.engine.project import BookError, Project
 from rlworkshop.verify import SEED_SET
 
 CODE = Path(__file__).parents[2] / "code"

@@ -6,8 +6,8 @@ import os
 import pytest
 
 from bookbuild import __main__ as cli
-from bookbuild import execute
-from bookbuild.project import BookError
+from bookbuild.engine import run as execute
+from bookbuild.engine.project import BookError
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bookbuild import equations
-from bookbuild.project import Project
+from bookbuild.site import equations
+from bookbuild.engine.project import Project
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild import pages
-from bookbuild.execute import Job, Schedule, refresh, run_page
-from bookbuild.project import Project
+from bookbuild.engine import pages
+from bookbuild.engine.run import Job, Schedule, refresh, run_page
+from bookbuild.engine.project import Project
 
 
 class Watched:

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bookbuild import exercises
-from bookbuild.project import Project
+from bookbuild.site import exercises
+from bookbuild.engine.project import Project
 
 CODE = Path(exercises.__file__).parents[1]
 
@@ -56,7 +56,7 @@ def small(fresh):
     """The fixture book with an exercise and a question on page alpha."""
     fresh.write("code/tiny/exercises/__init__.py", '"""The exercises."""\n')
     fresh.write("code/tiny/exercises/alpha.py", MODULE)
-    fresh.edit("conf.py", '"bookbuild.extension"', '"bookbuild.extension", "bookbuild.exercises"')
+    fresh.edit("conf.py", '"bookbuild.site.extension"', '"bookbuild.site.extension", "bookbuild.site.exercises"')
     fresh.edit("conf.py", "nitpicky", 'myst_enable_extensions = ["colon_fence"]\nnitpicky')
     fresh.edit("book/alpha.md", "# Page alpha\n", f"# Page alpha\n{ON_PAGE}")
     return fresh
@@ -105,7 +105,7 @@ def test_a_book_without_exercises_starts_no_process(fresh, monkeypatch):
 
 def test_the_module_is_a_command_that_prints_json(small):
     project = Project.at(small.root)
-    command = [sys.executable, "-m", "bookbuild.exercises", "tiny.exercises.alpha"]
+    command = [sys.executable, "-m", "bookbuild.site.exercises", "tiny.exercises.alpha"]
     path = f"{project.code}{os.pathsep}{CODE}"
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bookbuild import extension
-from bookbuild.project import Project
+from bookbuild.site import extension
+from bookbuild.engine.project import Project
 
 
 def text(page: str) -> str:

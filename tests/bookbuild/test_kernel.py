@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 CODE = Path(__file__).parents[2] / "code"
-START = "import json, os, pathlib\nfrom bookbuild import kernel\nkernel.watch('.')\n"
+START = "import json, os, pathlib\nfrom bookbuild.engine import kernel\nkernel.watch('.')\n"
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_modules_found_at_run_time_are_noted(opened, tmp_path):
 
 
 def test_the_report_is_of_this_process():
-    code = "from bookbuild import kernel; x = bytearray(200 * 2**20); print(kernel.report()['peak_mib'])"
+    code = "from bookbuild.engine import kernel; x = bytearray(200 * 2**20); print(kernel.report()['peak_mib'])"
     environment = {**os.environ, "PYTHONPATH": str(CODE)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert 200 < float(done.stdout) < 300, done.stderr
@@ -91,7 +91,7 @@ def test_the_report_is_of_this_process():
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
 def test_a_kernel_dies_with_the_build(tmp_path):
     child = (
-        "import time\nfrom bookbuild import kernel\nkernel.die_with_parent()\n"
+        "import time\nfrom bookbuild.engine import kernel\nkernel.die_with_parent()\n"
         "print('ready', flush=True)\ntime.sleep(60)"
     )
     parent = (

@@ -5,8 +5,8 @@ from textwrap import dedent
 
 import pytest
 
-from bookbuild import lint
-from bookbuild.project import BookError
+from bookbuild.engine import lint
+from bookbuild.engine.project import BookError
 
 CONFIG = '[tool.ruff]\nline-length = 110\n[tool.ruff.lint]\nselect = ["E", "F", "I"]\n'
 

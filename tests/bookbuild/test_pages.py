@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from bookbuild import pages
-from bookbuild.project import BookError, Project
+from bookbuild.engine import pages
+from bookbuild.engine.project import BookError, Project
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild.project import BookError, Project, drop_bytecode
+from bookbuild.engine.project import BookError, Project, drop_bytecode
 
 CODE = Path(__file__).parents[2] / "code"
 

@@ -20,7 +20,7 @@ def build(tmp_path):
         (book / "redirects.txt").write_text(redirects)
         places = [str(folder) for folder in (book, book, site, tmp_path / "trees")]
         with docutils_namespace():
-            extensions = {"extensions": ["bookbuild.redirects"]}
+            extensions = {"extensions": ["bookbuild.site.redirects"]}
             app = Sphinx(*places, "html", extensions, status=None, warning=warnings, warningiserror=True)
             app.build()
         return site, warnings.getvalue(), app.statuscode

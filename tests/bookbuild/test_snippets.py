@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 from docutils import nodes
 
-from bookbuild import snippets, standalone
-from bookbuild.project import BookError, Project
+from bookbuild.engine import standalone
+from bookbuild.site import snippets
+from bookbuild.engine.project import BookError, Project
 
 MODULE = '''\
 """Things to show."""

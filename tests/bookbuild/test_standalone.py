@@ -8,8 +8,8 @@ import typing
 
 import pytest
 
-from bookbuild import standalone
-from bookbuild.project import BookError, Project
+from bookbuild.engine import standalone
+from bookbuild.engine.project import BookError, Project
 
 BASE = '''\
 """What others stand on."""
@@ -441,7 +441,7 @@ def test_the_header_says_where_it_comes_from(export, fresh):
         "# Copyright (c) 2026 Someone. SPDX-License-Identifier: MIT\n"
         "# Explained on the page start/base\n"
         "# Source: code/tiny/base.py\n"
-        "# Made by `python -m bookbuild.standalone tiny.base.used`: this object, with all that it needs"
+        "# Made by `python -m bookbuild.engine.standalone tiny.base.used`: this object, with all that it needs"
     )
     assert "Explained" not in export("tiny.base.max")[0]
     fresh.edit("pyproject.toml", 'url = ""', 'url = "https://example.org/b"')
@@ -493,4 +493,4 @@ def test_command_line(export, fresh, capsys):
     assert standalone.main(["tiny.base", "--root", str(fresh.root)]) == 0
     assert capsys.readouterr().out == text
     assert standalone.main(["tiny.none.x", "--root", str(fresh.root)]) == 2
-    assert "bookbuild.standalone: tiny has no 'none'" in capsys.readouterr().err
+    assert "bookbuild.engine.standalone: tiny has no 'none'" in capsys.readouterr().err

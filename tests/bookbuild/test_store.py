@@ -6,8 +6,8 @@ import shutil
 import nbformat
 import pytest
 
-from bookbuild import pages, store
-from bookbuild.project import Project
+from bookbuild.engine import pages, store
+from bookbuild.engine.project import Project
 
 DATA = {"seconds": 1.5, "peak_mib": 100.0, "when": "2026-01-01 00:00"}
 

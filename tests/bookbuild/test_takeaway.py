@@ -9,8 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from bookbuild import takeaway
-from bookbuild.project import Project
+from bookbuild.site import takeaway
+from bookbuild.engine.project import Project
 
 CODE = Path(__file__).parents[2] / "code"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild import lint
+from bookbuild.engine import lint
 
 ROOT = Path(__file__).parents[2]
 PAGE = "algorithms/my_method"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild.project import Project
-from bookbuild.tested import Tested as Map  # pytest would take a name in Test... for a class of tests
+from bookbuild.engine.project import Project
+from bookbuild.engine.tests import Tested as Map  # pytest would take a name in Test... for a class of tests
 
 CODE = Path(__file__).parents[2] / "code"
 

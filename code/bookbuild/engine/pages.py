@@ -12,8 +12,8 @@ from IPython.core.inputtransformer2 import TransformerManager
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
 
-from bookbuild import kernel
-from bookbuild.project import BookError, Project
+from bookbuild.engine import kernel
+from bookbuild.engine.project import BookError, Project
 from rlworkshop import provenance
 from rlworkshop.verify import RECORD
 

@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from bookbuild import calibration
-from bookbuild.execute import Outcome
+from bookbuild.engine import calibration
+from bookbuild.engine.run import Outcome
 from rlworkshop import provenance, runs, verify
 
 SHOWN_VERSIONS = ("torch", "gymnasium", "mujoco", "numpy", "matplotlib", "sphinx", "myst-nb", "jupyter-cache")

@@ -12,11 +12,12 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
-from bookbuild import equations, execute, pages, takeaway
-from bookbuild.project import BookError, Project
-from bookbuild.report import VerificationDirective
-from bookbuild.snippets import DownloadModuleDirective, SnippetDirective
-from bookbuild.tested import Tested
+from bookbuild.engine import pages, run as execute
+from bookbuild.site import equations, takeaway
+from bookbuild.engine.project import BookError, Project
+from bookbuild.site.report import VerificationDirective
+from bookbuild.site.snippets import DownloadModuleDirective, SnippetDirective
+from bookbuild.engine.tests import Tested
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def prepare(app: Sphinx) -> None:
     except BookError as error:
         raise ExtensionError(str(error)) from None
     readers = {
-        f"/{page.name}.md": ("bookbuild.extension.read_executed", {"page": page.name}) for page in _book.pages
+        f"/{page.name}.md": ("bookbuild.site.extension.read_executed", {"page": page.name}) for page in _book.pages
     }
     app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=readers, execution_mode="off")
 

@@ -9,9 +9,9 @@ import os
 import statistics
 from datetime import UTC, datetime
 
-from bookbuild import execute, pages
-from bookbuild.project import BookError, Project, drop_bytecode
-from bookbuild.store import read_json, write_json
+from bookbuild.engine import pages, run as execute
+from bookbuild.engine.project import BookError, Project, drop_bytecode
+from bookbuild.engine.store import read_json, write_json
 from rlworkshop import verify
 
 MIN_SETS, MIN_MARGIN = 10, 3.0

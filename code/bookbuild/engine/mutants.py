@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookbuild.project import BookError, Project
+from bookbuild.engine.project import BookError, Project
 
 TIMEOUT = 300  # seconds for the tests of one mutant
 COPIED = ("code", "tests", "pyproject.toml", "benchmarks")

@@ -18,10 +18,10 @@ from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
-from bookbuild import equations
-from bookbuild.project import BookError, Project
-from bookbuild.standalone import locate, standalone
-from bookbuild.tested import Tested
+from bookbuild.site import equations
+from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.standalone import locate, standalone
+from bookbuild.engine.tests import Tested
 
 REGION = re.compile(r"^\s*# (region: (?P<name>[\w-]+)|endregion)\s*$")
 

@@ -1,6 +1,6 @@
 """The kernel a page runs in: a Jupyter kernel that remembers which files the page read.
 
-``python -m bookbuild.kernel -f CONNECTION_FILE``. Files opened for reading below the project's folder
+``python -m bookbuild.engine.kernel -f CONNECTION_FILE``. Files opened for reading below the project's folder
 count as inputs of the page, with the contents they had: editing one makes the page run again, also while
 it runs. A file that the page itself wrote before it read it is no input.
 """
@@ -63,7 +63,7 @@ def die_with_parent() -> None:
 if __name__ == "__main__":
     from ipykernel.kernelapp import IPKernelApp
 
-    from bookbuild import kernel  # the copy that the page can ask for its report
+    from bookbuild.engine import kernel  # the copy that the page can ask for its report
 
     kernel.die_with_parent()
     kernel.watch(os.environ["BOOKBUILD_ROOT"])

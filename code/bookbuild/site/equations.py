@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from bookbuild.project import Project
+from bookbuild.engine.project import Project
 
 NAMING = re.compile(r"#\s*((?:\(eq-[\w-]+\)\s*)+)$")
 LABEL = re.compile(r"\(((?:eq|th)-[\w-]+)\)")

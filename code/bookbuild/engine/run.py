@@ -20,10 +20,10 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from bookbuild import pages
-from bookbuild.pages import Page
-from bookbuild.project import Project, drop_bytecode
-from bookbuild.store import Store, read_json, write_json
+from bookbuild.engine import pages
+from bookbuild.engine.pages import Page
+from bookbuild.engine.project import Project, drop_bytecode
+from bookbuild.engine.store import Store, read_json, write_json
 
 CELL_TIMEOUT = 1800  # seconds; front matter ``mystnb: {execution_timeout: N}`` sets another
 
@@ -77,7 +77,7 @@ class PageKernel(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        argv = [sys.executable, "-m", "bookbuild.kernel", "-f", "{connection_file}", "--log-level=50"]
+        argv = [sys.executable, "-m", "bookbuild.engine.kernel", "-f", "{connection_file}", "--log-level=50"]
         return KernelSpec(argv=argv, language="python", display_name="Python 3")
 
 
@@ -268,7 +268,7 @@ async def run_page(project: Project, page: Page, environment: dict[str, str] | N
                     fail(number, index, "its kernel died (out of memory, or killed)")
                     break
             else:
-                facts = await _ask(client, "__import__('bookbuild.kernel').kernel.report()")
+                facts = await _ask(client, "__import__('bookbuild.engine.kernel').kernel.report()")
             info = await client.kc.kernel_info(reply=True, timeout=30) if not failures else None
             if info:
                 notebook.metadata["language_info"] = info["content"]["language_info"]

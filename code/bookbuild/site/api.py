@@ -13,9 +13,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from bookbuild import snippets
-from bookbuild.pages import CHAPTER_PARTS
-from bookbuild.project import BookError, Project
+from bookbuild.site import snippets
+from bookbuild.engine.pages import CHAPTER_PARTS
+from bookbuild.engine.project import BookError, Project
 
 BOOK = re.compile(r"^Book:\s*([^#]+)")  # the pages, separated by commas
 STAR = re.compile(r"(?<=, )\*(?=\w+\))")  # as in (B, *shape): it begins no emphasis

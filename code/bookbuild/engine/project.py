@@ -82,7 +82,7 @@ class Project:
         """Environment variables of every process that runs the book's code: one thread, no stale bytecode."""
         threads = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
         given = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-        path = [str(self.code), *map(os.path.abspath, given), str(Path(__file__).resolve().parents[1])]
+        path = [str(self.code), *map(os.path.abspath, given), str(Path(__file__).resolve().parents[2])]
         return {
             **os.environ,
             **{f"{name}_NUM_THREADS": "1" for name in threads},

@@ -16,9 +16,9 @@ import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.cache.main import CacheBundleIn
 
-from bookbuild import pages
-from bookbuild.pages import Page
-from bookbuild.project import BookError, Project
+from bookbuild.engine import pages
+from bookbuild.engine.pages import Page
+from bookbuild.engine.project import BookError, Project
 
 
 class Store:

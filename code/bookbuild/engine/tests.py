@@ -1,7 +1,7 @@
 """Which test enters which line of the code that the book shows.
 
 The fast tests of ``rlworkshop`` run as a part of the build, under coverage, so that a page never names a
-test that does not pass today. As ``-p bookbuild.tested`` this module is also the pytest plugin that does it.
+test that does not pass today. As ``-p bookbuild.engine.tests`` this module is also the pytest plugin that does it.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ import os
 import sys
 from pathlib import Path
 
-from bookbuild.execute import Job
-from bookbuild.project import Project
-from bookbuild.store import read_json, write_json
+from bookbuild.engine.run import Job
+from bookbuild.engine.project import Project
+from bookbuild.engine.store import read_json, write_json
 from rlworkshop import provenance
 
 OUTPUT = "BOOKBUILD_TESTED"
@@ -61,7 +61,7 @@ class Tested:
         output.unlink(missing_ok=True)
         output.parent.mkdir(parents=True, exist_ok=True)
         process = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-m", "pytest", "-q", "-p", "bookbuild.tested"],
+            *[sys.executable, "-m", "pytest", "-q", "-p", "bookbuild.engine.tests"],
             *["-p", "no:cacheprovider", "-m", "not slow and not book", *map(str, self.tests)],
             cwd=self.project.root,
             env={**self.project.environment(), OUTPUT: str(output), "MPLBACKEND": "agg"},

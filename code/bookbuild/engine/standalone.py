@@ -1,6 +1,6 @@
 """An object of the code, or a whole module, as one file that runs without the package.
 
-``python -m bookbuild.standalone rlworkshop.algorithms.vpg > vpg.py``
+``python -m bookbuild.engine.standalone rlworkshop.algorithms.vpg > vpg.py``
 
 The file holds the real source, comments and docstrings included, of what was asked for and of everything
 in ``code/`` that it needs. Statements keep their order and modules follow the order of their imports, so what
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bookbuild.project import BookError, Project
+from bookbuild.engine.project import BookError, Project
 from rlworkshop import provenance
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -634,7 +634,7 @@ def _header(project: Project, dotted: str, module: Module, rest: list[str]) -> s
         ". ".join(filter(None, licence)),
         f"Explained on the page {page}" if page else "",
         f"Source: {source}",
-        f"Made by `python -m bookbuild.standalone {dotted}`: {'this object' if rest else 'the module'}, with "
+        f"Made by `python -m bookbuild.engine.standalone {dotted}`: {'this object' if rest else 'the module'}, with "
         "all that it needs of the package put before it, names and imports adapted.",
     ]
     wrapped = (w for line in lines for w in textwrap.wrap(line, WIDTH - 2, break_long_words=False))
@@ -644,7 +644,7 @@ def _header(project: Project, dotted: str, module: Module, rest: list[str]) -> s
 def main(arguments: list[str] | None = None) -> int:
     """Print the file; a problem that can be mended is one line, with exit status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m bookbuild.standalone", description=__doc__.split("\n")[0]
+        prog="python -m bookbuild.engine.standalone", description=__doc__.split("\n")[0]
     )
     parser.add_argument("name", help="a module or an object, e.g. rlworkshop.algorithms.vpg")
     parser.add_argument("--root", default=".", help="the project's folder (default: this one)")
@@ -652,7 +652,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         sys.stdout.write(standalone(Project.at(options.root), options.name))
     except BookError as error:
-        print(f"bookbuild.standalone: {error}", file=sys.stderr)
+        print(f"bookbuild.engine.standalone: {error}", file=sys.stderr)
         return 2
     return 0
 

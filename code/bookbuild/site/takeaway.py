@@ -11,9 +11,9 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-from bookbuild import snippets
-from bookbuild.execute import Outcome
-from bookbuild.project import BookError, Project
+from bookbuild.site import snippets
+from bookbuild.engine.run import Outcome
+from bookbuild.engine.project import BookError, Project
 
 FOLDER = "_notebooks"  # of the site
 BRANCH = "notebooks"  # of the repository: where the workflow puts the notebooks that Colab opens

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bookbuild.project import BookError
+from bookbuild.engine.project import BookError
 
 CODE = ("code", "tests", "benchmarks", "conf.py")
 FENCE = re.compile(r"(?P<mark>`{3,}|~{3,}|:{3,})\{code-cell\}")

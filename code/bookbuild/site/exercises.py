@@ -1,7 +1,7 @@
 """``{exercise}`` and ``{predict}``: tasks with a solution that folds open, and was tried in this build.
 
 The exercises are those of the modules ``code/PACKAGE/exercises/*.py``. They are read, and each solution is
-given to its own checker, in a process of their own: ``python -m bookbuild.exercises MODULE...``.
+given to its own checker, in a process of their own: ``python -m bookbuild.site.exercises MODULE...``.
 """
 
 import difflib
@@ -16,8 +16,8 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from bookbuild.project import Project
-from bookbuild.store import read_json, write_json
+from bookbuild.engine.project import Project
+from bookbuild.engine.store import read_json, write_json
 from rlworkshop import check, provenance
 
 
@@ -67,7 +67,7 @@ def read(project: Project) -> tuple[dict[str, dict], str]:
     environment = project.environment()
     environment["PYTHONPATH"] += f"{os.pathsep}{Path(__file__).parents[1]}"
     done = subprocess.run(
-        [sys.executable, "-m", "bookbuild.exercises", *modules],
+        [sys.executable, "-m", "bookbuild.site.exercises", *modules],
         cwd=project.root, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:
