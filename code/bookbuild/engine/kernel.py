@@ -1,46 +1,17 @@
-"""The kernel a page runs in: a Jupyter kernel that remembers which files the page read.
+"""The kernel a page runs in: a Jupyter kernel that is watched (see ``watch``) and knows what it has cost.
 
-``python -m bookbuild.engine.kernel -f CONNECTION_FILE``. Files opened for reading below the project's folder
-count as inputs of the page, with the contents they had: editing one makes the page run again, also while
-it runs. A file that the page itself wrote before it read it is no input.
+``python -m bookbuild.engine.kernel -f CONNECTION_FILE``
 """
 
-import contextlib
-import ctypes
-import hashlib
 import os
-import signal
-import sys
-
-_opened: dict[str, str] = {}  # path -> digest of the contents at the first reading
-_written: set[str] = set()
+import resource
 
 
-def watch(root: str) -> None:
-    """From now on note every file below ``root`` that is opened for reading."""
-    prefix = os.path.realpath(root) + os.sep
-    ignored = tuple(prefix + name + os.sep for name in ("_build", ".venv", ".git"))
-
-    def hook(event: str, arguments: tuple) -> None:
-        if event != "open" or not isinstance(arguments[0], str):
-            return
-        path = os.path.realpath(arguments[0])
-        if not path.startswith(prefix) or path.startswith(ignored) or path.endswith(".pyc"):
-            return
-        mode, flags = arguments[1], arguments[2]
-        if any(sign in mode for sign in "wax") if isinstance(mode, str) else flags & os.O_WRONLY:
-            _written.add(path)
-        elif path not in _opened and path not in _written:
-            _opened[path] = ""  # first, for reading it now calls this hook again
-            with contextlib.suppress(OSError), open(path, "rb") as file:
-                _opened[path] = hashlib.sha256(file.read()).hexdigest()
-
-    sys.addaudithook(hook)
-
-
-def report() -> dict:
-    """What the page did: peak memory in MiB, files read (path to digest)."""
-    return {"peak_mib": round(_peak_bytes() / 2**20, 1), "opened": dict(sorted(_opened.items()))}
+def report() -> dict[str, float]:
+    """What this process and its children have used: peak memory in MiB, CPU time in seconds."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    return {"peak_mib": round(_peak_bytes() / 2**20, 1), "cpu": round(cpu, 3)}
 
 
 def _peak_bytes() -> float:
@@ -48,23 +19,14 @@ def _peak_bytes() -> float:
         with open("/proc/self/status", encoding="ascii") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) * 1024
     except (OSError, StopIteration):
-        import resource
-
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS: bytes
-
-
-def die_with_parent() -> None:
-    """On Linux, have this process killed when the build is: no orphan goes on training."""
-    if sys.platform == "linux":
-        PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":
     from ipykernel.kernelapp import IPKernelApp
 
-    from bookbuild.engine import kernel  # the copy that the page can ask for its report
+    from bookbuild.engine import forks, watch
 
-    kernel.die_with_parent()
-    kernel.watch(os.environ["BOOKBUILD_ROOT"])
+    forks.die_with_parent()
+    watch.begin(os.environ[watch.ROOT], os.environ[watch.LOG])
     IPKernelApp.launch_instance()

@@ -1,6 +1,5 @@
-"""A page of the book: its notebook, its front matter, and the digest of all it stands on."""
+"""A page of the book: its notebook, its front matter, and what it is made from."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -12,13 +11,14 @@ from IPython.core.inputtransformer2 import TransformerManager
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
 
-from bookbuild.engine import kernel
+from bookbuild.engine import kernel, watch
 from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.store import Subject
 from rlworkshop import provenance
 from rlworkshop.verify import RECORD
 
 CHAPTER_PARTS = ("foundations", "algorithms", "robotics", "safety", "practice")
-DEFAULT_BUDGET = 60.0  # seconds, for a page that declares none
+DEFAULT_BUDGET = 60.0  # CPU seconds of the reference machine, for a page that declares none
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,11 @@ class Page:
     name: str  # as Sphinx calls it: "algorithms/vpg"
     file: Path
     notebook: nbformat.NotebookNode  # not executed
-    budget: float  # seconds
+    budget: float  # CPU seconds of the reference machine
     declares_budget: bool
     exclusive: bool
     depends: tuple[str, ...]  # globs below the project's folder
+    programs: tuple[str, ...] = ()  # that it may start: what they read is not seen
 
     @property
     def is_chapter(self) -> bool:
@@ -88,8 +89,10 @@ def read_page(project: Project, file: Path) -> Page | None:
         raise BookError(f"book/{name}.md: 'execution_timeout: {timeout}' should be a number of seconds")
     if not isinstance(matter.get("exclusive", False), bool):
         raise BookError(f"book/{name}.md: 'exclusive' should be true or false")
-    if not isinstance(depends, list) or not all(isinstance(glob, str) for glob in depends):
-        raise BookError(f"book/{name}.md: 'depends' should be a list of files or globs")
+    programs = matter.get("programs", [])
+    for field, value, what in (("depends", depends, "files or globs"), ("programs", programs, "names")):
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise BookError(f"book/{name}.md: {field!r} should be a list of {what}")
     for glob in depends:
         if not any(project.root.glob(glob)):
             raise BookError(f"book/{name}.md depends on '{glob}', which matches no file of the project")
@@ -101,6 +104,7 @@ def read_page(project: Project, file: Path) -> Page | None:
         "budget" in matter,
         matter.get("exclusive", False),
         tuple(depends),
+        tuple(programs),
     )
 
 
@@ -109,24 +113,18 @@ def read_notebook(text: str, file: Path) -> nbformat.NotebookNode:
     return read_myst_markdown_notebook(text, config=MdParserConfig(), add_source_map=True, path=file)
 
 
-def key(project: Project, page: Page) -> str:
-    """Digest of all that decides what ``page`` prints, as far as it shows before the page runs.
+def subject(project: Project, page: Page) -> Subject:
+    """All that decides what ``page`` prints, as far as it shows before the page runs.
 
     Its cells and their tags, the modules of ``code/`` that they import (directly or through others), the
-    files of its ``depends`` list, the pinned versions, the Python version, how kernels are started.
+    files of its ``depends`` list, how kernels are started.
     """
-    cells = [
-        [cell.source, json.dumps(cell.metadata, sort_keys=True)]
-        for cell in page.notebook.cells
-        if cell.cell_type == "code"
-    ]
-    parts = [page.name, cells, project.pins(), provenance.python_version()]
-    files = modules(project, page) | {Path(kernel.__file__)}
+    cells = [[cell.source, cell.metadata] for cell in page.notebook.cells if cell.cell_type == "code"]
+    files = modules(project, page) | {Path(kernel.__file__), Path(watch.__file__)}
     for glob in page.depends:
         files.update(file for file in project.root.glob(glob) if file.is_file())
-    total = hashlib.sha256(json.dumps(parts).encode())
-    total.update(provenance.digest(files, project.root).encode())
-    return total.hexdigest()
+    own = json.dumps([cells, page.programs], sort_keys=True)
+    return Subject("pages", page.name, own, frozenset(files))
 
 
 def modules(project: Project, page: Page) -> set[Path]:
@@ -140,20 +138,6 @@ def modules(project: Project, page: Page) -> set[Path]:
             except SyntaxError:
                 continue  # the cell will say so itself when it runs
     return provenance.closure(files, project.code)
-
-
-def with_inputs(base_key: str, project: Project, inputs: list[str]) -> str:
-    """``base_key`` joined with the present contents of the files that the page read when it ran."""
-    files = [project.root / name for name in inputs]
-    return hashlib.sha256(f"{base_key}\0{provenance.digest(files, project.root)}".encode()).hexdigest()
-
-
-def file_digest(file: Path | str) -> str:
-    """SHA-256 of a file's contents; empty where it cannot be read."""
-    try:
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    except OSError:
-        return ""
 
 
 def claims_of(notebook: Mapping) -> list[dict]:

@@ -32,6 +32,9 @@ class Project:
             BookError: there is no book at ``root``, or its settings cannot be read.
         """
         root = Path(root).resolve()
+        if os.pathsep in str(root):
+            raise BookError(f"the folder {root} has {os.pathsep!r} in its name, which parts folders in Python's "
+                            "path: move the book or rename the folder")  # fmt: skip
         for needed in ("conf.py", "book"):
             if not (root / needed).exists():
                 raise BookError(f"no book at {root}: {needed} is missing; run this in the project's folder")
@@ -82,7 +85,8 @@ class Project:
         """Environment variables of every process that runs the book's code: one thread, no stale bytecode."""
         threads = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
         given = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-        path = [str(self.code), *map(os.path.abspath, given), str(Path(__file__).resolve().parents[2])]
+        here = Path(__file__).resolve().parent
+        path = [str(self.code), *map(os.path.abspath, given), str(here.parents[1]), str(here / "child")]
         return {
             **os.environ,
             **{f"{name}_NUM_THREADS": "1" for name in threads},

@@ -1,94 +1,133 @@
-"""Executed pages, kept under a key that covers everything they were made from.
+"""What was made before, kept under what it was made from.
 
-jupyter-cache keeps the notebooks; its own key knows only the cells, so ours travels in the notebook's
-``kernelspec``, which it hashes. Whatever is damaged counts as absent: the page runs again.
+Every result, be it of a page, a file of tests, the exercises or a mutant, has the same kind of key: its own text,
+the modules that it imports, the pins and the Python; beside it stand the inputs that were seen when it was made
+(see ``watch``), and it is good as long as these are what they were. Executed notebooks lie in jupyter-cache.
 """
 
-import copy
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.cache.main import CacheBundleIn
+from sqlalchemy.exc import DatabaseError
 
-from bookbuild.engine import pages
-from bookbuild.engine.pages import Page
+from bookbuild.engine import watch
 from bookbuild.engine.project import BookError, Project
+from rlworkshop import provenance
+
+VERSIONS = 4  # results kept of one key, which differ in what was read
+KEPT = 4000  # results kept of one kind
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something that a result is made of."""
+
+    kind: str  # "pages", "tests", "exercises", "mutants"
+    name: str
+    own: str  # its own text
+    files: frozenset[Path] = frozenset()  # the modules it imports, directly or through others
 
 
 class Store:
-    """The executed pages of one project. Only the holder of the build lock may use it."""
+    """The results of one project. Only the holder of the build lock may use it."""
 
     def __init__(self, project: Project):
         self.project = project
-        self.folder = project.state / "jupyter-cache"
-        self.inputs_file = project.state / "inputs.json"  # base key -> files that the page read
-        known = read_json(self.inputs_file, {})
-        self.inputs: dict[str, list[str]] = {k: v for k, v in known.items() if isinstance(v, list)}
-        self.open()
+        self.folder = project.state / "results"
+        self.environment = project.environment()
+        self._shared = [*project.pins(), provenance.python_version()]
 
-    def open(self) -> None:
-        """Open the database; one that cannot be used is set aside, with a line that says so."""
+    def key(self, subject: Subject) -> str:
+        """Digest of all that decides a result before it is made."""
+        code = provenance.digest(subject.files, self.project.root)
+        parts = [subject.kind, subject.name, subject.own, code, *self._shared]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def get(self, subject: Subject) -> dict | None:
+        """The result kept of ``subject``; ``None`` if it has to be made."""
+        for version in self._versions(self._file(subject)):
+            if watch.unchanged(version["inputs"], self.project.root, self.environment):
+                return version["value"]
+        return None
+
+    def put(self, subject: Subject, value: dict, inputs: dict[str, str], key: str | None = None) -> None:
+        """Keep a result (JSON values) with the inputs it was made from, under its ``key`` of then."""
+        file = self._file(subject, key)
+        others = [version for version in self._versions(file) if version["inputs"] != inputs]
+        write_json(file, [{"inputs": inputs, "value": value}, *others[: VERSIONS - 1]])
+
+    def notebooks(self) -> "Notebooks":
+        return self._notebooks
+
+    @cached_property
+    def _notebooks(self) -> "Notebooks":
+        return Notebooks(self.project.state / "jupyter-cache")
+
+    def prune(self) -> None:
+        """Forget the oldest results where there are very many."""
+        for folder in self.folder.glob("*"):
+            files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime)
+            for file in files[:-KEPT]:
+                file.unlink()
+
+    def _file(self, subject: Subject, key: str | None = None) -> Path:
+        return self.folder / subject.kind / f"{key or self.key(subject)}.json"
+
+    def _versions(self, file: Path) -> list[dict]:
+        """What a file holds; what was damaged counts as absent."""
+        kept = read_json(file, [])
+        sound = all(isinstance(v, dict) and {"inputs", "value"} == v.keys() for v in kept)
+        return kept if sound else []
+
+
+class Notebooks:
+    """jupyter-cache, which keeps executed notebooks. Ours are told apart by a digest in their ``kernelspec``."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        try:
+            self._open()
+        except DatabaseError as error:
+            print(f"the database of executed pages is damaged ({type(error).__name__}): every page runs again")
+            shutil.rmtree(folder, ignore_errors=True)
+            self._open()
+
+    def _open(self) -> None:
         try:
             self._cache = get_cache(self.folder)
-            self._cache.list_cache_records()
-        except Exception as error:  # sqlite and sqlalchemy have many kinds
-            if isinstance(error, OSError) and not self.folder.is_dir():
-                raise BookError(f"cannot make {self.folder}: {error.strerror}") from None
-            print(
-                f"the database of executed pages is damaged ({type(error).__name__}): every page runs again"
-            )
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.inputs = {}
-            self._cache = get_cache(self.folder)
-            self._cache.list_cache_records()
+        except OSError as error:
+            raise BookError(f"cannot make {self.folder}: {error.strerror}") from None
+        self._cache.list_cache_records()
 
-    def get(self, page: Page) -> tuple[nbformat.NotebookNode, dict] | None:
-        """The page's notebook with its outputs, and what was noted of the run; ``None`` if it must run."""
-        notebook = self._stamped(page)
+    def get(self, number: int, checksum: str) -> nbformat.NotebookNode | None:
+        """The notebook kept under ``number``; ``None`` where it is gone or is not what it was."""
         try:
-            record = self._cache.match_cache_notebook(notebook)
-            cached = self._cache.get_cache_bundle(record.pk).nb
-            if record.data["sha256"] != checksum(cached):
-                return None
-            _, merged = self._cache.merge_match_into_notebook(notebook)
-            return merged, record.data
-        except Exception:  # absent, or damaged in one of many ways: either way the page runs
+            notebook = self._cache.get_cache_bundle(number).nb
+        except (KeyError, OSError, ValueError):  # no record, no file, no JSON
             return None
+        return notebook if checksum == self.checksum(notebook) else None
 
-    def put(self, page: Page, executed: nbformat.NotebookNode, data: dict, opened: list[str]) -> None:
-        """Keep an executed page. ``data`` is what is to be noted of the run (JSON values)."""
-        self.inputs[pages.key(self.project, page)] = opened
-        notebook = self._stamped(page)
-        outputs = (cell for cell in executed.cells if cell.cell_type == "code")
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                source = next(outputs)
-                cell.outputs, cell.execution_count = source.outputs, source.execution_count
-        notebook.metadata["language_info"] = executed.metadata.get("language_info", {})
-        stored, _ = self._cache.create_hashed_notebook(notebook)
-        data = {**data, "sha256": checksum(stored)}
-        bundle = CacheBundleIn(notebook, page.name, data=data)
-        self._cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-        write_json(self.inputs_file, self.inputs)
+    def put(self, name: str, notebook: nbformat.NotebookNode, digest: str) -> tuple[int, str]:
+        """Keep a notebook; the number it is kept under, and its checksum."""
+        notebook.metadata.setdefault("kernelspec", {})["digest"] = digest
+        bundle = CacheBundleIn(notebook, name)
+        record = self._cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        return record.pk, self.checksum(self._cache.get_cache_bundle(record.pk).nb)
 
-    def _stamped(self, page: Page) -> nbformat.NotebookNode:
-        base = pages.key(self.project, page)
-        notebook = copy.deepcopy(page.notebook)
-        spec = notebook.metadata.setdefault("kernelspec", {})
-        spec["digest"] = pages.with_inputs(base, self.project, self.inputs.get(base, []))
-        return notebook
-
-
-def checksum(notebook: nbformat.NotebookNode) -> str:
-    """Digest of an executed notebook's cells."""
-    text = json.dumps([[cell.source, cell.outputs] for cell in notebook.cells], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    @staticmethod
+    def checksum(notebook: nbformat.NotebookNode) -> str:
+        """Digest of the code cells of an executed notebook."""
+        cells = [[cell.source, cell.outputs] for cell in notebook.cells if cell.cell_type == "code"]
+        return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
 
 
 def read_json(file: Path, otherwise):

@@ -1,152 +1,176 @@
-"""Which test enters which line of the code that the book shows.
+"""The files of tests as jobs: each is run when something of it has changed, and knows what it enters.
 
-The fast tests of ``rlworkshop`` run as a part of the build, under coverage, so that a page never names a
-test that does not pass today. As ``-p bookbuild.engine.tests`` this module is also the pytest plugin that does it.
+A file has three parts: fast tests, slow ones (marker ``slow``) and those of the built site (``book``). The fast
+tests of the code that the book shows run in every build, under coverage: a page never names a test that does
+not pass today. ``make test`` runs what is left.
 """
 
-import asyncio
+import ast
 import collections
+import contextlib
+import functools
 import json
-import os
-import sys
+import tempfile
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
-from bookbuild.engine.run import Job
+from bookbuild.engine import watch
+from bookbuild.engine.forks import Warm
 from bookbuild.engine.project import Project
-from bookbuild.engine.store import read_json, write_json
+from bookbuild.engine.schedule import Job
+from bookbuild.engine.store import Store, Subject, read_json
 from rlworkshop import provenance
 
-OUTPUT = "BOOKBUILD_TESTED"
+PARTS = {"fast": "not slow and not book", "slow": "slow and not book", "book": "book"}
+EXPECTED = {"fast": 5.0, "slow": 20.0, "book": 20.0}  # seconds of a part that never ran
+NOTHING_TO_RUN = 5  # pytest's exit status
 
 
-class Tested:
-    """The map from lines of code to the passing tests that run them."""
+class Tests:
+    """The tests of one project, with their results as far as they are known."""
 
-    def __init__(self, project: Project):
-        self.project = project
-        self.file = project.state / "tested.json"
-        self.tests = sorted(_tests_of_the_code(project))
-        files = {f for t in self.tests for f in [t, *t.parent.glob("conftest.py")]}
-        files |= set((project.root / "tests").glob("conftest.py"))
-        self.key = "".join(
-            [
-                provenance.digest(files | _closure(project, files), project.root),
-                *project.pins(),
-                provenance.python_version(),
-            ]
-        )
-        self.map = read_json(self.file, {})
+    def __init__(self, project: Project, store: Store):
+        self.project, self.store = project, store
+        self.files = sorted((project.root / "tests").glob("**/test_*.py"))
+        self.results: dict[tuple[str, str], dict] = {}  # file and part -> result
+        self.times: dict[str, float] = {}
+        file = project.root / "pyproject.toml"
+        made = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
+        groups = made.get("dependency-groups", {}).get("test", [])
+        self._settings = json.dumps([made.get("tool", {}).get("pytest", {}), groups], sort_keys=True)
 
-    def job(self) -> Job | None:
-        """The work of making the map; ``None`` when the one at hand is of the present code and tests."""
-        if self.map.get("key") == self.key or not self.tests:
-            return None
-        return Job("tests of the shown code", self.map.get("seconds", 60.0), self._run)
+    # ---- which
 
-    def entering(self, file: Path, lines: set[int], name: str = "") -> list[str]:
+    def name(self, file: Path) -> str:
+        return file.relative_to(self.project.root).as_posix()
+
+    @functools.cached_property
+    def of_the_code(self) -> list[Path]:
+        """Test files that import code which is not the builder's."""
+        builder, apart = self.project.code / "bookbuild", {"bookbuild", "book"}
+        chosen = []
+        for file in self.files:
+            if not apart & set(file.relative_to(self.project.root / "tests").parts):
+                reached = self._closure(file) - {file}
+                if reached and not any(f.is_relative_to(builder) for f in reached):
+                    chosen.append(file)
+        return chosen
+
+    def subject(self, file: Path, part: str) -> Subject:
+        """All that decides how a part of a file of tests goes, as far as it shows before it runs."""
+        own = [part, PARTS[part], self._settings]
+        if part == "book":
+            own.append(read_json(self.project.state / "site.json", {}).get("fingerprint", ""))
+        return Subject("tests", f"{self.name(file)} {part}", json.dumps(own), frozenset(self._closure(file)))
+
+    def _closure(self, file: Path) -> set[Path]:
+        """A file of tests, the conftest.py above it, and what these import."""
+        root = self.project.root / "tests"
+        above = [folder / "conftest.py" for folder in file.parents if folder.is_relative_to(root)]
+        files = {file, *(f for f in above if f.exists())}
+        imported: set[Path] = set()
+        for one in files:
+            with contextlib.suppress(SyntaxError):  # pytest will say it
+                imported |= provenance.imported_files(provenance.source_text(one), self.project.code)
+        return files | provenance.closure(imported, self.project.code)
+
+    # ---- running them
+
+    def jobs(self, warm: Warm, chosen: Iterable[tuple[Path, str]]) -> list[Job]:
+        """The work that is left of ``chosen``, files and parts; what is known is taken from the store."""
+        self.times = read_json(self.project.state / "times.json", {})
+        found = []
+        for file, part in chosen:
+            name = self.name(file)
+            known = self.store.get(self.subject(file, part))
+            if known is not None:
+                self.results[name, part] = known
+            if known is None or known["skipped"]:
+                seen = self.results.get((name, "fast"), {}).get("seen")
+                if not (seen and seen[part] == 0):
+                    expected = self.times.get(f"{name} {part}", EXPECTED[part])
+                    work = functools.partial(self._run, warm, file, part, known)
+                    found.append(Job(f"{name} {part}" if part != "fast" else name, expected, work))
+        return found
+
+    async def _run(self, warm: Warm, file: Path, part: str, known: dict | None) -> None:
+        """Run a part of a file; or, of one that is known, the tests that were skipped then."""
+        name, measured = self.name(file), file in self.of_the_code and part == "fast"
+        subject = self.subject(file, part)
+        key = self.store.key(subject)
+        which = known["skipped"] if known else [name]
+        environment = {**self.store.environment, "MPLBACKEND": "agg"}
+        with tempfile.TemporaryDirectory(prefix="tests-") as scratch:
+            log = Path(scratch) / "log"
+            done = await warm.call(
+                "bookbuild.engine.collect:run_tests", ["-m", PARTS[part], *which], str(log),
+                str(self.project.code) if measured else None,
+                folder=self.project.root, scratch=scratch, environment=environment,
+            )  # fmt: skip
+            inputs = watch.inputs(log) if log.exists() else {}
+        result = done.value or {"status": done.status or 1, "passed": [], "failed": [name], "skipped": [],
+                                "seen": {}, "lines": {}}  # fmt: skip
+        if known:
+            result = {**known, "passed": sorted({*known["passed"], *result["passed"]}),
+                      "failed": result["failed"], "skipped": result["skipped"], "status": result["status"]}
+        result["cpu"] = round(done.cpu, 2)
+        if result["status"] in (0, NOTHING_TO_RUN):
+            unseen = {n: d for n, d in inputs.items() if not n.startswith("program ")}
+            if self.store.key(subject) == key and watch.unchanged(unseen, self.project.root, environment):
+                self.store.put(subject, result, unseen, key)
+        else:
+            result["log"] = done.printed
+            if not result["failed"]:  # it did not come so far as to run one
+                result["failed"] = [name]
+        self.results[name, part] = result
+        self.times[f"{name} {part}"] = result["cpu"]
+
+    # ---- what they tell
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """What pytest printed, by name of the files and parts that failed."""
+        return {f"{n} ({part})": r["log"] for (n, part), r in sorted(self.results.items()) if r["failed"]}
+
+    @functools.cached_property
+    def lines(self) -> dict[str, dict[str, list[str]]]:
+        """The passing tests that enter each line of the code, by file and line."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for result in self.results.values():
+            for file, by_line in result["lines"].items():
+                here = found.setdefault(file, {})
+                for line, tests in by_line.items():
+                    here.setdefault(line, []).extend(tests)
+        return found
+
+    @functools.cached_property
+    def _weights(self) -> collections.Counter:
+        return collections.Counter(t for f in self.lines.values() for tests in f.values() for t in tests)
+
+    def entering(self, file: Path, lines: Iterable[int], name: str = "") -> list[str]:
         """Tests that run at least one of ``lines`` of ``file``, the most telling first.
 
         That is one called after ``name``; then one that runs many of the lines and little else.
         """
-        everywhere = self.map.get("lines", {})
-        by_line = everywhere.get(file.relative_to(self.project.root).as_posix(), {})
+        by_line = self.lines.get(self.name(file), {})
         here = collections.Counter(t for line in lines for t in by_line.get(str(line), []))
-        total = collections.Counter(t for f in everywhere.values() for tests in f.values() for t in tests)
-        return sorted(here, key=lambda t: (name not in t.split("::")[-1], -here[t], total[t], t))
+        return sorted(here, key=lambda t: (name not in t.split("::")[-1], -here[t], self._weights[t], t))
 
-    async def _run(self) -> None:
-        self.map = {}
-        start = asyncio.get_running_loop().time()
-        output = self.project.state / "tested.part.json"
-        output.unlink(missing_ok=True)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        process = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-m", "pytest", "-q", "-p", "bookbuild.engine.tests"],
-            *["-p", "no:cacheprovider", "-m", "not slow and not book", *map(str, self.tests)],
-            cwd=self.project.root,
-            env={**self.project.environment(), OUTPUT: str(output), "MPLBACKEND": "agg"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            printed, _ = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            raise
-        (self.project.state / "tested.log").write_bytes(printed)
-        found = read_json(output, {})
-        output.unlink(missing_ok=True)
-        if process.returncode != 0:  # 1: some test failed: what it enters counts as untested
-            print(f"tests of the shown code: {found.get('summary', 'they did not run')}; see {self.log}")
-        seconds = asyncio.get_running_loop().time() - start
-        key = self.key if process.returncode == 0 else None
-        self.map = {"key": key, "seconds": seconds, "lines": found.get("lines", {})}
-        write_json(self.file, self.map)
+    @functools.cached_property
+    def _named(self) -> dict[str, list[str]]:
+        """The names that each passing test uses, turned round."""
+        passed: dict[tuple[str, str], set[str]] = {}
+        for test in {test.split("[")[0] for result in self.results.values() for test in result["passed"]}:
+            passed.setdefault((test.split("::")[0], test.split("::")[-1]), set()).add(test)
+        found: dict[str, list[str]] = {}
+        for file in self.of_the_code:
+            for node in ast.walk(ast.parse(provenance.source_text(file))):
+                if tests := isinstance(node, ast.FunctionDef) and passed.get((self.name(file), node.name)):
+                    for used in {getattr(n, "id", getattr(n, "attr", None)) for n in ast.walk(node)}:
+                        found.setdefault(used, []).extend(sorted(tests))
+        return found
 
-    @property
-    def log(self) -> str:
-        return (self.project.state / "tested.log").relative_to(self.project.root).as_posix()
-
-
-def _closure(project: Project, files: set[Path]) -> set[Path]:
-    direct = {f for t in files for f in provenance.imported_files(t.read_text("utf-8"), project.code)}
-    return provenance.closure(direct, project.code)
-
-
-def _tests_of_the_code(project: Project) -> set[Path]:
-    """Test files that import code which is not the builder's."""
-    builder = project.code / "bookbuild"
-    chosen = set()
-    for file in (project.root / "tests").glob("**/test_*.py"):
-        if {"bookbuild", "book"} & set(file.relative_to(project.root / "tests").parts):
-            continue
-        try:
-            reached = _closure(project, {file})
-        except SyntaxError:
-            continue  # ``make test`` says it
-        if reached and not any(f.is_relative_to(builder) for f in reached):
-            chosen.add(file)
-    return chosen
-
-
-# --- the pytest plugin -------------------------------------------------------------------------------
-
-
-def pytest_configure(config) -> None:
-    import coverage
-
-    config.book_passed, config.book_failed = set(), set()
-    code = str(Path(os.environ["PYTHONPATH"].split(os.pathsep)[0]))
-    config.book_coverage = coverage.Coverage(data_file=None, config_file=False, source=[code])
-    config.book_coverage.start()
-    config.pluginmanager.register(_Recorder(config), "bookbuild-recorder")
-
-
-class _Recorder:
-    def __init__(self, config):
-        self.config = config
-
-    def pytest_runtest_logstart(self, nodeid, location) -> None:
-        self.config.book_coverage.switch_context(nodeid)
-
-    def pytest_runtest_logreport(self, report) -> None:
-        if report.failed:
-            self.config.book_failed.add(report.nodeid)
-        elif report.when == "call" and report.passed:
-            self.config.book_passed.add(report.nodeid)
-
-    def pytest_sessionfinish(self, session) -> None:
-        config = self.config
-        config.book_coverage.stop()
-        data = config.book_coverage.get_data()
-        passed = config.book_passed - config.book_failed
-        lines = {}
-        for file in data.measured_files():
-            contexts = data.contexts_by_lineno(file)
-            name = Path(file).relative_to(config.rootpath).as_posix()
-            lines[name] = {
-                line: sorted({test.split("[")[0] for test in tests if test in passed})
-                for line, tests in contexts.items()
-            }
-        summary = f"{len(passed)} passed, {len(config.book_failed)} failed"
-        Path(os.environ[OUTPUT]).write_text(json.dumps({"lines": lines, "summary": summary}))
+    def naming(self, name: str) -> list[str]:
+        """Passing tests whose source names ``name``: those of a class that has nothing to enter."""
+        return self._named.get(name, [])

@@ -1,0 +1,198 @@
+"""Brings a book up to date: decides what is stale, runs it on all cores, and holds what the site shows."""
+
+import asyncio
+import contextlib
+import copy
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+from filelock import FileLock
+
+from bookbuild.engine import exercises, pages, run, source, watch
+from bookbuild.engine.forks import LOADED, Warm
+from bookbuild.engine.pages import Page
+from bookbuild.engine.project import BookError, Project, drop_bytecode
+from bookbuild.engine.run import Failure, Outcome
+from bookbuild.engine.schedule import Job, Schedule
+from bookbuild.engine.store import Store, read_json, write_json
+from bookbuild.engine.tests import Tests
+
+SNIPPET = re.compile(r"^`{3,}\{snippet\} +(\S+)", re.M)
+TRIES = 3  # of a page whose sources change while it runs
+
+
+@contextlib.contextmanager
+def lock(project: Project) -> Iterator[None]:
+    """Hold the build lock: one build at a time works on ``_build``; a second one waits."""
+    project.state.mkdir(parents=True, exist_ok=True)
+    held = FileLock(project.state / "build.lock", is_singleton=True)
+    try:
+        held.acquire(timeout=0)
+    except TimeoutError:
+        print("another build of this book is at work: waiting for it to end", flush=True)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@dataclass
+class Book:
+    """What the engine holds of a book, for Sphinx to show."""
+
+    project: Project
+    only: str = ""  # the one page that is built alone
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    tests: Tests | None = None
+    exercises: dict[str, dict] = field(default_factory=dict)
+    problems: list[tuple[str, str, int]] = field(default_factory=list)  # what is wrong, page, line
+
+    @property
+    def executed(self) -> Path:
+        """The folder with every page as a notebook: its present prose and its outputs."""
+        return self.project.build / "executed"
+
+
+def bring_up_to_date(
+    project: Project, only: str = "", say: Callable[[str], None] = print, cores: int | None = None
+) -> Book:
+    """Execute the pages that are stale, and run the stale tests of the code that they show.
+
+    A page whose sources change while it runs is run again. What fails is not stored, so that it stays red.
+    ``only``: the name of the one page that is wanted.
+    """
+    drop_bytecode(project.code)
+    unread: dict[str, str] = {}
+    chosen = [page for page in pages.read_pages(project, unread) if only in ("", page.name)]
+    store = Store(project)
+    book = Book(project, only, tests=Tests(project, store))
+    book.problems += [(message, page, 1) for page, message in unread.items() if only in ("", page)]
+    work = Work(book, store, say)
+    jobs = work.pages(chosen)
+
+    async def all_of_it() -> None:
+        async with Warm({**store.environment, "MPLBACKEND": "agg"}, loaded(project)) as warm:
+            beside = book.tests.jobs(warm, [(file, "fast") for file in _tests_shown(book)])
+            beside += exercises.jobs(project, store, warm, book)
+            await Schedule([*jobs, *beside], cores or os.cpu_count() or 1, say).run()
+
+    Schedule.begin(all_of_it())
+    work.end()
+    return book
+
+
+def loaded(project: Project) -> tuple[str, ...]:
+    """What the warm process loads: of ``[tool.bookbuild] warm``, or what tests need at the least."""
+    return tuple(project.settings.get("warm", ("pytest", "coverage")))
+
+
+def _tests_shown(book: Book) -> list[Path]:
+    """The files of tests of the code that the book shows; for one page, those that reach what it shows."""
+    files = sorted(book.project.book.glob("**/*.md")) if not book.only else [book.project.book / f"{book.only}.md"]
+    names = {name for file in files for name in SNIPPET.findall(file.read_text("utf-8", "replace"))}
+    if not names or not book.only:
+        return book.tests.of_the_code if names else []
+    shown = set()
+    for name in names:
+        with contextlib.suppress(BookError):
+            shown.add(source.locate(book.project, name)[1])
+    return [file for file in book.tests.of_the_code if shown & book.tests.subject(file, "fast").files]
+
+
+class Work:
+    """The pages of one build, as jobs."""
+
+    def __init__(self, book: Book, store: Store, say: Callable[[str], None]):
+        self.book, self.store, self.say, self.project = book, store, say, book.project
+        self.times = read_json(self.project.state / "times.json", {})
+        self._speed: asyncio.Task | None = None
+        shutil.rmtree(book.executed, ignore_errors=True)
+
+    def pages(self, chosen: list[Page]) -> list[Job]:
+        """Take from the store what is there; the jobs that run the others."""
+        todo = []
+        for page in chosen:
+            kept = self.store.get(pages.subject(self.project, page))
+            notebook = kept and self.store.notebooks().get(kept["number"], kept["checksum"])
+            if notebook is None:
+                todo.append(page)
+                continue
+            facts = {name: kept[name] for name in ("seconds", "cpu", "peak_mib", "when", "cost")}
+            self._hold(Outcome(page, _merged(page, notebook), cached=True, **facts))
+        return [Job(p.name, self.times.get(p.name, p.budget), lambda p=p: self._run(p), p.exclusive) for p in todo]
+
+    async def _run(self, page: Page) -> None:
+        speed = self._speed = self._speed or asyncio.create_task(_speed(self.project))
+        for _ in range(TRIES):
+            subject = pages.subject(self.project, page)
+            key = self.store.key(subject)
+            outcome = await run.run_page(self.project, page)
+            same = self.store.key(pages.subject(self.project, page)) == key
+            if same and watch.unchanged(outcome.inputs, self.project.root, self.store.environment):
+                break
+            drop_bytecode(self.project.code)  # edited while it ran: what it printed is of neither version
+        else:
+            outcome.failures.append(
+                Failure(page.name, 0, 1, "its code kept changing while it ran: build again")
+            )
+        outcome.cost = outcome.cpu / await asyncio.shield(speed)
+        self._hold(outcome)
+        self.times[page.name] = round(outcome.seconds, 2)
+        if outcome.failures:
+            return
+        try:
+            number, checksum = self.store.notebooks().put(page.name, copy.deepcopy(outcome.notebook), key)
+            kept = {"number": number, "checksum": checksum, "seconds": outcome.seconds, "cpu": outcome.cpu,
+                    "peak_mib": outcome.peak_mib, "when": outcome.when, "cost": outcome.cost}  # fmt: skip
+            self.store.put(subject, kept, outcome.inputs, key)
+        except OSError as error:  # a full disk: the result itself is sound
+            self.say(f"{page.name} could not be stored and will run again: {run.one_line(str(error))}")
+
+    def _hold(self, outcome: Outcome) -> None:
+        self.book.outcomes[outcome.page.name] = outcome
+        file = self.book.executed / f"{outcome.page.name}.ipynb"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(outcome.notebook, file)
+
+    def end(self) -> None:
+        """Note what went wrong, and how long things took."""
+        book = self.book
+        book.outcomes = dict(sorted(book.outcomes.items()))
+        for name, outcome in book.outcomes.items():
+            book.problems += [(str(failure), name, failure.line) for failure in outcome.failures]
+            names = [record["name"] for record in outcome.claims]
+            twice = sorted({one for one in names if names.count(one) > 1})
+            book.problems += [(f"two claims are called {one!r}: give one a name=", name, 1) for one in twice]
+        for name, printed in book.tests.failed.items():
+            self.say(f"\n{printed.rstrip()}\ntests failed: {name}")
+        write_json(self.project.state / "times.json", {**self.times, **book.tests.times})
+        self.store.prune()
+
+
+def _merged(page: Page, kept: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The page as it is now, with the outputs of a run whose cells were the same."""
+    notebook = copy.deepcopy(page.notebook)
+    ran = (cell for cell in kept.cells if cell.cell_type == "code")
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            before = next(ran)
+            cell.outputs, cell.execution_count = before.outputs, before.execution_count
+    notebook.metadata["language_info"] = dict(run.PYTHON)
+    return notebook
+
+
+async def _speed(project: Project) -> float:
+    """How many CPU seconds of this machine, as busy as it is, are one of the reference machine."""
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "bookbuild.engine.reference"],
+        env=project.environment(), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    printed, _ = await process.communicate()
+    return float(printed)

@@ -1,0 +1,75 @@
+"""What runs in a fork of the warm process: a file of tests, watched, and under coverage where that is asked for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bookbuild.engine import watch
+
+
+def run_tests(arguments: list[str], log: str, measured: str | None) -> dict:
+    """Run pytest in the working folder; what passed, failed and was skipped, and what ran the lines below
+    ``measured``. What the tests read is written to ``log``.
+    """
+    recorder = Recorder(log, measured)
+    status = pytest.main(["-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning",
+                          *arguments], plugins=[recorder])  # fmt: skip
+    return {"status": int(status), **recorder.found()}
+
+
+class Recorder:
+    """A pytest plugin that notes how every test went, and which lines of the code it entered."""
+
+    def __init__(self, log: str, measured: str | None):
+        self.log = log
+        self.passed: set[str] = set()
+        self.failed: set[str] = set()
+        self.skipped: set[str] = set()
+        self.seen = {"fast": 0, "slow": 0, "book": 0}
+        self.coverage = None
+        if measured:
+            import coverage
+
+            os.environ["COVERAGE_CORE"] = "ctrace"  # the one that tells one test from another
+            self.coverage = coverage.Coverage(data_file=None, config_file=False, source=[measured])
+            self.coverage.start()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self) -> None:
+        watch.begin(os.getcwd(), self.log)  # now that pytest has read its settings, which are no input
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items) -> None:
+        for item in items:
+            kinds = [kind for kind in ("book", "slow") if item.get_closest_marker(kind)]
+            self.seen[[*kinds, "fast"][0]] += 1
+
+    def pytest_runtest_logstart(self, nodeid, location) -> None:
+        if self.coverage:
+            self.coverage.switch_context(nodeid)
+
+    def pytest_runtest_logreport(self, report) -> None:
+        if report.failed:
+            self.failed.add(report.nodeid)
+        elif report.skipped:
+            self.skipped.add(report.nodeid)
+        elif report.when == "call":
+            self.passed.add(report.nodeid)
+
+    def found(self) -> dict:
+        """All that was noted, as JSON values; ``lines``: file, line, tests without their parameters."""
+        passed = self.passed - self.failed
+        lines: dict[str, dict[str, list[str]]] = {}
+        if self.coverage:
+            self.coverage.stop()
+            data = self.coverage.get_data()
+            for file in data.measured_files():
+                by_line = {
+                    str(line): sorted({test.split("[")[0] for test in tests if test in passed})
+                    for line, tests in data.contexts_by_lineno(file).items()
+                }
+                name = Path(file).relative_to(os.getcwd()).as_posix()
+                lines[name] = {line: tests for line, tests in by_line.items() if tests}
+        names = {"passed": passed, "failed": self.failed, "skipped": self.skipped}
+        return {**{how: sorted(tests) for how, tests in names.items()}, "seen": self.seen, "lines": lines}

@@ -1,0 +1,102 @@
+"""Runs jobs on all cores, the longest first, and tells how far it is."""
+
+import asyncio
+import shutil
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work for the schedule."""
+
+    name: str
+    expected: float  # seconds
+    work: Callable[[], Awaitable[None]]
+    exclusive: bool = False
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop that leaves Ctrl-C to the build: nbclient would end the page begun last, and no other."""
+
+    def add_signal_handler(self, *_: Any) -> None:
+        raise RuntimeError("signals belong to the build")  # nbclient goes on without
+
+    def remove_signal_handler(self, *_: Any) -> bool:
+        return False
+
+
+class Schedule:
+    """Runs jobs on ``cores`` workers, the longest first; exclusive ones afterwards, one at a time."""
+
+    def __init__(self, jobs: Iterable[Job], cores: int, say: Callable[[str], None]):
+        self.shared = sorted((j for j in jobs if not j.exclusive), key=lambda j: -j.expected)
+        self.exclusive = sorted((j for j in jobs if j.exclusive), key=lambda j: -j.expected)
+        self.cores, self.say = cores, say
+        self.running: dict[str, float] = {}
+        self.waiting = {job.name: job.expected for job in [*self.shared, *self.exclusive]}
+        self.expected = dict(self.waiting)
+        self.done = 0
+        self.start = time.monotonic()
+
+    @staticmethod
+    def begin(work: Coroutine) -> Any:
+        """Run a coroutine that awaits schedules, in an event loop of its own."""
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            return runner.run(work)
+
+    async def run(self) -> None:
+        """Run all jobs; an exception in one of them ends them all."""
+        ticker = asyncio.create_task(self._tick()) if sys.stdout.isatty() else None
+        try:
+            queue = list(self.shared)
+
+            async def worker() -> None:
+                while queue:
+                    await self._do(queue.pop(0))
+
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self.cores, len(queue))):
+                        group.create_task(worker())
+            except ExceptionGroup as group:
+                raise group.exceptions[0] from None
+            for job in self.exclusive:
+                await self._do(job)
+        finally:
+            if ticker:
+                ticker.cancel()
+                print("\r\033[K", end="", flush=True)
+
+    async def _do(self, job: Job) -> None:
+        del self.waiting[job.name]
+        self.running[job.name] = start = time.monotonic()
+        await job.work()
+        del self.running[job.name]
+        self.done += 1
+        now = time.monotonic()
+        clear = "\r\033[K" if sys.stdout.isatty() else ""
+        total = self.done + len(self.running) + len(self.waiting)
+        self.say(f"{clear}[{self.done}/{total}] {job.name} ({now - start:.1f} s) {self._times()}")
+
+    def left(self) -> float:
+        """Estimated seconds to the end."""
+        now = time.monotonic()
+        running = [max(self.expected[name] - (now - t), 1.0) for name, t in self.running.items()]
+        work = sum(running) + sum(self.waiting.values())
+        return max([work / self.cores, *running]) if work else 0.0
+
+    def _times(self) -> str:
+        elapsed = time.monotonic() - self.start
+        return f"elapsed {elapsed:.0f} s, about {self.left():.0f} s left"
+
+    async def _tick(self) -> None:
+        while True:
+            names = ", ".join(self.running)
+            line = f"{self.done} done, {len(self.running)} running ({names}), {len(self.waiting)} waiting"
+            width = shutil.get_terminal_size().columns
+            print("\r\033[K" + f"{line}; {self._times()}"[: width - 1], end="", flush=True)
+            await asyncio.sleep(0.5)

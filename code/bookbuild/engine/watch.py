@@ -1,0 +1,170 @@
+"""Notes what a process reads of the project while it runs, its children too: the inputs of what it makes.
+
+Noted are files opened below the project's folder, with the contents that they had, folders listed there,
+environment variables that the page or the book's code asks for, and other programs that these start. Notes go
+to one log, a line each, which Python children write on (``child/sitecustomize.py`` has them watched). A file
+that was written before it was read is no input. Nothing is imported here but the standard library.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping
+
+LOG, ROOT = "BOOKBUILD_WATCH_LOG", "BOOKBUILD_WATCH_ROOT"  # tell a child to go on watching
+UNSEEN = ("_build", ".venv", ".git", ".hypothesis", ".pytest_cache")  # below the root: made, not given
+LISTERS = ("importlib", "pkgutil.py", "_pytest", "pluggy", "xdist")  # who list folders to find code
+PASSING = ("IPython", "ipykernel")  # do what a cell says
+SHELL = ("PWD", "OLDPWD", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "MAKE", "MFLAGS", "BOOKBUILD_")  # no input
+MACHINE = ("uname", "sysctl", "ldconfig", "gcc", "cc", "ld", "lsb_release")  # tell of the machine
+STANDARD = tuple({sysconfig.get_path("stdlib") + os.sep, os.path.dirname(os.__file__) + os.sep, "<frozen"})
+SITE = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+
+
+def inputs(log: str | os.PathLike) -> dict[str, str]:
+    """What the processes that wrote ``log`` have read: ``"file book/x.csv"`` and the like, with digests."""
+    found: dict[str, str] = {}
+    written = set()
+    with open(log, encoding="utf-8") as lines:
+        for what, name, digest in map(json.loads, lines):
+            if what == "write":
+                written.add(name)
+            elif not (what == "file" and name in written):
+                found.setdefault(f"{what} {name}", digest)
+    return found
+
+
+def unchanged(found: Mapping[str, str], root: str | os.PathLike, environment: Mapping[str, str]) -> bool:
+    """Whether all that was read is now what it was then; ``environment`` is what such a process would have."""
+    return all(digest == present(name, os.fspath(root), environment) for name, digest in found.items())
+
+
+def present(name: str, root: str, environment: Mapping[str, str]) -> str:
+    """The digest that an input has now. A program started has none: what it reads is not seen."""
+    what, _, name = name.partition(" ")
+    if what == "file":
+        return of_file(os.path.join(root, name))
+    if what == "folder":
+        return of_folder(os.path.join(root, name))
+    return of_variable(name, root, environment) if what == "variable" else ""
+
+
+def of_file(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's contents; empty where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def of_folder(path: str) -> str:
+    """Digest of the names in a folder, compiled code and what hides behind a dot left out."""
+    try:
+        names = sorted(n for n in os.listdir(path) if n not in ("__pycache__", "_build") and n[0] != ".")
+    except OSError:
+        return ""
+    return _digest(names)
+
+
+def of_variable(name: str, root: str, environment: Mapping[str, str]) -> str:
+    """Digest of a variable's value, the project's place taken out of it; of all of them for ``*``."""
+    if name == "*":
+        return _digest([(n, of_variable(n, root, environment)) for n in sorted(environment) if _counts(n)])
+    value = environment.get(name)
+    return "" if value is None else _digest(value.replace(root, "."))
+
+
+def _counts(variable: str) -> bool:
+    return variable not in SHELL[:7] and not variable.startswith(SHELL[7:])
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def begin(root: str, log: str) -> None:
+    """From now on note what this process reads, and what its children do."""
+    root = os.path.realpath(root)
+    prefix, ignored = root + os.sep, tuple(os.path.join(root, name) for name in UNSEEN)
+    given = dict(os.environ)
+    noted: set[tuple[str, str]] = set()
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+    def note(what: str, name: str, digest) -> None:
+        if (what, name) not in noted:
+            noted.add((what, name))  # first, for the digest may read again
+            os.write(out, f"{json.dumps([what, name, digest()])}\n".encode())
+
+    def below(path: object) -> str | None:
+        """A path below the root, seen from there; None for any other."""
+        if not isinstance(path, str | bytes | os.PathLike):
+            return None
+        path = os.path.realpath(os.fsdecode(path))
+        hidden = path.startswith(ignored) or path.endswith(".pyc") or not f"{path}{os.sep}".startswith(prefix)
+        return None if hidden else os.path.relpath(path, root)
+
+    def page_asks() -> bool:
+        """Whether a cell or the book's code is who asks, the standard library's and IPython's help aside."""
+        frame = sys._getframe(2)
+        while frame and (_standard(frame.f_code.co_filename) or _within(frame.f_code.co_filename, PASSING)):
+            frame = frame.f_back
+        return frame is not None and not any(site in frame.f_code.co_filename for site in SITE)
+
+    def hook(event: str, arguments: tuple) -> None:
+        if event == "open":
+            path, mode, flags = arguments
+            if (name := below(path)) is not None:
+                writes = any(s in mode for s in "wax") if isinstance(mode, str) else flags & os.O_WRONLY
+                what, digest = ("write", str) if writes else ("file", lambda: of_file(os.path.join(root, name)))
+                note(what, name, digest)
+        elif event in ("os.listdir", "os.scandir"):
+            path = arguments[0] if arguments[0] is not None else "."
+            who = sys._getframe(1).f_code.co_filename
+            if (name := below(path)) is not None and not who.startswith("<") | _within(who, LISTERS):
+                note("folder", name, lambda: of_folder(os.path.join(root, name)))
+        elif event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn") and page_asks():
+            if (program := _unwatched(event, arguments)) is not None:
+                note("program", program, str)
+
+    class Watched(type(os.environ)):
+        """The environment, which notes what the page or the book's code asks of it."""
+
+        def __getitem__(self, name: str) -> str:
+            if isinstance(name, str) and _counts(name) and ("variable", "*") not in noted and page_asks():
+                note("variable", name, lambda: of_variable(name, root, given))
+            return super().__getitem__(name)
+
+        def __iter__(self):
+            if page_asks():
+                note("variable", "*", lambda: of_variable("*", root, given))
+            return super().__iter__()
+
+    os.environ.__class__ = Watched
+    os.environ |= {LOG: os.path.abspath(log), ROOT: root}
+    sys.addaudithook(hook)
+
+
+def _standard(file: str) -> bool:
+    return file.startswith(STANDARD) and not any(site in file for site in SITE)
+
+
+def _within(file: str, names: Iterable[str]) -> bool:
+    return any(f"{os.sep}{name}" in file for name in names)
+
+
+def _unwatched(event: str, arguments: tuple) -> str | None:
+    """The program that is started, unless it is a Python that will be watched as this one is."""
+    if event == "os.system":
+        return os.fsdecode(arguments[0]).split()[0] if arguments[0].strip() else "sh"
+    program, command = arguments[0], arguments[1]
+    command = command.split() if isinstance(command, str | bytes) else list(command)
+    name = os.path.basename(os.fsdecode(program or command[0]))
+    environment = arguments[3 if event == "subprocess.Popen" else 2]
+    names = {os.fsdecode(n) for n in environment} if environment is not None else {LOG}
+    alone = any(o[:1] == "-" and set("IES") & set(o) for o in map(os.fsdecode, command[1:2]))
+    watched = name.startswith("python") and LOG in names and not alone
+    return None if watched or name in MACHINE else name
