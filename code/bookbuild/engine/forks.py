@@ -90,7 +90,7 @@ class Warm:
                     raise
                 status = -signal.SIGALRM
             text = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
-            return Result(json.loads(value.read_text()) if value.exists() else None, status, cpu, text)
+            return Result(json.loads(value.read_text()) if status == 0 else None, status, cpu, text)
         finally:
             printed.unlink(missing_ok=True)
             value.unlink(missing_ok=True)

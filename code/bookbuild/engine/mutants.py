@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import tokenize
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +168,11 @@ class Trials:
     """
 
     def __init__(
-        self, trials: list[Trial], tests: Tests, warm: Warm, said: Callable[[str], None] = lambda line: None
+        self,
+        trials: Iterable[Trial],
+        tests: Tests,
+        warm: Warm,
+        said: Callable[[str, bool], None] = lambda name, killed: None,
     ):
         self.project, self.store, self.tests, self.warm = tests.project, tests.store, tests, warm
         self.said, self.killed = said, dict[Trial, bool]()
@@ -209,7 +213,7 @@ class Trials:
 
     def _hold(self, trial: Trial, killed: bool) -> None:
         self.killed[trial] = killed
-        self.said(f"{'killed  ' if killed else 'SURVIVES'} {trial.name}")
+        self.said(trial.name, killed)
 
     def _rounds(self, trial: Trial) -> list[list[str]]:
         """The tests to run, one list after the other."""
@@ -285,22 +289,32 @@ class Trials:
 def run(project: Project) -> int:
     """Try every mutant of the table; print and return 1 if one survives."""
     mutants = read(project)
-    files = {test.split("::")[0] for mutant in mutants for test in mutant.tests}
-    trials = try_all(project, sorted(files), lambda tests: [mutant.trial(project.root) for mutant in mutants])
-    print(f"{len(mutants) - len(trials.survivors)} of {len(mutants)} mutants killed")
-    return 1 if trials.survivors else 0
+
+    def needed(tests: Tests) -> list[Path]:
+        return sorted({project.root / test.split("::")[0] for mutant in mutants for test in mutant.tests})
+
+    def said(name: str, killed: bool) -> None:
+        print(f"{'killed  ' if killed else 'SURVIVES'} {name}", flush=True)
+
+    tried = try_all(project, needed, lambda tests: [mutant.trial(project.root) for mutant in mutants], said)
+    print(f"{len(mutants) - len(tried.survivors)} of {len(mutants)} mutants killed")
+    return 1 if tried.survivors else 0
 
 
-def try_all(project: Project, files: list[str], wanted: Callable[[Tests], list[Trial]]) -> Trials:
-    """Bring the fast tests of ``files`` up to date, then try what is ``wanted`` by what they enter."""
+def try_all(
+    project: Project,
+    needed: Callable[[Tests], list[Path]],
+    wanted: Callable[[Tests], Iterable[Trial]],
+    said: Callable[[str, bool], None],
+) -> Trials:
+    """Bring the fast tests of the ``needed`` files up to date, then try what is ``wanted``, knowing what they enter."""
     cores = os.cpu_count() or 1
 
     async def work() -> Trials:
         tests = Tests(project, Store(project))
         async with Warm({**tests.store.environment, "MPLBACKEND": "agg"}, loaded(project)) as warm:
-            before = tests.jobs(warm, [(project.root / file, "fast") for file in files])
-            await Schedule(before, cores, print).run()
-            trials = Trials(wanted(tests), tests, warm, lambda line: print(line, flush=True))
+            await Schedule(tests.jobs(warm, [(file, "fast") for file in needed(tests)]), cores, print).run()
+            trials = Trials(wanted(tests), tests, warm, said)
             await Schedule(trials.jobs(cores), cores, lambda line: None).run()
         return trials
 
