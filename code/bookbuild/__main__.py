@@ -17,6 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (
         ("html", "execute what changed and build the site"),
+        ("test", "run the tests that have not passed on what is there now"),
+        ("check", "lint, and the fast ones of these tests"),
         ("serve", "build, then serve the site on a free port"),
         ("live", "serve, and build again on every save"),
         ("linkcheck", "check the links to other sites"),
@@ -33,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     claims.add_argument("--page", help="only this page")
     claims.add_argument("--save", action="store_true", help="keep the figures as the page's calibration")
     options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal that knows no γ
     try:
         return _run(Project.at(options.root), options)
     except BookError as error:
@@ -59,10 +63,12 @@ def disk_trouble(error: BaseException | None) -> OSError | None:
 
 
 def _run(project: Project, options: argparse.Namespace) -> int:
-    if options.command == "lint":
-        from bookbuild.engine import lint
+    if options.command in ("lint", "check", "test"):
+        from bookbuild.engine import lint, suite
 
-        return lint.main(project.root)
+        if options.command == "test":
+            return suite.run(project)
+        return lint.main(project.root) or (options.command == "check" and suite.run(project, fast=True))
     if options.command == "mutants":
         from bookbuild.engine import mutants
 
@@ -71,6 +77,10 @@ def _run(project: Project, options: argparse.Namespace) -> int:
         from bookbuild.engine import calibration
 
         return calibration.rerun(project, seed_sets(options.seeds), options.page, options.save)
+    if options.command == "live":
+        from bookbuild import live
+
+        return live.run(project)
     from bookbuild import build
 
     if options.command == "chapter":

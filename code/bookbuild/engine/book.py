@@ -14,8 +14,9 @@ from pathlib import Path
 import nbformat
 from filelock import FileLock
 
-from bookbuild.engine import exercises, pages, run, source, watch
-from bookbuild.engine.forks import LOADED, Warm
+from bookbuild.engine import pages, run, source, watch
+from bookbuild.engine.exercises import Exercises
+from bookbuild.engine.forks import Warm
 from bookbuild.engine.pages import Page
 from bookbuild.engine.project import BookError, Project, drop_bytecode
 from bookbuild.engine.run import Failure, Outcome
@@ -75,15 +76,17 @@ def bring_up_to_date(
     book = Book(project, only, tests=Tests(project, store))
     book.problems += [(message, page, 1) for page, message in unread.items() if only in ("", page)]
     work = Work(book, store, say)
-    jobs = work.pages(chosen)
+    jobs, exercises = work.pages(chosen), Exercises(project, store)
 
     async def all_of_it() -> None:
         async with Warm({**store.environment, "MPLBACKEND": "agg"}, loaded(project)) as warm:
             beside = book.tests.jobs(warm, [(file, "fast") for file in _tests_shown(book)])
-            beside += exercises.jobs(project, store, warm, book)
+            beside += exercises.jobs(warm)
             await Schedule([*jobs, *beside], cores or os.cpu_count() or 1, say).run()
 
     Schedule.begin(all_of_it())
+    book.exercises = exercises.found
+    book.problems += [(problem, "index", 1) for problem in exercises.problems]
     work.end()
     return book
 
@@ -164,7 +167,7 @@ class Work:
     def end(self) -> None:
         """Note what went wrong, and how long things took."""
         book = self.book
-        book.outcomes = dict(sorted(book.outcomes.items()))
+        book.outcomes = {name: book.outcomes[name] for name in sorted(book.outcomes)}
         for name, outcome in book.outcomes.items():
             book.problems += [(str(failure), name, failure.line) for failure in outcome.failures]
             names = [record["name"] for record in outcome.claims]

@@ -73,3 +73,32 @@ class Recorder:
                 lines[name] = {line: tests for line, tests in by_line.items() if tests}
         names = {"passed": passed, "failed": self.failed, "skipped": self.skipped}
         return {**{how: sorted(tests) for how, tests in names.items()}, "seen": self.seen, "lines": lines}
+
+
+def describe_exercises(module: str, log: str) -> dict[str, dict]:
+    """The exercises of a module by name, with the checker's verdict on each solution."""
+    watch.begin(os.getcwd(), log)
+    from rlworkshop import check
+
+    found = {}
+    for name, exercise in check.collect(module).items():
+        space: dict = {"__name__": "answer"}
+        verdict = check.Verdict(name)
+        try:
+            exec(compile(exercise.answer, f"{name}.py", "exec"), space)
+            exercise.check(exercise.pick(space), verdict.passed.append)
+        except check.Wrong as wrong:
+            verdict.wrong = wrong
+        found[name] = {
+            "title": exercise.title,
+            "page": exercise.page,
+            "anchor": exercise.reread.rpartition("#")[2],
+            "stub": exercise.part,
+            "answer": exercise.solved_part,
+            "verdict": check.transcript(verdict),
+            "right": verdict.wrong is None,
+        }
+        if isinstance(exercise, check.Stage):
+            before = exercise.before.__name__ if exercise.before else ""
+            found[name] |= {"file": exercise.file, "after": exercise.solution.__name__, "before": before}
+    return found

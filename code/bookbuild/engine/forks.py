@@ -17,12 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LOADED = (
-    "torch", "torch._dynamo", "gymnasium.vector", "gymnasium.envs.classic_control", "mujoco", "numpy", "imageio",
-    "matplotlib.pyplot", "filelock", "tyro", "pytest", "hypothesis", "coverage",
-)  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Result:
     """How a call in a fork has ended: what it returned (``None`` if it did not return) and what it cost."""
@@ -36,7 +30,7 @@ class Result:
 class Warm:
     """The warm process, begun at the first call. ``async with`` it: at the end it is gone, with all its forks."""
 
-    def __init__(self, environment: dict[str, str], loaded: tuple[str, ...] = LOADED):
+    def __init__(self, environment: dict[str, str], loaded: tuple[str, ...]):
         self.environment, self.loaded = environment, loaded
         self._process: asyncio.subprocess.Process | None = None
         self._numbers, self._ended = itertools.count(), {}
