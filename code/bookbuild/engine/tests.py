@@ -89,7 +89,8 @@ class Tested:
 
 
 def _closure(project: Project, files: set[Path]) -> set[Path]:
-    direct = {f for t in files for f in provenance.imported_files(t.read_text("utf-8"), project.code)}
+    texts = [provenance.source_text(file.read_bytes()) for file in files]
+    direct = {f for text in texts for f in provenance.imported_files(text, project.code)}
     return provenance.closure(direct, project.code)
 
 
