@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bookbuild.engine.project import BookError, Project
+from rlworkshop import provenance
 
 TIMEOUT = 300  # seconds for the tests of one mutant
 COPIED = ("code", "tests", "pyproject.toml", "benchmarks")
@@ -39,9 +40,9 @@ class Mutant:
             BookError: the text to change is not there exactly once, or the change changes nothing.
         """
         try:
-            text = (root / self.file).read_text(encoding="utf-8")
-        except OSError as error:
-            raise BookError(f"mutant of {self.file} ({self.breaks}): {error.strerror}") from None
+            text = provenance.source_text((root / self.file).read_bytes())
+        except (OSError, SyntaxError) as error:
+            raise BookError(f"mutant of {self.file} ({self.breaks}): {error}") from None
         if text.count(self.find) != 1 or self.find == self.replace:
             raise BookError(f"mutant of {self.file} ({self.breaks}): its text must occur once, and change")
         return text.replace(self.find, self.replace)

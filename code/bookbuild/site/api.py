@@ -16,6 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 from bookbuild.site import snippets
 from bookbuild.engine.pages import CHAPTER_PARTS
 from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.source import parsed
 
 BOOK = re.compile(r"^Book:\s*([^#]+)")  # the pages, separated by commas
 STAR = re.compile(r"(?<=, )\*(?=\w+\))")  # as in (B, *shape): it begins no emphasis
@@ -51,7 +52,7 @@ def undocumented(name: str, file: Path) -> list[str]:
                 if isinstance(child, kinds) and not child.name.startswith("_"):
                     yield from within(child, f"{name}.{child.name}")
 
-    return list(within(ast.parse(file.read_text(encoding="utf-8")), name))
+    return list(within(parsed(file)[1], name))
 
 
 class ApiDirective(SphinxDirective):
@@ -63,12 +64,13 @@ class ApiDirective(SphinxDirective):
         book, package = self.env.app.book, self.arguments[0]
         try:
             found = public_modules(book.project, package)
+            gaps = [gap for name, file in found.items() for gap in undocumented(name, file)]
         except BookError as error:
             raise self.error(str(error)) from None
         lines = []
+        for gap in gaps:
+            book.warn(f"api: {gap} has no docstring", self.env.docname, self.lineno)
         for name, file in found.items():
-            for gap in undocumented(name, file):
-                book.warn(f"api: {gap} has no docstring", self.env.docname, self.lineno)
             if file.name == "__init__.py":
                 title = name.rpartition(".")[2].capitalize() if "." in name else f"`{name}`"
                 lines += [f"## {title}", *_module(name)]

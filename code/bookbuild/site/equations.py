@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from bookbuild.engine import source
 from bookbuild.engine.project import Project
 
 NAMING = re.compile(r"#\s*((?:\(eq-[\w-]+\)\s*)+)$")
@@ -29,7 +30,7 @@ def named_in_code(project: Project) -> dict[str, list[tuple[Path, int]]]:
     found: dict[str, list[tuple[Path, int]]] = {}
     for file in sorted(project.code.glob("**/*.py")):
         if not file.is_relative_to(project.code / "bookbuild"):
-            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            for number, line in enumerate(source.lines_of(file), 1):
                 for label in labels(line):
                     found.setdefault(label, []).append((file, number))
     return found
