@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     claims.add_argument("--save", action="store_true", help="keep the figures as the page's calibration")
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a terminal that knows no γ
+        stream.reconfigure(errors="backslashreplace", line_buffering=True)  # a terminal may know no γ
     try:
         return _run(Project.at(options.root), options)
     except BookError as error:

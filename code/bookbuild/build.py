@@ -106,7 +106,7 @@ def budget_report(book: Book) -> str | None:
     actual = sum(outcome.cost for outcome in book.outcomes.values() if not outcome.failures)
     allowed = sum(outcome.page.budget for outcome in book.outcomes.values() if not outcome.failures)
     used = f"{actual:.0f} s of {allowed:.0f} s budgeted"
-    print(f"  {len(book.outcomes)} pages cost {used} (CPU of the reference machine), {len(ran)} of them ran now")
+    print(f"  {len(book.outcomes)} pages cost {used} (reference machine, CPU), {len(ran)} of them ran now")
     return f"all pages together cost more than their budgets: {used}" if actual > allowed else None
 
 

@@ -9,12 +9,13 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import nbformat
 from filelock import FileLock
 
-from bookbuild.engine import pages, run, source, watch
+from bookbuild.engine import pages, run, source
 from bookbuild.engine.exercises import Exercises
 from bookbuild.engine.forks import Warm
 from bookbuild.engine.pages import Page
@@ -98,7 +99,7 @@ def loaded(project: Project) -> tuple[str, ...]:
 
 def _tests_shown(book: Book) -> list[Path]:
     """The files of tests of the code that the book shows; for one page, those that reach what it shows."""
-    files = sorted(book.project.book.glob("**/*.md")) if not book.only else [book.project.book / f"{book.only}.md"]
+    files = [book.project.book / f"{book.only}.md"] if book.only else book.project.book.glob("**/*.md")
     names = {name for file in files for name in SNIPPET.findall(file.read_text("utf-8", "replace"))}
     if not names or not book.only:
         return book.tests.of_the_code if names else []
@@ -129,7 +130,8 @@ class Work:
                 continue
             facts = {name: kept[name] for name in ("seconds", "cpu", "peak_mib", "when", "cost")}
             self._hold(Outcome(page, _merged(page, notebook), cached=True, **facts))
-        return [Job(p.name, self.times.get(p.name, p.budget), lambda p=p: self._run(p), p.exclusive) for p in todo]
+        times = {page.name: self.times.get(page.name, page.budget) for page in todo}
+        return [Job(p.name, times[p.name], partial(self._run, p), p.exclusive) for p in todo]
 
     async def _run(self, page: Page) -> None:
         speed = self._speed = self._speed or asyncio.create_task(_speed(self.project))
@@ -138,7 +140,7 @@ class Work:
             key = self.store.key(subject)
             outcome = await run.run_page(self.project, page)
             same = self.store.key(pages.subject(self.project, page)) == key
-            if same and watch.unchanged(outcome.inputs, self.project.root, self.store.environment):
+            if same and self.store.unchanged(subject, outcome.inputs):
                 break
             drop_bytecode(self.project.code)  # edited while it ran: what it printed is of neither version
         else:

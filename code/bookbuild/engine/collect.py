@@ -1,4 +1,4 @@
-"""What runs in a fork of the warm process: a file of tests, watched, and under coverage where that is asked for."""
+"""What runs in forks of the warm process, and is watched: a file of tests, a module of exercises."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One warm process whose forks do the work: PyTorch, Gymnasium and pytest are loaded once, the book's code never.
+"""One warm process whose forks do the work: other packages are loaded once, the book's code never.
 
 ``Warm`` is the side of the build. As a script, which imports nothing of the book, this file is the process: it
 reads a request a line, forks for each, and tells when a fork has ended. What a fork imports of the book comes
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+
 @dataclass(frozen=True)
 class Result:
     """How a call in a fork has ended: what it returned (``None`` if it did not return) and what it cost."""
@@ -28,7 +29,7 @@ class Result:
 
 
 class Warm:
-    """The warm process, begun at the first call. ``async with`` it: at the end it is gone, with all its forks."""
+    """The warm process, begun at the first call. At the end of ``async with`` it and its forks are gone."""
 
     def __init__(self, environment: dict[str, str], loaded: tuple[str, ...]):
         self.environment, self.loaded = environment, loaded
@@ -148,8 +149,8 @@ def serve(loaded: list[str]) -> None:
                 break
             if pid in running:
                 _kill(pid)  # what it has left behind
-                answer = [running.pop(pid), os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime]
-                os.write(1, f"{json.dumps(answer)}\n".encode())
+                how, cpu = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+                os.write(1, f"{json.dumps([running.pop(pid), how, cpu])}\n".encode())
 
 
 def _kill(pid: int) -> None:

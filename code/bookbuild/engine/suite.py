@@ -1,4 +1,4 @@
-"""``make test``: every test that has not passed on the present content, the mutants, and what is taken away."""
+"""``make test``: what has not passed yet of the tests, the mutants, and what readers take away."""
 
 import os
 
@@ -39,6 +39,7 @@ def run(project: Project, fast: bool = False) -> int:
     for name, printed in tests.failed.items():
         print(f"\n{printed.rstrip()}\ntests failed: {name}")
     print("nothing has changed since every test passed" if not ran else "")
-    counts = {how: sum(len(r[how]) for r in tests.results.values()) for how in ("passed", "failed", "skipped")}
-    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
-    return 1 if counts["failed"] else 0
+    results = tests.results.values()
+    passed, failed, skipped = (sum(len(r[how]) for r in results) for how in ("passed", "failed", "skipped"))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
