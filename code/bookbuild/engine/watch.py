@@ -127,7 +127,7 @@ def begin(root: str, log: str) -> None:
         elif event in ("os.listdir", "os.scandir"):
             path = arguments[0] if arguments[0] is not None else "."
             who = sys._getframe(1).f_code.co_filename
-            if (name := below(path)) is not None and not who.startswith("<") | _within(who, LISTERS):
+            if (name := below(path)) is not None and not (who[0] == "<" or _within(who, LISTERS)):
                 note("folder", name, lambda: of_folder(os.path.join(root, name)))
         elif event in STARTS and page_asks() and (program := _unwatched(event, arguments)):
             note("program", program, str)
