@@ -1,6 +1,6 @@
 """What readers take away, as jobs: the export of each module of which the book shows something is proven.
 
-It has to run in a bare process that has none of the book, and to pass the tests of the original, pointed at it.
+It has to run in a bare process that has none of the book, and to pass the tests of the original.
 """
 
 import asyncio
