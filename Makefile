@@ -25,14 +25,13 @@ html: ## execute what has changed and build the site at _build/html (TORCH=cpu: 
 	$(call env,book)
 	@$(IN_ENV) bookbuild html
 
-test: html ## build or reuse the site, then run every test (ARGS="-k gae" narrows)
+test: html ## build or reuse the site, then run every test that has not passed yet (ARGS="-k gae" narrows)
 	$(call env,book test)
-	@OMP_NUM_THREADS=1 $(IN_ENV) pytest -q -n auto --dist worksteal $(ARGS)
+	@$(if $(ARGS),OMP_NUM_THREADS=1 $(IN_ENV) pytest -q -n auto $(ARGS),$(IN_ENV) bookbuild test)
 
-check: ## lint and the fast tests, under a minute
+check: ## lint and the fast tests
 	$(call env,book test)
-	@$(IN_ENV) bookbuild lint
-	@OMP_NUM_THREADS=1 $(IN_ENV) pytest -q -n auto --dist worksteal -m "not slow and not book" $(ARGS)
+	@$(IN_ENV) bookbuild check
 
 serve: ## serve the built site and print its address
 	$(call env,book)
@@ -55,9 +54,9 @@ calibrate: ## the same, and save the spread that the bounds are judged by
 	$(call env,book)
 	@$(IN_ENV) bookbuild claims --seeds "$(SEEDS)" $(PAGE) --save
 
-mutants: ## break the code in every way listed and expect the tests to notice
+mutants: ## break the code in every way listed and expect red tests; FILE=code/... in every mechanical way
 	$(call env,book test)
-	@$(IN_ENV) bookbuild mutants
+	@$(IN_ENV) bookbuild mutants $(if $(FILE),--file "$(FILE)")
 
 linkcheck: ## follow every link that leaves the site
 	$(call env,book)

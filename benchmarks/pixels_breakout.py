@@ -32,7 +32,7 @@ def one(seed: int) -> dict:
             scores.append(float(envs.evaluate(agent.act, CONFIG.env_id, 20, 1_000_000 + seed).mean()))
 
     began = time.process_time()
-    run = dqn.train(CONFIG, seed, make_q=pixels.conv_q, make_replay=pixels.make_replay, callback=evaluate)
+    run = dqn.train(CONFIG, seed, make_q=pixels.conv_q, make_replay=pixels.frame_replay, callback=evaluate)
     agent = dqn.load_policy(run, pixels.conv_q)
     final = envs.evaluate(agent.act, CONFIG.env_id, 50, 2_000_000 + seed)
     return {

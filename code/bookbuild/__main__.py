@@ -17,22 +17,27 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (
         ("html", "execute what changed and build the site"),
+        ("test", "run the tests that have not passed on what is there now"),
+        ("check", "lint, and the fast ones of these tests"),
         ("serve", "build, then serve the site on a free port"),
         ("live", "serve, and build again on every save"),
         ("linkcheck", "check the links to other sites"),
         ("release-check", "what must be in order before a release"),
-        ("mutants", "break the code on purpose and expect red tests"),
         ("lint", "ruff on code and on the code cells of pages"),
         ("clean", "delete what was built, keep what was executed"),
     ):
         commands.add_parser(name, help=what)
     one = commands.add_parser("chapter", help="execute and build one page alone")
     one.add_argument("page", help="e.g. algorithms/vpg")
+    mutants = commands.add_parser("mutants", help="break the code on purpose and expect red tests")
+    mutants.add_argument("--file", help="change this file in every way instead, and list what survives")
     claims = commands.add_parser("claims", help="re-run claims on other seeds")
     claims.add_argument("--seeds", required=True, help="seed sets, e.g. 1000..1009 or 7")
     claims.add_argument("--page", help="only this page")
     claims.add_argument("--save", action="store_true", help="keep the figures as the page's calibration")
     options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace", line_buffering=True)  # a terminal may know no γ
     try:
         return _run(Project.at(options.root), options)
     except BookError as error:
@@ -59,18 +64,24 @@ def disk_trouble(error: BaseException | None) -> OSError | None:
 
 
 def _run(project: Project, options: argparse.Namespace) -> int:
-    if options.command == "lint":
-        from bookbuild.engine import lint
+    if options.command in ("lint", "check", "test"):
+        from bookbuild.engine import lint, suite
 
-        return lint.main(project.root)
+        if options.command == "test":
+            return suite.run(project)
+        return lint.main(project.root) or (options.command == "check" and suite.run(project, fast=True))
     if options.command == "mutants":
-        from bookbuild.engine import mutants
+        from bookbuild.engine import mechanical, mutants
 
-        return mutants.run(project)
+        return mechanical.run(project, options.file) if options.file else mutants.run(project)
     if options.command == "claims":
         from bookbuild.engine import calibration
 
         return calibration.rerun(project, seed_sets(options.seeds), options.page, options.save)
+    if options.command == "live":
+        from bookbuild import live
+
+        return live.run(project)
     from bookbuild import build
 
     if options.command == "chapter":

@@ -1,20 +1,16 @@
-"""``make html`` and its kin."""
+"""``make html`` and its kin: the engine brings the book up to date, then Sphinx renders what it holds."""
 
 import functools
 import io
-import json
 import os
 import shutil
 import tomllib
+from collections.abc import Sequence
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from sphinx.application import Sphinx
-from sphinx.util.console import strip_escape_sequences
-from sphinx.util.docutils import docutils_namespace, patch_docutils
-
-from bookbuild.engine import calibration, pages, run as execute
-from bookbuild.site.extension import Book, lock
+from bookbuild.engine import calibration
+from bookbuild.engine.book import Book, bring_up_to_date, lock
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.store import read_json, write_json
 from rlworkshop import runs
@@ -23,6 +19,7 @@ NOTICE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="
 <title>No finished build</title><p>This book is being built, or its last build was interrupted.
 Run <code>make html</code> and load this page again.</p>
 """
+ALONE = ["ref", "myst.xref_missing", "toc", "bibtex"]  # what a page lacks when it is built alone
 
 
 def html(project: Project) -> int:
@@ -41,7 +38,8 @@ def html(project: Project) -> int:
         project.site.mkdir(parents=True)
         (project.site / "index.html").write_text(NOTICE, encoding="utf-8")
         before = project.fingerprint()
-        failures, book = render(project, project.build / "next")
+        book = bring_up_to_date(project)
+        failures = render(book, project.build / "next")
         late = budget_report(book)
         if late and os.environ.get("CI"):
             failures.append(late)
@@ -61,54 +59,60 @@ def html(project: Project) -> int:
         return 0
 
 
-def render(project: Project, output: Path, builder: str = "html", **settings) -> tuple[list[str], Book]:
-    """Run Sphinx from nothing into ``output``: its warnings (none if all is well), and the book it knew.
+def render(
+    book: Book, output: Path, builder: str = "html", pages: Sequence[Path] = (), **settings
+) -> list[str]:
+    """Have Sphinx write all of ``book`` to ``output``: its warnings, none if all is well.
 
-    Nitpicky, warnings as errors, going on to the end. ``settings`` override those of ``conf.py``.
+    Nitpicky, warnings as errors, going on to the end. ``pages``: the files of pages that alone have changed
+    since ``output`` was written; ``settings`` override those of ``conf.py``.
     """
-    shutil.rmtree(output, ignore_errors=True)
+    from sphinx.application import Sphinx
+    from sphinx.util.console import strip_escape_sequences
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+    project = book.project
+    if not pages:
+        shutil.rmtree(output, ignore_errors=True)
     warnings = io.StringIO()
     with patch_docutils(project.root), docutils_namespace():
         app = Sphinx(
             srcdir=project.book,
             confdir=project.root,
             outdir=output,
-            doctreedir=project.build / "doctrees",
+            doctreedir=project.build / "doctrees" / output.name,
             buildername=builder,
-            confoverrides={"nitpicky": True, **settings},
+            confoverrides={"nitpicky": True, "book": book, **settings},
             status=None,
             warning=warnings,
-            freshenv=True,
+            freshenv=not pages,
             warningiserror=True,
+            parallel=1 if pages else os.cpu_count() or 1,
         )
-        app.build(force_all=True)
+        app.build(force_all=not pages, filenames=pages)
     text = strip_escape_sequences(warnings.getvalue()).replace(f"{project.root}{os.sep}", "")
     lines = [line for line in text.splitlines() if line.strip()]
     if app.statuscode and not lines:
         lines = ["Sphinx failed without saying why"]
-    return lines, app.book
+    return lines
 
 
-def budget_report(book) -> str | None:
-    """Print run times against budgets; a line if all pages together took longer than their budgets."""
-    ran = [outcome for outcome in book.outcomes.values() if not outcome.cached]
-    for outcome in sorted(ran, key=lambda outcome: -outcome.seconds):
-        page = outcome.page
-        if not page.declares_budget:
+def budget_report(book: Book) -> str | None:
+    """Print what pages cost beyond their budgets; a line if all together cost more than their budgets."""
+    for outcome in sorted(book.outcomes.values(), key=lambda outcome: outcome.page.budget - outcome.cost):
+        page, ran = outcome.page, not outcome.cached
+        if ran and not page.declares_budget:
             print(f"  {page.name} declares no budget (front matter 'budget: SECONDS')")
-        elif outcome.seconds > page.budget:
-            print(f"  {page.name} is over its budget: {outcome.seconds:.1f} s of {page.budget:.0f} s")
-    for outcome in book.outcomes.values():
-        if outcome.page.is_chapter and not outcome.claims and not outcome.failures:
-            print(f"  {outcome.page.name} makes no claim: a chapter should")
-    actual = sum(outcome.seconds for outcome in book.outcomes.values())
-    allowed = sum(outcome.page.budget for outcome in book.outcomes.values())
-    print(
-        f"  {len(book.outcomes)} pages ran {actual:.0f} s of {allowed:.0f} s budgeted, {len(ran)} of them now"
-    )
-    if actual > allowed:
-        return f"all pages together ran {actual:.0f} s, more than their budgets' sum of {allowed:.0f} s"
-    return None
+        elif outcome.cost > page.budget:
+            print(f"  {page.name} is over its budget: {outcome.cost:.1f} s of {page.budget:.0f} s")
+        if page.is_chapter and not outcome.claims and not outcome.failures:
+            print(f"  {page.name} makes no claim: a chapter should")
+    ran = [outcome for outcome in book.outcomes.values() if not outcome.cached]
+    actual = sum(outcome.cost for outcome in book.outcomes.values() if not outcome.failures)
+    allowed = sum(outcome.page.budget for outcome in book.outcomes.values() if not outcome.failures)
+    used = f"{actual:.0f} s of {allowed:.0f} s budgeted"
+    print(f"  {len(book.outcomes)} pages cost {used} (reference machine, CPU), {len(ran)} of them ran now")
+    return f"all pages together cost more than their budgets: {used}" if actual > allowed else None
 
 
 def chapter(project: Project, name: str) -> int:
@@ -119,11 +123,10 @@ def chapter(project: Project, name: str) -> int:
             f.relative_to(project.book).with_suffix("").as_posix() for f in project.book.glob("**/*.md")
         )
         raise BookError(f"there is no book/{name}.md; the pages are: {', '.join(known)}")
-    alone = {"book_only": name, "root_doc": name, "include_patterns": [f"{name}.md"], "nitpicky": False}
-    elsewhere = ["ref", "myst.xref_missing", "toc", "bibtex"]  # what a page lacks when it is alone
     site = project.build / "chapter"
     with lock(project):
-        failures, _ = render(project, site, suppress_warnings=elsewhere, **alone)
+        alone = {"root_doc": name, "include_patterns": [f"{name}.md"], "nitpicky": False}
+        failures = render(bring_up_to_date(project, name), site, suppress_warnings=ALONE, **alone)
     print("\n".join(f"  {line}" for line in failures) or f"{name} is at {_shown(site / f'{name}.html')}")
     return 1 if failures else 0
 
@@ -131,7 +134,7 @@ def chapter(project: Project, name: str) -> int:
 def linkcheck(project: Project) -> int:
     """Check every link of the book to other sites."""
     with lock(project):
-        failures, _ = render(project, project.build / "linkcheck", builder="linkcheck")
+        failures = render(bring_up_to_date(project), project.build / "linkcheck", builder="linkcheck")
     print("\n".join(f"  {line}" for line in failures) or "every link answers")
     return 1 if failures else 0
 
@@ -141,8 +144,8 @@ def release_check(project: Project) -> int:
     status = html(project)
     problems = []
     with lock(project):
-        outcomes = execute.refresh(project, pages.read_pages(project))
-    for name, outcome in outcomes.items():
+        book = bring_up_to_date(project)
+    for name, outcome in book.outcomes.items():
         if outcome.page.is_chapter and not outcome.claims:
             problems.append(f"{name} makes no claim")
         kept = calibration.read(project, name)
@@ -177,16 +180,6 @@ def serve(project: Project) -> int:
     return status
 
 
-def live(project: Project) -> int:
-    """Serve the book, and build it again whenever a source is saved."""
-    from sphinx_autobuild.__main__ import main as autobuild
-
-    watched = [a for folder in ("code", "benchmarks") for a in ("--watch", str(project.root / folder))]
-    places = ["-d", project.build / "live-doctrees", "-c", project.root, project.book, project.build / "live"]
-    autobuild(["--port", "0", *watched, "--ignore", "*/__pycache__/*", "-n", "-q", *map(str, places)])
-    return 0
-
-
 def clean(project: Project) -> int:
     """Delete what was built; keep what was executed and trained (``distclean`` drops that too)."""
     with lock(project):
@@ -204,7 +197,7 @@ def _files(site: Path) -> dict[str, list[int]]:
         if file.is_file():
             facts = file.stat()
             found[file.relative_to(site).as_posix()] = [facts.st_size, facts.st_mtime_ns]
-    return json.loads(json.dumps(found))
+    return found
 
 
 def _shown(file: Path) -> str:

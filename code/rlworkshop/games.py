@@ -336,10 +336,10 @@ def register(name: str, vector: Callable[..., VectorEnv], module: str = __name__
             gym.register(env_id, lambda **kwargs: Single(vector(**kwargs)), vector_entry_point=vector)
 
 
-def _registered() -> None:
+def _register_games() -> None:
     for game in (Breakout, Catch):
         for suffix, view in {"": channels, "Picture": picture, "Camera": camera}.items():
             register(f"{game.__name__}{suffix}-v0", functools.partial(game, view=view))
 
 
-_registered()
+_register_games()

@@ -8,11 +8,27 @@ that it imports, what those import, and so on. Third-party packages are left to 
 import ast
 import functools
 import hashlib
+import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]  # the source root: the folder that holds ``rlworkshop``
+
+
+def source_text(body: bytes) -> str:
+    """The text of a Python file, read as Python does: byte order mark, coding line, any line ends.
+
+    Raises:
+        SyntaxError: Python cannot read it.
+    """
+    try:
+        text = importlib.util.decode_source(body)
+    except (UnicodeDecodeError, LookupError) as error:  # LookupError: a coding that is not of text
+        raise SyntaxError(str(error)) from None
+    if "\0" in text:
+        raise SyntaxError("source code cannot contain null bytes")
+    return text
 
 
 def imported_files(source: str, root: Path = ROOT, package: str = "") -> set[Path]:
@@ -126,6 +142,6 @@ def _imports_of(file: Path, root: Path, body: bytes) -> frozenset[Path]:
     relative = file.relative_to(root.resolve()).with_suffix("")
     package = ".".join(relative.parts[:-1])
     try:
-        return frozenset(imported_files(body.decode("utf-8"), root, package))
-    except (SyntaxError, UnicodeDecodeError):
+        return frozenset(imported_files(source_text(body), root, package))
+    except SyntaxError:
         return frozenset()  # the page that imports it will say so when it runs

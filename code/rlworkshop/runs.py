@@ -386,7 +386,7 @@ def _closure_of(files: Iterable[Path]) -> set[Path]:
     files = {Path(__file__).resolve(), *(f.resolve() for f in files)}
     outside = [f for f in files if f.is_file() and not f.is_relative_to(provenance.ROOT)]
     for file in outside:
-        files |= provenance.imported_files(file.read_text(encoding="utf-8"), provenance.ROOT)
+        files |= provenance.imported_files(provenance.source_text(file.read_bytes()), provenance.ROOT)
     return provenance.closure(files, provenance.ROOT)
 
 

@@ -285,7 +285,7 @@ def test_frame_replay_draws_all_alike():
 def test_channels_are_not_taken_for_a_stack_of_frames():
     config = dataclasses.replace(CONFIG, env_id="Breakout-v0")
     with pytest.raises(ValueError, match="must be stacks of frames"):
-        dqn.train(config, 0, make_q=pixels.conv_q, make_replay=pixels.make_replay)
+        dqn.train(config, 0, make_q=pixels.conv_q, make_replay=pixels.frame_replay)
 
 
 def test_frame_replay_takes_a_fraction_of_the_bytes():
@@ -320,7 +320,7 @@ def test_frame_replay_says_what_is_wrong():
 
 
 def test_training_is_deterministic_and_goes_on_from_a_checkpoint(tmp_path):
-    kwargs = {"make_q": pixels.conv_q, "make_replay": pixels.make_replay}
+    kwargs = {"make_q": pixels.conv_q, "make_replay": pixels.frame_replay}
     whole = dqn.train(CONFIG, 1, **kwargs)
 
     class Stop(Exception):

@@ -224,7 +224,7 @@ def test_the_stub_of_the_mean_to_mend_runs_and_is_told_what_is_wrong():
 def test_the_best_constant_is_the_chapters_best_baseline(walk):
     """Where the samples are the policy's own probabilities, of four decisions ``walk`` walked."""
     theta = np.log(np.tile([walk, 4.0 - walk], (8, 1)))
-    Q = pg.state_values(pg.thin_ice(), theta)[1]
+    Q = pg.softmax_values(pg.thin_ice(), theta)[1]
     actions = np.repeat([0, 1], [walk, 4 - walk])
     found = [
         policy_gradients.best_constant(pg.score(theta, np.full(4, s), actions), Q[s, actions])

@@ -90,7 +90,7 @@ def test_visits_and_values_are_those_of_played_episodes():
     s, a, to = batch.states[:-1][acting], batch.actions[acting], batch.states[1:][acting]
     assert np.array_equal(batch.rewards[acting], mdp.R[s, a, to])
     often = np.array([((batch.states == i) & batch.alive).sum(axis=0) for i in range(5)]).T  # (N, S)
-    assert agrees(often, pg.visits(mdp, theta))
+    assert agrees(often, pg.softmax_visits(mdp, theta))
     for i in range(4):
         there = s == i
         assert agrees(np.eye(3)[a[there]], pg.softmax_policy(theta)[i])
@@ -98,7 +98,7 @@ def test_visits_and_values_are_those_of_played_episodes():
     t = np.arange(len(batch.rewards))[:, None]
     assert agrees((0.7**t * batch.rewards).sum(axis=0), pg.objective(mdp, theta, 0.7))
     discounted = np.array([(0.7**t * ((batch.states == i) & batch.alive)[:-1]).sum(axis=0) for i in range(5)])
-    assert agrees(discounted.T, pg.visits(mdp, theta, 0.7))
+    assert agrees(discounted.T, pg.softmax_visits(mdp, theta, 0.7))
     assert np.array_equal(batch.lengths, acting.sum(axis=0))
 
 
@@ -139,7 +139,7 @@ def test_an_episodes_gradient_is_the_sum_of_its_steps():
 def test_every_unbiased_estimator_has_the_exact_gradient_as_its_mean(seed):
     mdp, theta, rng = example(seed)
     batch = pg.sample_batch(mdp, theta, 20_000, rng)
-    exact, (V, Q) = pg.exact_gradient(mdp, theta), pg.state_values(mdp, theta)
+    exact, (V, Q) = pg.exact_gradient(mdp, theta), pg.softmax_values(mdp, theta)
     to_go = pg.reward_to_go(batch.rewards)
     for weights in (
         pg.whole_return(batch.rewards),
@@ -163,7 +163,7 @@ def test_discounted_weights_need_the_discount_in_front():
     assert agrees(pg.episode_gradients(batch, theta, 0.5**t * to_go), exact)
     without = pg.episode_gradients(batch, theta, to_go)
     assert not agrees(without, exact)
-    assert agrees(without, pg.expected_gradient(mdp, theta, pg.state_values(mdp, theta, 0.5)[1]))
+    assert agrees(without, pg.expected_gradient(mdp, theta, pg.softmax_values(mdp, theta, 0.5)[1]))
 
 
 def test_the_best_baseline_minimises_the_variance_of_each_steps_term():
@@ -203,7 +203,7 @@ def test_gae_is_its_double_sum_and_has_the_mean_that_linear_algebra_says(lam):
 
 def test_gae_is_exact_on_average_for_right_values_and_for_any_values_with_lam_one():
     mdp, theta, rng = example(7)
-    (V, Q), anything = pg.state_values(mdp, theta, 0.8), rng.normal(size=5)
+    (V, Q), anything = pg.softmax_values(mdp, theta, 0.8), rng.normal(size=5)
     acting = ~mdp.terminal
     for lam in (0.0, 0.5, 1.0):
         assert np.allclose(pg.expected_gae(mdp, theta, V, lam, 0.8)[acting], (Q - V[:, None])[acting])
@@ -229,7 +229,7 @@ def test_the_parts_by_length_add_up_and_predict_the_mean_over_steps():
 def test_the_parts_by_length_add_up_where_states_come_back():
     mdp, theta, _ = example(8)
     lengths, gradients = pg.gradient_by_length(mdp, theta, longest=150)
-    assert lengths @ np.arange(151) == pytest.approx(pg.visits(mdp, theta).sum())
+    assert lengths @ np.arange(151) == pytest.approx(pg.softmax_visits(mdp, theta).sum())
     assert np.allclose(gradients.sum(axis=0), pg.exact_gradient(mdp, theta), atol=1e-8)
 
 

@@ -3,19 +3,21 @@
 import asyncio
 import contextlib
 import copy
+import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import nbformat
 from filelock import FileLock
 
-from bookbuild.engine import exercises, pages, run, source, watch
-from bookbuild.engine.forks import LOADED, Warm
+from bookbuild.engine import pages, run, source
+from bookbuild.engine.exercises import Exercises
+from bookbuild.engine.forks import Warm
 from bookbuild.engine.pages import Page
 from bookbuild.engine.project import BookError, Project, drop_bytecode
 from bookbuild.engine.run import Failure, Outcome
@@ -59,6 +61,9 @@ class Book:
         """The folder with every page as a notebook: its present prose and its outputs."""
         return self.project.build / "executed"
 
+    def __reduce__(self):
+        return type(None), ()  # what Sphinx keeps of its settings, and sends between processes, has no book
+
 
 def bring_up_to_date(
     project: Project, only: str = "", say: Callable[[str], None] = print, cores: int | None = None
@@ -75,15 +80,17 @@ def bring_up_to_date(
     book = Book(project, only, tests=Tests(project, store))
     book.problems += [(message, page, 1) for page, message in unread.items() if only in ("", page)]
     work = Work(book, store, say)
-    jobs = work.pages(chosen)
+    jobs, exercises = work.pages(chosen), Exercises(project, store)
 
     async def all_of_it() -> None:
         async with Warm({**store.environment, "MPLBACKEND": "agg"}, loaded(project)) as warm:
             beside = book.tests.jobs(warm, [(file, "fast") for file in _tests_shown(book)])
-            beside += exercises.jobs(project, store, warm, book)
+            beside += exercises.jobs(warm)
             await Schedule([*jobs, *beside], cores or os.cpu_count() or 1, say).run()
 
     Schedule.begin(all_of_it())
+    book.exercises = exercises.found
+    book.problems += [(problem, "index", 1) for problem in exercises.problems]
     work.end()
     return book
 
@@ -95,7 +102,7 @@ def loaded(project: Project) -> tuple[str, ...]:
 
 def _tests_shown(book: Book) -> list[Path]:
     """The files of tests of the code that the book shows; for one page, those that reach what it shows."""
-    files = sorted(book.project.book.glob("**/*.md")) if not book.only else [book.project.book / f"{book.only}.md"]
+    files = [book.project.book / f"{book.only}.md"] if book.only else book.project.book.glob("**/*.md")
     names = {name for file in files for name in SNIPPET.findall(file.read_text("utf-8", "replace"))}
     if not names or not book.only:
         return book.tests.of_the_code if names else []
@@ -113,7 +120,6 @@ class Work:
         self.book, self.store, self.say, self.project = book, store, say, book.project
         self.times = read_json(self.project.state / "times.json", {})
         self._speed: asyncio.Task | None = None
-        shutil.rmtree(book.executed, ignore_errors=True)
 
     def pages(self, chosen: list[Page]) -> list[Job]:
         """Take from the store what is there; the jobs that run the others."""
@@ -126,7 +132,8 @@ class Work:
                 continue
             facts = {name: kept[name] for name in ("seconds", "cpu", "peak_mib", "when", "cost")}
             self._hold(Outcome(page, _merged(page, notebook), cached=True, **facts))
-        return [Job(p.name, self.times.get(p.name, p.budget), lambda p=p: self._run(p), p.exclusive) for p in todo]
+        times = {page.name: self.times.get(page.name, page.budget) for page in todo}
+        return [Job(p.name, times[p.name], partial(self._run, p), p.exclusive) for p in todo]
 
     async def _run(self, page: Page) -> None:
         speed = self._speed = self._speed or asyncio.create_task(_speed(self.project))
@@ -135,7 +142,7 @@ class Work:
             key = self.store.key(subject)
             outcome = await run.run_page(self.project, page)
             same = self.store.key(pages.subject(self.project, page)) == key
-            if same and watch.unchanged(outcome.inputs, self.project.root, self.store.environment):
+            if same and self.store.unchanged(subject, outcome.inputs):
                 break
             drop_bytecode(self.project.code)  # edited while it ran: what it printed is of neither version
         else:
@@ -158,20 +165,26 @@ class Work:
     def _hold(self, outcome: Outcome) -> None:
         self.book.outcomes[outcome.page.name] = outcome
         file = self.book.executed / f"{outcome.page.name}.ipynb"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(outcome.notebook, file)
+        text = json.dumps(outcome.notebook)
+        if not file.exists() or file.read_text("utf-8") != text:  # Sphinx goes by the time of change
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
 
     def end(self) -> None:
         """Note what went wrong, and how long things took."""
         book = self.book
-        book.outcomes = dict(sorted(book.outcomes.items()))
+        book.outcomes = {name: book.outcomes[name] for name in sorted(book.outcomes)}
         for name, outcome in book.outcomes.items():
             book.problems += [(str(failure), name, failure.line) for failure in outcome.failures]
             names = [record["name"] for record in outcome.claims]
             twice = sorted({one for one in names if names.count(one) > 1})
             book.problems += [(f"two claims are called {one!r}: give one a name=", name, 1) for one in twice]
-        for name, printed in book.tests.failed.items():
-            self.say(f"\n{printed.rstrip()}\ntests failed: {name}")
+        failed = [
+            f"{printed.rstrip()}\ntests failed: {name}\n" for name, printed in book.tests.failed.items()
+        ]
+        (self.project.root / book.tests.log).write_text("\n".join(failed), encoding="utf-8")
+        for text in failed:
+            self.say(f"\n{text}")
         write_json(self.project.state / "times.json", {**self.times, **book.tests.times})
         self.store.prune()
 

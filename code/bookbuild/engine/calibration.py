@@ -7,11 +7,13 @@ claim's values. A bound should lie at least three standard deviations away from 
 import math
 import os
 import statistics
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bookbuild.engine import pages, run as execute
+from bookbuild.engine import pages, run
 from bookbuild.engine.project import BookError, Project, drop_bytecode
-from bookbuild.engine.store import read_json, write_json
+from bookbuild.engine.schedule import Job, Schedule
+from bookbuild.engine.store import Store, read_json, write_json
 from rlworkshop import verify
 
 MIN_SETS, MIN_MARGIN = 10, 3.0
@@ -80,6 +82,14 @@ def holds(record: dict, value: float) -> bool:
     return (low is None or value >= low) and (high is None or value <= high)
 
 
+@dataclass(frozen=True)
+class Rerun:
+    """What a page claimed on one seed set."""
+
+    claims: list[dict]
+    failures: list[run.Failure]
+
+
 def rerun(project: Project, seed_sets: list[int], only: str | None = None, save: bool = False) -> int:
     """Re-run the claims of a page (or of all) on other seed sets and print how often each held.
 
@@ -98,18 +108,27 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
     if not chosen:
         raise BookError("there is no claim to re-run")
     drop_bytecode(project.code)
-    results: dict[tuple[str, int], execute.Outcome] = {}
+    store = Store(project)
+    results: dict[tuple[str, int], Rerun] = {}
+    jobs = []
+    for page in chosen:
+        for seed_set in seed_sets:
+            variables = ((verify.SEED_SET, str(seed_set)),)
+            subject = replace(pages.subject(project, page), kind="claims", variables=variables)
+            if (known := store.get(subject)) is not None:
+                results[page.name, seed_set] = Rerun(known["claims"], [])
+                continue
 
-    async def work(page: pages.Page, seed_set: int) -> None:
-        variables = {verify.SEED_SET: str(seed_set)}
-        results[page.name, seed_set] = await execute.run_page(project, page, variables)
+            async def work(page=page, seed_set=seed_set, subject=subject) -> None:
+                key = store.key(subject)
+                outcome = await run.run_page(project, page, dict(subject.variables))
+                results[page.name, seed_set] = Rerun(outcome.claims, outcome.failures)
+                if not outcome.failures and store.unchanged(subject, outcome.inputs):
+                    store.put(subject, {"claims": outcome.claims}, outcome.inputs, key)
 
-    def job(page: pages.Page, seed_set: int) -> execute.Job:
-        name = f"{page.name}, seed set {seed_set}"
-        return execute.Job(name, page.budget, lambda: work(page, seed_set), page.exclusive)
-
-    jobs = [job(page, seed_set) for page in chosen for seed_set in seed_sets]
-    execute.Schedule(jobs, os.cpu_count() or 1, print).run()
+            name = f"{page.name}, seed set {seed_set}"
+            jobs.append(Job(name, page.budget, work, page.exclusive))
+    Schedule.begin(Schedule(jobs, os.cpu_count() or 1, print).run())
     green = True
     for page in chosen:
         outcomes = [results[page.name, seed_set] for seed_set in seed_sets]
@@ -120,7 +139,7 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
     return 0 if green else 1
 
 
-def _values(outcomes: list[execute.Outcome]) -> dict[str, tuple[dict, list[float]]]:
+def _values(outcomes: list[Rerun]) -> dict[str, tuple[dict, list[float]]]:
     found: dict[str, tuple[dict, list[float]]] = {}
     for outcome in outcomes:
         for record in outcome.claims:
@@ -128,7 +147,7 @@ def _values(outcomes: list[execute.Outcome]) -> dict[str, tuple[dict, list[float
     return found
 
 
-def _print(page: str, outcomes: list[execute.Outcome]) -> bool:
+def _print(page: str, outcomes: list[Rerun]) -> bool:
     """Print how a page's claims fared; whether every run came to its end (a claim may have failed)."""
     print(f"\n{page}")
     sound = True
@@ -148,7 +167,7 @@ def _print(page: str, outcomes: list[execute.Outcome]) -> bool:
     return sound
 
 
-def _save(project: Project, page: str, seed_sets: list[int], outcomes: list[execute.Outcome]) -> None:
+def _save(project: Project, page: str, seed_sets: list[int], outcomes: list[Rerun]) -> None:
     claims = {
         name: {"text": record["text"], "values": values, "seeds": record["seeds"]}
         for name, (record, values) in _values(outcomes).items()

@@ -1,8 +1,8 @@
-"""One warm process whose forks do the work: PyTorch, Gymnasium and pytest are loaded once, the book's code never.
+"""One warm process whose forks do the work: other packages are loaded once, the book's code never.
 
-``Warm`` is the side of the build. As a script, which imports nothing of the book, this file is the process: it
-reads a request a line, forks for each, and tells when a fork has ended. What a fork imports of the book comes
-from the folders that its request names, so that each sees the code as it is then and there.
+``Warm`` is the side of the build. As a script, which imports nothing of the book, this file is the process:
+it reads a request a line, forks for each, and tells when a fork has ended. What a fork imports of the book
+comes from the folders that its request names, so that each sees the code as it is then and there.
 """
 
 import asyncio
@@ -18,11 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LOADED = (
-    "torch", "torch._dynamo", "gymnasium.vector", "gymnasium.envs.classic_control", "mujoco", "numpy", "imageio",
-    "matplotlib.pyplot", "filelock", "tyro", "pytest", "hypothesis", "coverage",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Result:
@@ -35,12 +30,12 @@ class Result:
 
 
 class Warm:
-    """The warm process, begun at the first call. ``async with`` it: at the end it is gone, with all its forks.
+    """The warm process, begun at the first call. At the end of ``async with`` it and its forks are gone.
 
-    One that was killed, by a system short of memory as it may be, is begun anew at the next call.
+    One that was killed, as by a system short of memory, is begun anew at the next call.
     """
 
-    def __init__(self, environment: dict[str, str], loaded: tuple[str, ...] = LOADED):
+    def __init__(self, environment: dict[str, str], loaded: tuple[str, ...]):
         self.environment, self.loaded = environment, loaded
         self._process: asyncio.subprocess.Process | None = None
         self._starting = asyncio.Lock()
@@ -50,9 +45,9 @@ class Warm:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._process:
-            self._process.stdin.close()
-            await self._process.wait()
+        if process := self._process:
+            process.stdin.close()
+            await process.wait()
             await self._listener
 
     async def call(
@@ -68,9 +63,9 @@ class Warm:
         """Call ``module:function`` with JSON values in a fork whose working folder is ``folder``.
 
         ``environment`` is all of the fork's environment (default: that of the warm process), its PYTHONPATH
-        the fork's path; ``scratch`` a folder for what it prints and returns. A fork that takes longer than
-        ``timeout`` seconds, or that or a child of which works longer than ``cpu_limit`` seconds, is killed with
-        its children, as it is when the caller is cancelled.
+        the fork's path; ``scratch`` a folder for what it prints and returns. A fork is killed with its
+        children when it takes longer than ``timeout`` seconds, when it has worked for ``cpu_limit`` seconds,
+        and when the caller is cancelled.
         """
         await self._start()
         number = str(next(self._numbers))
@@ -100,7 +95,7 @@ class Warm:
             if self._process is None:
                 self._process = await asyncio.create_subprocess_exec(
                     *[sys.executable, "-P", __file__, *self.loaded],
-                    env={**self.environment, "PYTHONPATH": ""},  # there is nothing of the book that it could load
+                    env={**self.environment, "PYTHONPATH": ""},  # nothing of the book can be loaded
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                 )
@@ -169,8 +164,8 @@ def serve(loaded: list[str]) -> None:
                 break
             if pid in running:
                 _kill(pid)  # what it has left behind
-                answer = [running.pop(pid), os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime]
-                os.write(answers, f"{json.dumps(answer)}\n".encode())
+                how, cpu = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+                os.write(answers, f"{json.dumps([running.pop(pid), how, cpu])}\n".encode())
 
 
 def _own_group(pid: int) -> None:

@@ -5,6 +5,7 @@
 
 import os
 import resource
+import sys
 
 
 def report() -> dict[str, float]:
@@ -28,5 +29,6 @@ if __name__ == "__main__":
     from bookbuild.engine import forks, watch
 
     forks.die_with_parent()
-    watch.begin(os.environ[watch.ROOT], os.environ[watch.LOG])
+    if "bookbuild_watch" not in sys.modules:  # a sitecustomize of the machine's own came before ours
+        watch.begin(os.environ[watch.ROOT], os.environ[watch.LOG])
     IPKernelApp.launch_instance()

@@ -1,8 +1,8 @@
-"""``make mutants FILE=code/...``: changes a file in every way of a catalogue, and lists what no test notices.
+"""``make mutants FILE=code/...``: changes a file in every way of a catalogue; lists what no test notices.
 
-The catalogue is the usual one (MutPy, mutmut, Cosmic Ray): operators, comparisons, conditions, constants, slices,
-arguments, functions and their opposites, statements left out. A change is tried by the fast tests that enter its
-lines. One that makes no difference can be declared in ``tests/mutants.toml``, with the reason::
+The catalogue is the usual one (MutPy, mutmut, Cosmic Ray): operators, comparisons, conditions, constants,
+slices, arguments, functions and their opposites, statements left out. A change is tried by the fast tests that
+enter its lines. One that makes no difference can be declared in ``tests/mutants.toml``, with the reason::
 
     [[equivalent]]
     file = "code/rlworkshop/stats.py"
@@ -19,21 +19,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookbuild.engine.mutants import Trial, changed, lines_around, read_source, read_table, try_all
+from bookbuild.engine.mutants import Mutant, changed, lines_around, read_table, try_all
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.tests import Tests
+from rlworkshop import provenance
 
 TOKENS = {
-    ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*"), ast.MatMult: ("@", "*"),
-    ast.FloorDiv: ("//", "/"), ast.Mod: ("%", "*"), ast.Pow: ("**", "*"), ast.LShift: ("<<", ">>"),
-    ast.RShift: (">>", "<<"), ast.BitAnd: ("&", "|"), ast.BitOr: ("|", "&"), ast.BitXor: ("^", "&"),
-    ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="), ast.GtE: (">=", ">"), ast.Eq: ("==", "!="),
-    ast.NotEq: ("!=", "=="), ast.Is: ("is", "is not"), ast.IsNot: ("is not", "is"), ast.In: ("in", "not in"),
-    ast.NotIn: ("not in", "in"), ast.And: ("and", "or"), ast.Or: ("or", "and"),
-}  # fmt: skip
+    **{ast.Add: "+ to -", ast.Sub: "- to +", ast.Mult: "* to /", ast.Div: "/ to *", ast.MatMult: "@ to *"},
+    **{ast.FloorDiv: "// to /", ast.Mod: "% to *", ast.Pow: "** to *", ast.LShift: "<< to >>"},
+    **{ast.RShift: ">> to <<", ast.BitAnd: "& to |", ast.BitOr: "| to &", ast.BitXor: "^ to &"},
+    **{ast.Lt: "< to <=", ast.LtE: "<= to <", ast.Gt: "> to >=", ast.GtE: ">= to >", ast.Eq: "== to !="},
+    **{ast.NotEq: "!= to ==", ast.Is: "is to is not", ast.IsNot: "is not to is", ast.In: "in to not in"},
+    **{ast.NotIn: "not in to in", ast.And: "and to or", ast.Or: "or to and"},
+}
 UNARY = {ast.Not: "not", ast.USub: "-", ast.Invert: "~"}
 NEGATED = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot, ast.In, ast.NotIn, ast.Not)  # by their own change
-PAIRS = ("min max", "any all", "argmin argmax", "minimum maximum", "zeros ones", "zeros_like ones_like", "sum mean")
+PAIRS = ("min max", "any all", "argmin argmax", "minimum maximum", "floor ceil", "sum mean")
 OPPOSITE = {a: b for pair in PAIRS for a, b in (pair.split(), pair.split()[::-1])}
 
 
@@ -91,7 +92,8 @@ class Finder:
 
         Annotations, messages, formatted texts, and what only a script does stay as they are.
         """
-        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.If) and "'__name__'" in ast.dump(node.test)):
+        script = isinstance(node, ast.If) and "'__name__'" in ast.dump(node.test)
+        if script or isinstance(node, ast.JoinedStr):
             return
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             bound = {n.arg: 0 for n in ast.walk(node.args) if isinstance(n, ast.arg)}
@@ -130,7 +132,7 @@ class Finder:
             case ast.Call():
                 yield from self.call(node)
             case ast.If(test) | ast.IfExp(test) | ast.While(test) | ast.comprehension(ifs=[test]):
-                if not any(isinstance(op, NEGATED) for op in [*getattr(test, "ops", [getattr(test, "op", None)])]):
+                if not isinstance(getattr(test, "ops", [getattr(test, "op", None)])[0], NEGATED):
                     yield *self.span(test), b"not (" + self.code(test) + b")"
             case ast.Break() | ast.Continue():
                 yield *self.span(node), b"continue" if isinstance(node, ast.Break) else b"break"
@@ -143,22 +145,23 @@ class Finder:
 
     def token(self, left: ast.AST, op: ast.AST, right: ast.AST) -> tuple[int, int, bytes]:
         """The edit of the operator between two nodes."""
-        old, new = TOKENS[type(op)]
+        old, new = TOKENS[type(op)].split(" to ")
         start = self.span(left)[1]
         between = re.sub(rb"#.*", lambda found: b" " * len(found[0]), self.raw[start : self.span(right)[0]])
         found = re.search(re.escape(old).replace(r"\ ", r"\s+").encode(), between)
         return start + found.start(), start + found.end(), new.encode()
 
     def call(self, node: ast.Call) -> Iterator[tuple[int, int, bytes]]:
-        """Edits of a call: arguments exchanged or left out, the opposite function, other bounds of a range."""
+        """Edits of a call: arguments exchanged or left out, the opposite function, bounds of a range."""
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
         for a, b in itertools.pairwise(node.args):
             (start, middle), (after, end) = self.span(a), self.span(b)
-            if not isinstance(a, ast.Starred) and not isinstance(b, ast.Starred):
+            if name not in OPPOSITE and not any(isinstance(one, ast.Starred) for one in (a, b)):
                 yield start, end, self.code(b) + self.raw[middle:after] + self.code(a)
-        for keyword in filter(lambda keyword: keyword.arg, node.keywords):
+        for keyword in node.keywords:
             start, end = self.span(keyword)
-            yield start, end + len(re.match(rb"(\s*,\s*)?", self.raw[end:])[0]), b""
-        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if keyword.arg not in (None, "strict"):  # strict=True is an assertion
+                yield start, end + len(re.match(rb"(\s*,\s*)?", self.raw[end:])[0]), b""
         end = self.span(node.func)[1]
         if name in OPPOSITE:
             yield end - len(name), end, OPPOSITE[name].encode()
@@ -196,42 +199,45 @@ def equivalents(project: Project) -> dict[str, dict[str, str]]:
     for row in read_table(project).get("equivalent", []):
         if row.keys() != {"file", "find", "replace", "why"}:
             raise BookError("tests/mutants.toml cannot be read: [[equivalent]] has file, find, replace, why")
-        text = changed(project.root, **row)
-        found.setdefault(row["file"], {})[text] = row["why"]
+        found.setdefault(row["file"], {})[changed(project.root, **row)[1]] = row["why"]
     return found
 
 
 def run(project: Project, name: str) -> int:
     """Try all changes of a file; print those that no test notices, and the share of the others."""
     file = (project.root / name).resolve()
-    if not (file.is_file() and file.is_relative_to(project.code)):
-        raise BookError(f"FILE={name}: name a file below code/")
-    name, text = file.relative_to(project.root).as_posix(), read_source(file)
+    if not (file.suffix == ".py" and file.is_file() and file.is_relative_to(project.code)):
+        raise BookError(f"FILE={name}: name a Python file below code/")
+    name, text = file.relative_to(project.root).as_posix(), provenance.source_text(file.read_bytes())
     declared, found = equivalents(project).get(name, {}), list(changes(text))
     if unknown := declared.keys() - {change.text for change in found}:
-        raise BookError(f"tests/mutants.toml: no change of {name} is the equivalent {declared[unknown.pop()]!r}")
-    lines, missed = text.splitlines(), []
+        why = declared[unknown.pop()]
+        raise BookError(f"tests/mutants.toml: an equivalent of {name} ({why}) is no change of the catalogue")
+    shown, missed = text.splitlines(), []
 
     def needed(tests: Tests) -> list[Path]:
         return [test for test in tests.of_the_code if file in tests.subject(test, "fast").files]
 
-    def trials(tests: Tests) -> Iterator[Trial]:
+    def wanted(tests: Tests) -> Iterator[Mutant]:
         for change in found:
             if change.text not in declared:
-                around = lines_around(text, change.line, change.last)
-                what = f"{name}:{change.where}   {lines[change.line - 1].strip()}"
-                if tests.entering(file, around):
-                    yield Trial(what, name, change.text, around)
+                lines = lines_around(text, change.line, change.last)
+                what = f"{name}:{change.where}   in: {shown[change.line - 1].strip()}"
+                if tests.entering(file, lines):
+                    yield Mutant(what, name, change.text, lines)
                 else:
-                    missed.append(f"not entered: {what}")
+                    missed.append(f"{what}   (no test enters it)")
 
-    def said(what: str, killed: bool) -> None:
+    def said(mutant: Mutant, killed: bool) -> None:
         if not killed:
-            print(what, flush=True)
+            print(mutant.name)
 
-    tried = try_all(project, needed, trials, said)
+    tried = try_all(project, needed, wanted, said)
     print(*missed, sep="\n", end="\n" * bool(missed))
     every, alive = len(tried.killed) + len(missed), len(tried.survivors) + len(missed)
-    share = 1 - alive / max(every, 1)
-    print(f"{every - alive} of {every} mutants killed ({share:.1%}); {len(declared)} declared equivalent")
+    share, same = 1 - alive / max(every, 1), len(declared) / max(len(found), 1)
+    print(
+        f"{every - alive} of {every} mutants killed ({share:.1%}); {alive} survive, {len(missed)} of them where"
+    )
+    print(f"no fast test enters; {len(declared)} more are declared equivalent ({same:.1%})")
     return 0

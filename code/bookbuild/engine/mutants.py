@@ -1,13 +1,14 @@
 """``make mutants``: breaks the code on purpose and expects the tests to notice.
 
-``tests/mutants.toml`` lists the mutants. Each is applied to a copy of the project, where tests run in a fork of the
-warm process: first those that enter the broken lines, the most telling first, then all that the table names. What
-kills a mutant is a test that fails with it and passes without it.
+``tests/mutants.toml`` lists the mutants. Each is applied to a copy of the project, where tests run in a fork
+of the warm process: first those that enter the broken lines, the most telling first, then all that the table
+names. What kills a mutant is a test that fails with it and passes without it.
 """
 
 import ast
 import collections
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -26,47 +27,22 @@ from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.schedule import Job, Schedule
 from bookbuild.engine.store import Store, Subject
 from bookbuild.engine.tests import Tests
+from rlworkshop import provenance
 
 COPIED = ("code", "tests", "pyproject.toml", "benchmarks")
-CPU_LIMIT, TIMEOUT = 120, 1800  # seconds of work, and of the clock, after which tests hang: this has failed, too
+WORK, CLOCK = 120, 1800  # seconds of the processor and of the clock after which tests hang: they have failed
 EXPECTED = 0.7  # seconds that a mutant takes
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change that must turn its tests red."""
-
-    file: str
-    find: str
-    replace: str
-    breaks: str
-    tests: tuple[str, ...]
-
-    def trial(self, root: Path) -> "Trial":
-        """The change, ready to be tried.
-
-        Raises:
-            BookError: the text to change is not there exactly once, the change changes nothing, or there are no
-                such tests.
-        """
-        text = changed(root, self.file, self.find, self.replace, self.breaks)
-        if missing := [test for test in self.tests if not (root / test.split("::")[0]).is_file()]:
-            raise BookError(f"mutant of {self.file} ({self.breaks}): there is no {missing[0]}")
-        whole = read_source(root / self.file)
-        first = whole[: whole.index(self.find)].count("\n") + 1
-        lines = lines_around(whole, first, first + self.find.count("\n"))
-        return Trial(f"{self.file}: {self.breaks}", self.file, text, lines, self.tests)
-
-
-@dataclass(frozen=True)
-class Trial:
     """A broken file, and the tests that may notice."""
 
     name: str
     file: str
     text: str  # the broken one
-    lines: frozenset[int]  # of the file as it is, which run what is broken
-    tests: tuple[str, ...] = ()  # that must notice it; none: any that enters the lines
+    lines: frozenset[int]  # of the file as it is: who enters them may notice
+    tests: tuple[str, ...] = ()  # that must notice; none: any that enters the lines
 
 
 def read(project: Project) -> list[Mutant]:
@@ -75,16 +51,19 @@ def read(project: Project) -> list[Mutant]:
     Raises:
         BookError: the table cannot be read, or a mutant does not fit the code any more.
     """
-    rows = read_table(project)
+
+    def mutant(file: str, find: str, replace: str, breaks: str, tests: list[str]) -> Mutant:
+        text, broken = changed(project.root, file, find, replace, breaks)
+        if missing := [test for test in tests if not (project.root / test).is_file()]:
+            raise BookError(f"mutant of {file} ({breaks}): no such file of tests: {', '.join(missing)}")
+        first = text[: text.index(find)].count("\n") + 1
+        lines = lines_around(text, first, first + find.count("\n"))
+        return Mutant(f"{file}: {breaks}", file, broken, lines, tuple(tests))
+
     try:
-        mutants = [Mutant(**{**row, "tests": tuple(row["tests"])}) for row in rows["mutant"]]
-        if any(isinstance(row["tests"], str) for row in rows["mutant"]):
-            raise TypeError("'tests' is a list")
+        return [mutant(**row) for row in read_table(project)["mutant"]]
     except (KeyError, TypeError) as error:
         raise BookError(f"tests/mutants.toml cannot be read: {error}") from None
-    for mutant in mutants:
-        mutant.trial(project.root)
-    return mutants
 
 
 def read_table(project: Project) -> dict:
@@ -99,30 +78,19 @@ def read_table(project: Project) -> dict:
         raise BookError(f"tests/mutants.toml cannot be read: {error}") from None
 
 
-def changed(root: Path, file: str, find: str, replace: str, why: str) -> str:
-    """The text of ``file`` with ``find`` replaced.
+def changed(root: Path, file: str, find: str, replace: str, why: str) -> tuple[str, str]:
+    """The text of ``file``, and the same with ``find`` replaced.
 
     Raises:
         BookError: the text to change is not there exactly once, or the change changes nothing.
     """
     try:
-        text = read_source(root / file)
+        text = provenance.source_text((root / file).read_bytes())
     except OSError as error:
         raise BookError(f"mutant of {file} ({why}): {error.strerror}") from None
     if text.count(find) != 1 or find == replace:
         raise BookError(f"mutant of {file} ({why}): its text must occur once, and change")
-    return text.replace(find, replace)
-
-
-def read_source(file: Path) -> str:
-    """The text of a Python file, read as Python reads it."""
-    with tokenize.open(file) as opened:
-        return opened.read()
-
-
-@functools.lru_cache(maxsize=64)
-def _parsed(text: str) -> ast.Module:
-    return ast.parse(text)
+    return text, text.replace(find, replace)
 
 
 def lines_around(text: str, first: int, last: int) -> frozenset[int]:
@@ -134,16 +102,21 @@ def lines_around(text: str, first: int, last: int) -> frozenset[int]:
 
     def visit(node: ast.AST, inside: bool) -> None:
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            if isinstance(child, ast.stmt):
+                start = min([child.lineno, *(d.lineno for d in getattr(child, "decorator_list", []))])
                 body = getattr(child, "body", None)
-                start = getattr(child, "lineno", first)
                 end = max(start, body[0].lineno - 1) if body else child.end_lineno
                 if start <= last and first <= end:
                     found.update(range(start, end + 1) if inside else range(1, text.count("\n") + 2))
-                visit(child, inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+            visit(child, inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
 
     visit(_parsed(text), False)
     return frozenset(found)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 @contextmanager
@@ -161,95 +134,95 @@ def copy_of(project: Project) -> Iterator[Path]:
 
 
 class Trials:
-    """Tries changes of the code, each in a copy, and keeps what came of it by content.
+    """Tries mutants, each in a copy that it does not share, and keeps what came of it by content.
 
     Attributes:
-        killed: whether each trial of which it is known was noticed.
+        killed: whether a test noticed, of those mutants of which it is known.
     """
 
     def __init__(
         self,
-        trials: Iterable[Trial],
+        mutants: Iterable[Mutant],
         tests: Tests,
         warm: Warm,
-        said: Callable[[str, bool], None] = lambda name, killed: None,
+        said: Callable[[Mutant, bool], None] = lambda mutant, killed: None,
     ):
-        self.project, self.store, self.tests, self.warm = tests.project, tests.store, tests, warm
-        self.said, self.killed = said, dict[Trial, bool]()
-        self._test_files = functools.cache(lambda file: tests.subject(self.project.root / file, "slow"))
-        self._sound: set[str] = set()  # tests seen to pass in a copy
-        self._applied = 0
-        self._waiting = collections.deque[Trial]()
-        for trial in trials:
-            known = self.store.get(self._subject(trial))
+        self.project, self.store, self.tests = tests.project, tests.store, tests
+        self.warm, self.said = warm, said
+        self.killed: dict[Mutant, bool] = {}
+        self._file = functools.cache(lambda name: tests.subject(self.project.root / name, "slow"))
+        self._sound: set[str] = set()  # tests that pass in a copy without any mutant
+        self._waiting: collections.deque[Mutant] = collections.deque()
+        for mutant in mutants:
+            known = self.store.get(self._subject(mutant))
             if known is None:
-                self._waiting.append(trial)
+                self._waiting.append(mutant)
             else:
-                self._hold(trial, known["killed"])
-
-    @property
-    def survivors(self) -> list[str]:
-        """Names of those that no test noticed."""
-        return [trial.name for trial, killed in self.killed.items() if not killed]
+                self._hold(mutant, known["killed"])
 
     def jobs(self, cores: int) -> list[Job]:
-        """The work that is left: as many jobs as there are cores to share it."""
-        expected = len(self._waiting) * EXPECTED / cores
-        return [Job(f"mutants {n}", expected, self._work) for n in range(1, min(cores, len(self._waiting)) + 1)]
+        """The work that is left: a job for each core, to share it."""
+        shares = range(min(cores, len(self._waiting)))
+        return [Job(f"mutants {n + 1}", len(self._waiting) * EXPECTED / cores, self._work) for n in shares]
+
+    @property
+    def survivors(self) -> list[Mutant]:
+        return [mutant for mutant, killed in self.killed.items() if not killed]
+
+    def _hold(self, mutant: Mutant, killed: bool) -> None:
+        self.killed[mutant] = killed
+        self.said(mutant, killed)
 
     async def _work(self) -> None:
         with copy_of(self.project) as copy:
-            while self._waiting:
-                trial = self._waiting.popleft()
-                subject = self._subject(trial)
+            for number in itertools.count(1):
+                if not self._waiting:
+                    return
+                mutant = self._waiting.popleft()
+                subject = self._subject(mutant)
                 key = self.store.key(subject)
-                killed = await self._try(trial, copy)
+                killed, inputs = await self._try(mutant, copy, number)
                 if self.store.key(subject) == key:
-                    read = watch.inputs(copy.parent / "log")
-                    inputs = {n: d for n, d in read.items() if n.startswith(("file ", "folder "))}
-                    inputs.pop(f"file {trial.file}", None)
                     self.store.put(subject, {"killed": killed}, inputs, key)
-                self._hold(trial, killed)
+                self._hold(mutant, killed)
 
-    def _hold(self, trial: Trial, killed: bool) -> None:
-        self.killed[trial] = killed
-        self.said(trial.name, killed)
-
-    def _rounds(self, trial: Trial) -> list[list[str]]:
+    def _rounds(self, mutant: Mutant) -> list[list[str]]:
         """The tests to run, one list after the other."""
-        found = self.tests.entering(self.project.root / trial.file, trial.lines)
-        if not trial.tests:
+        found = self.tests.entering(self.project.root / mutant.file, mutant.lines)
+        if not mutant.tests:
             return [found]
-        return [[test for test in found if test.startswith(trial.tests)], [*trial.tests]]
+        return [[test for test in found if test.startswith(mutant.tests)], [*mutant.tests]]
 
-    def _subject(self, trial: Trial) -> Subject:
-        tests = trial.tests or self._rounds(trial)[0]
-        files = [self._test_files(file) for file in sorted({test.split("::")[0] for test in tests})]
-        own = json.dumps([trial.text, tests, [file.own for file in files]])
-        code = frozenset({self.project.root / trial.file}.union(*(file.files for file in files)))
-        return Subject("mutants", trial.name, own, code)
+    def _subject(self, mutant: Mutant) -> Subject:
+        tests = mutant.tests or self._rounds(mutant)[0]
+        files = [self._file(name) for name in sorted({test.split("::")[0] for test in tests})]
+        own = json.dumps([mutant.text, tests, [file.own for file in files]])
+        code = frozenset({self.project.root / mutant.file}.union(*(file.files for file in files)))
+        return Subject("mutants", mutant.name, own, code)
 
-    async def _try(self, trial: Trial, copy: Path) -> bool:
-        """Whether a test notices the change."""
-        file = copy / trial.file
+    async def _try(self, mutant: Mutant, copy: Path, number: int) -> tuple[bool, dict[str, str]]:
+        """Whether a test notices the mutant, and what the tests have read."""
+        file, log = copy / mutant.file, copy.parent / "log"
         whole, when = file.read_bytes(), int(file.stat().st_mtime)
         with open(file, "rb") as opened:
             encoding, _ = tokenize.detect_encoding(opened.readline)
-        self._applied += 1
-        (copy.parent / "log").unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
         failed: list[str] = []
         try:
-            file.write_bytes(trial.text.encode(encoding))
-            os.utime(file, (when + self._applied,) * 2)  # Python knows stale bytecode by the second, and size
-            for tests in filter(None, self._rounds(trial)):
+            file.write_bytes(mutant.text.encode(encoding))
+            os.utime(file, (when + number,) * 2)  # Python knows stale bytecode by the second
+            for tests in filter(None, self._rounds(mutant)):
                 failed, _ = await self._run(copy, tests)
                 if failed:
                     break
         finally:
             file.write_bytes(whole)
-            os.utime(file, (when, when))
+            os.utime(file, (when,) * 2)
+        read = watch.inputs(log) if log.exists() else {}
+        read.pop(f"file {mutant.file}", None)
+        inputs = {name: digest for name, digest in read.items() if name.startswith(("file ", "folder "))}
         await self._prove(copy, failed)
-        return bool(failed)
+        return bool(failed), inputs
 
     async def _prove(self, copy: Path, failed: list[str]) -> None:
         """See that what has failed passes without any mutant.
@@ -257,31 +230,34 @@ class Trials:
         Raises:
             BookError: it does not.
         """
-        # parameters may come from the broken code: then it is the test with all parameters that must pass
-        for tests in ([t for t in failed if t not in self._sound], sorted({t.split("[")[0] for t in failed})):
-            wrong, done = await self._run(copy, tests) if tests else ([], None)
-            if not wrong:
-                self._sound.update(failed)
-                return
-        if done.value is None or done.value["status"] not in (1, 2):
-            raise BookError(f"the tests {', '.join(failed)} did not run:\n{done.printed[-2000:]}")
-        raise BookError(f"the tests fail without any mutant: mend that first ({', '.join(wrong)})")
+        # parameters may be made of the broken code: whole tests must pass
+        tests = sorted({test.split("[")[0] for test in failed} - self._sound)
+        wrong, done = await self._run(copy, tests) if tests else ([], None)
+        if wrong and done.value and done.value["failed"]:
+            raise BookError(f"the tests fail without any mutant: mend that first ({', '.join(wrong)})")
+        if wrong:
+            raise BookError(f"the tests {', '.join(wrong)} did not run:\n{done.printed[-2000:]}")
+        self._sound.update(tests)
 
     async def _run(self, copy: Path, tests: list[str]) -> tuple[list[str], Result]:
-        """Run tests until one fails; what has failed, all if it is not known which."""
-        place = copy.parent
-        given = self.store.environment
-        path = given["PYTHONPATH"].replace(f"{self.project.root}{os.sep}", f"{copy}{os.sep}")
-        environment = {**given, "PYTHONPATH": path, "MPLBACKEND": "agg", "RLWORKSHOP_RUNS": str(place / "runs"),
-                       "TMPDIR": str(place), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # fmt: skip
-        del environment["PYTHONDONTWRITEBYTECODE"]  # nobody else has this copy
+        """Run tests until one fails; what has failed: all of them if it is not known which."""
+        place, given = copy.parent, self.store.environment
+        environment = {
+            **{name: value for name, value in given.items() if name != "PYTHONDONTWRITEBYTECODE"},
+            "PYTHONPATH": given["PYTHONPATH"].replace(f"{self.project.root}{os.sep}", f"{copy}{os.sep}"),
+            "RLWORKSHOP_RUNS": str(place / "runs"),
+            "TMPDIR": str(place),
+            "MPLBACKEND": "agg",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        }
         options = ["-x", "--tb=no", "-m", "not book", f"--basetemp={place / 'pytest'}"]
         done = await self.warm.call(
-            "bookbuild.engine.collect:run_tests", [*options, *tests], str(place / "log"), None,
-            folder=copy, scratch=place, environment=environment, cpu_limit=CPU_LIMIT, timeout=TIMEOUT,
-        )  # fmt: skip
+            *["bookbuild.engine.collect:run_tests", [*options, *tests], str(place / "log")],
+            **{"folder": copy, "scratch": place, "environment": environment},
+            cpu_limit=WORK,
+            timeout=CLOCK,
+        )
         if done.value and done.value["status"] == 0:
-            self._sound.update(done.value["passed"])
             return [], done
         return (done.value and done.value["failed"]) or tests, done
 
@@ -289,14 +265,12 @@ class Trials:
 def run(project: Project) -> int:
     """Try every mutant of the table; print and return 1 if one survives."""
     mutants = read(project)
+    files = {project.root / test for mutant in mutants for test in mutant.tests}
 
-    def needed(tests: Tests) -> list[Path]:
-        return sorted({project.root / test.split("::")[0] for mutant in mutants for test in mutant.tests})
+    def said(mutant: Mutant, killed: bool) -> None:
+        print(f"{'killed  ' if killed else 'SURVIVES'} {mutant.name}")
 
-    def said(name: str, killed: bool) -> None:
-        print(f"{'killed  ' if killed else 'SURVIVES'} {name}", flush=True)
-
-    tried = try_all(project, needed, lambda tests: [mutant.trial(project.root) for mutant in mutants], said)
+    tried = try_all(project, lambda tests: sorted(files), lambda tests: mutants, said)
     print(f"{len(mutants) - len(tried.survivors)} of {len(mutants)} mutants killed")
     return 1 if tried.survivors else 0
 
@@ -304,10 +278,10 @@ def run(project: Project) -> int:
 def try_all(
     project: Project,
     needed: Callable[[Tests], list[Path]],
-    wanted: Callable[[Tests], Iterable[Trial]],
-    said: Callable[[str, bool], None],
+    wanted: Callable[[Tests], Iterable[Mutant]],
+    said: Callable[[Mutant, bool], None],
 ) -> Trials:
-    """Bring the fast tests of the ``needed`` files up to date, then try what is ``wanted``, knowing what they enter."""
+    """Bring the fast tests of the ``needed`` files up to date, then try the mutants that are ``wanted``."""
     cores = os.cpu_count() or 1
 
     async def work() -> Trials:

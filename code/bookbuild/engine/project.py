@@ -33,8 +33,8 @@ class Project:
         """
         root = Path(root).resolve()
         if os.pathsep in str(root):
-            raise BookError(f"the folder {root} has {os.pathsep!r} in its name, which parts folders in Python's "
-                            "path: move the book or rename the folder")  # fmt: skip
+            why = f"{os.pathsep!r} in its name, which parts the folders of Python's path"
+            raise BookError(f"the folder {root} has {why}: rename the folder, or move the book")
         for needed in ("conf.py", "book"):
             if not (root / needed).exists():
                 raise BookError(f"no book at {root}: {needed} is missing; run this in the project's folder")
@@ -86,7 +86,7 @@ class Project:
         threads = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
         given = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
         here = Path(__file__).resolve().parent
-        path = [str(self.code), *map(os.path.abspath, given), str(here.parents[1]), str(here / "child")]
+        path = [str(here / "child"), str(self.code), *map(os.path.abspath, given), str(here.parents[1])]
         return {
             **os.environ,
             **{f"{name}_NUM_THREADS": "1" for name in threads},

@@ -21,7 +21,7 @@ from bookbuild.engine.project import Project
 
 CELL_TIMEOUT = 1800  # seconds; front matter ``mystnb: {execution_timeout: N}`` sets another
 LONGEST_SOCKET = 80  # characters of a folder for sockets: Linux takes 107 for a socket, macOS 103
-PYTHON = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py", "mimetype": "text/x-python"}
+PYTHON = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py"}
 COST = "__import__('bookbuild.engine.kernel', fromlist=['report']).report()"
 
 

@@ -1,8 +1,8 @@
 """What was made before, kept under what it was made from.
 
-Every result, be it of a page, a file of tests, the exercises or a mutant, has the same kind of key: its own text,
-the modules that it imports, the pins and the Python; beside it stand the inputs that were seen when it was made
-(see ``watch``), and it is good as long as these are what they were. Executed notebooks lie in jupyter-cache.
+Every result, be it of a page, a file of tests, exercises or a mutant, has the same kind of key: its own text,
+the modules that it imports, the pins and the Python. Beside it stand the inputs that were seen when it was
+made (see ``watch``): it is good as long as these are what they were. Notebooks lie in jupyter-cache.
 """
 
 import hashlib
@@ -31,10 +31,11 @@ KEPT = 4000  # results kept of one kind
 class Subject:
     """Something that a result is made of."""
 
-    kind: str  # "pages", "tests", "exercises", "mutants"
+    kind: str  # "pages", "claims", "tests", "exercises", "mutants"
     name: str
     own: str  # its own text
     files: frozenset[Path] = frozenset()  # the modules it imports, directly or through others
+    variables: tuple[tuple[str, str], ...] = ()  # of the environment, which it is run with
 
 
 class Store:
@@ -49,15 +50,19 @@ class Store:
     def key(self, subject: Subject) -> str:
         """Digest of all that decides a result before it is made."""
         code = provenance.digest(subject.files, self.project.root)
-        parts = [subject.kind, subject.name, subject.own, code, *self._shared]
+        parts = [subject.kind, subject.name, subject.own, subject.variables, code, *self._shared]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def get(self, subject: Subject) -> dict | None:
         """The result kept of ``subject``; ``None`` if it has to be made."""
         for version in self._versions(self._file(subject)):
-            if watch.unchanged(version["inputs"], self.project.root, self.environment):
+            if self.unchanged(subject, version["inputs"]):
                 return version["value"]
         return None
+
+    def unchanged(self, subject: Subject, inputs: dict[str, str]) -> bool:
+        """Whether what was read when a result was made is now what it was then."""
+        return watch.unchanged(inputs, self.project.root, {**self.environment, **dict(subject.variables)})
 
     def put(self, subject: Subject, value: dict, inputs: dict[str, str], key: str | None = None) -> None:
         """Keep a result (JSON values) with the inputs it was made from, under its ``key`` of then."""
@@ -90,14 +95,15 @@ class Store:
 
 
 class Notebooks:
-    """jupyter-cache, which keeps executed notebooks. Ours are told apart by a digest in their ``kernelspec``."""
+    """jupyter-cache, which keeps executed notebooks, told apart by a digest in their ``kernelspec``."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         try:
             self._open()
         except DatabaseError as error:
-            print(f"the database of executed pages is damaged ({type(error).__name__}): every page runs again")
+            kind = type(error).__name__
+            print(f"the database of executed pages is damaged ({kind}): every page runs again")
             shutil.rmtree(folder, ignore_errors=True)
             self._open()
 

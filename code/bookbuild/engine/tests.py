@@ -1,6 +1,6 @@
 """The files of tests as jobs: each is run when something of it has changed, and knows what it enters.
 
-A file has three parts: fast tests, slow ones (marker ``slow``) and those of the built site (``book``). The fast
+A file has three parts: fast tests, slow ones (marker ``slow``), those of the built site (``book``). The fast
 tests of the code that the book shows run in every build, under coverage: a page never names a test that does
 not pass today. ``make test`` runs what is left.
 """
@@ -72,7 +72,8 @@ class Tests:
         imported: set[Path] = set()
         for one in files:
             with contextlib.suppress(SyntaxError):  # pytest will say it
-                imported |= provenance.imported_files(provenance.source_text(one), self.project.code)
+                text = provenance.source_text(one.read_bytes())
+                imported |= provenance.imported_files(text, self.project.code)
         return files | provenance.closure(imported, self.project.code)
 
     # ---- running them
@@ -112,12 +113,17 @@ class Tests:
         result = done.value or {"status": done.status or 1, "passed": [], "failed": [name], "skipped": [],
                                 "seen": {}, "lines": {}}  # fmt: skip
         if known:
-            result = {**known, "passed": sorted({*known["passed"], *result["passed"]}),
-                      "failed": result["failed"], "skipped": result["skipped"], "status": result["status"]}
+            result = {
+                **known,
+                "passed": sorted({*known["passed"], *result["passed"]}),
+                "failed": result["failed"],
+                "skipped": result["skipped"],
+                "status": result["status"],
+            }
         result["cpu"] = round(done.cpu, 2)
         if result["status"] in (0, NOTHING_TO_RUN):
             unseen = {n: d for n, d in inputs.items() if not n.startswith("program ")}
-            if self.store.key(subject) == key and watch.unchanged(unseen, self.project.root, environment):
+            if self.store.key(subject) == key and self.store.unchanged(subject, unseen):
                 self.store.put(subject, result, unseen, key)
         else:
             result["log"] = done.printed
@@ -132,6 +138,11 @@ class Tests:
     def failed(self) -> dict[str, str]:
         """What pytest printed, by name of the files and parts that failed."""
         return {f"{n} ({part})": r["log"] for (n, part), r in sorted(self.results.items()) if r["failed"]}
+
+    @property
+    def log(self) -> str:
+        """Where the build writes what the failing tests of the shown code have printed."""
+        return (self.project.state / "tests.log").relative_to(self.project.root).as_posix()
 
     @functools.cached_property
     def lines(self) -> dict[str, dict[str, list[str]]]:
@@ -165,7 +176,7 @@ class Tests:
             passed.setdefault((test.split("::")[0], test.split("::")[-1]), set()).add(test)
         found: dict[str, list[str]] = {}
         for file in self.of_the_code:
-            for node in ast.walk(ast.parse(provenance.source_text(file))):
+            for node in ast.walk(ast.parse(provenance.source_text(file.read_bytes()))):
                 if tests := isinstance(node, ast.FunctionDef) and passed.get((self.name(file), node.name)):
                     for used in {getattr(n, "id", getattr(n, "attr", None)) for n in ast.walk(node)}:
                         found.setdefault(used, []).extend(sorted(tests))

@@ -6,7 +6,6 @@ to one log, a line each, which Python children write on (``child/sitecustomize.p
 that was written before it was read is no input. Nothing is imported here but the standard library.
 """
 
-import contextlib
 import hashlib
 import json
 import os
@@ -14,11 +13,14 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
 
+KERNEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kernel.py")
 LOG, ROOT = "BOOKBUILD_WATCH_LOG", "BOOKBUILD_WATCH_ROOT"  # tell a child to go on watching
 UNSEEN = ("_build", ".venv", ".git", ".hypothesis", ".pytest_cache")  # below the root: made, not given
 LISTERS = ("importlib", "pkgutil.py", "_pytest", "pluggy", "xdist")  # who list folders to find code
+STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
 PASSING = ("IPython", "ipykernel")  # do what a cell says
-SHELL = ("PWD", "OLDPWD", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "MAKE", "MFLAGS", "BOOKBUILD_")  # no input
+# no inputs; the last three are beginnings of names
+SHELL = ("PWD", "OLDPWD", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "MAKE", "MFLAGS", "BOOKBUILD_")
 MACHINE = ("uname", "sysctl", "ldconfig", "gcc", "cc", "ld", "lsb_release")  # tell of the machine
 STANDARD = tuple({sysconfig.get_path("stdlib") + os.sep, os.path.dirname(os.__file__) + os.sep, "<frozen"})
 SITE = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
@@ -38,7 +40,7 @@ def inputs(log: str | os.PathLike) -> dict[str, str]:
 
 
 def unchanged(found: Mapping[str, str], root: str | os.PathLike, environment: Mapping[str, str]) -> bool:
-    """Whether all that was read is now what it was then; ``environment`` is what such a process would have."""
+    """Whether all that was read is now what it was then; ``environment`` is that of such a process."""
     return all(digest == present(name, os.fspath(root), environment) for name, digest in found.items())
 
 
@@ -112,23 +114,23 @@ def begin(root: str, log: str) -> None:
         frame = sys._getframe(2)
         while frame and (_standard(frame.f_code.co_filename) or _within(frame.f_code.co_filename, PASSING)):
             frame = frame.f_back
-        return frame is not None and not any(site in frame.f_code.co_filename for site in SITE)
+        file = frame.f_code.co_filename if frame else KERNEL
+        return file != KERNEL and not any(site in file for site in SITE)
 
     def hook(event: str, arguments: tuple) -> None:
         if event == "open":
             path, mode, flags = arguments
             if (name := below(path)) is not None:
                 writes = any(s in mode for s in "wax") if isinstance(mode, str) else flags & os.O_WRONLY
-                what, digest = ("write", str) if writes else ("file", lambda: of_file(os.path.join(root, name)))
-                note(what, name, digest)
+                digest = str if writes else lambda: of_file(os.path.join(root, name))
+                note("write" if writes else "file", name, digest)
         elif event in ("os.listdir", "os.scandir"):
             path = arguments[0] if arguments[0] is not None else "."
             who = sys._getframe(1).f_code.co_filename
-            if (name := below(path)) is not None and not who.startswith("<") | _within(who, LISTERS):
+            if (name := below(path)) is not None and not (who[0] == "<" or _within(who, LISTERS)):
                 note("folder", name, lambda: of_folder(os.path.join(root, name)))
-        elif event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn") and page_asks():
-            if (program := _unwatched(event, arguments)) is not None:
-                note("program", program, str)
+        elif event in STARTS and page_asks() and (program := _unwatched(event, arguments)):
+            note("program", program, str)
 
     class Watched(type(os.environ)):
         """The environment, which notes what the page or the book's code asks of it."""

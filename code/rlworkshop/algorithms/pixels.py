@@ -340,7 +340,7 @@ class FrameReplay:
         vars(self).update({k: v.copy() if isinstance(v, np.ndarray) else v for k, v in state.items()})
 
 
-def make_replay(config: dqn.Config, envs: gym.vector.VectorEnv) -> FrameReplay:
+def frame_replay(config: dqn.Config, envs: gym.vector.VectorEnv) -> FrameReplay:
     """An empty buffer that keeps every frame once, for environments that show stacks of frames.
 
     Book: algorithms/pixels
@@ -367,7 +367,7 @@ def filmed(game: type[games.Game], k: int, num_envs: int = 1, **kwargs: Any) -> 
     return FrameStack(Preprocess(game(num_envs, view=games.camera, **kwargs)), k)
 
 
-def _registered() -> None:
+def _register_views() -> None:
     for game in (games.Breakout, games.Catch):
         for name, make in {"Stack": stacked, "Film": filmed}.items():
             for k in (1, 2, 4):
@@ -375,7 +375,7 @@ def _registered() -> None:
                 games.register(f"{game.__name__}{name}{k}-v0", vector, __name__)
 
 
-_registered()
+_register_views()
 
 
 # ------------------------------------------------------------------------------------ training
@@ -404,7 +404,7 @@ BREAKOUT = dqn.Config(
 def main(config: dqn.Config = BREAKOUT, seed: int = 0, out: Path = Path("pixels.npz")) -> None:
     """Train on an environment that shows stacks of frames, print a summary, save the run to ``out``."""
     torch.set_num_threads(1)
-    parts = {"make_q": conv_q, "make_replay": make_replay}
+    parts = {"make_q": conv_q, "make_replay": frame_replay}
     run = dqn.train(config, seed, checkpoint=out.with_suffix(".checkpoint.npz"), **parts)
     run.save(out)
     scores = rl_envs.evaluate(dqn.load_policy(run, conv_q).act, run.env_id, 30, seed + 1)

@@ -308,11 +308,11 @@ def _accused(answer: Callable, baseline: Callable, garbage: float = 0.0) -> bool
 
 
 def _V(ice: pg.MDP, theta: np.ndarray, batch: pg.Batch) -> np.ndarray:
-    return pg.state_values(ice, theta)[0][batch.states[:-1]]
+    return pg.softmax_values(ice, theta)[0][batch.states[:-1]]
 
 
 def _Q(ice: pg.MDP, theta: np.ndarray, batch: pg.Batch) -> np.ndarray:
-    return pg.state_values(ice, theta)[1][batch.states[:-1], batch.actions]
+    return pg.softmax_values(ice, theta)[1][batch.states[:-1], batch.actions]
 
 
 def _steps(ice: pg.MDP, theta: np.ndarray, batch: pg.Batch) -> np.ndarray:
@@ -325,7 +325,7 @@ def _last_metre(ice: pg.MDP, theta: np.ndarray, batch: pg.Batch) -> np.ndarray:
 
 def _two_leaks(ice: pg.MDP, theta: np.ndarray, batch: pg.Batch) -> np.ndarray:
     """Sees the action in states 0 and 2, the other way round: summed over states, the leaks cancel."""
-    loud = pg.visits(ice, theta) * pg.softmax_policy(theta).prod(axis=1)  # (8,)
+    loud = pg.softmax_visits(ice, theta) * pg.softmax_policy(theta).prod(axis=1)  # (8,)
     leak = np.zeros(8)
     leak[0], leak[2] = 1 / loud[0], -1 / loud[2]
     return leak[batch.states[:-1]] * batch.actions

@@ -69,7 +69,7 @@ def score(theta: np.ndarray, states: np.ndarray, actions: np.ndarray) -> np.ndar
 # ------------------------------------------------------------------------------------- the exact truth
 
 
-def state_values(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def softmax_values(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """V (S,) and Q (S, A) of the policy, by solving V = r + γ P V.
 
     Book: foundations/policy_gradients
@@ -78,7 +78,7 @@ def state_values(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> tuple[np.nd
     return V, key_concepts.action_values(mdp, V, gamma)
 
 
-def visits(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> np.ndarray:
+def softmax_visits(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> np.ndarray:
     """How often an episode visits each state on average (S,), the visit at step t counting γ^t.
 
     Book: foundations/policy_gradients
@@ -91,7 +91,7 @@ def objective(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> float:
 
     Book: foundations/policy_gradients
     """
-    return float(mdp.start @ state_values(mdp, theta, gamma)[0])  # (eq-objective)
+    return float(mdp.start @ softmax_values(mdp, theta, gamma)[0])  # (eq-objective)
 
 
 def expected_gradient(
@@ -109,7 +109,7 @@ def expected_gradient(
     """
     policy = softmax_policy(theta)
     mean = (policy * weights).sum(axis=1, keepdims=True)  # (S, 1)
-    often = visits(mdp, theta, gamma)[:, None]  # (S, 1)
+    often = softmax_visits(mdp, theta, gamma)[:, None]  # (S, 1)
     return often * policy * (weights - mean)  # (eq-policy-gradient)
 
 
@@ -118,7 +118,7 @@ def exact_gradient(mdp: MDP, theta: np.ndarray, gamma: float = 1.0) -> np.ndarra
 
     Book: foundations/policy_gradients
     """
-    return expected_gradient(mdp, theta, state_values(mdp, theta, gamma)[1], gamma)
+    return expected_gradient(mdp, theta, softmax_values(mdp, theta, gamma)[1], gamma)
 
 
 def finite_difference(function: Callable[[np.ndarray], float], theta: np.ndarray, h: float) -> np.ndarray:

@@ -1,0 +1,141 @@
+"""The source of what is in ``code/``: objects by their dotted names, regions of them, differences."""
+
+import ast
+import difflib
+import functools
+import re
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+from bookbuild.engine.project import BookError, Project
+from rlworkshop import provenance
+
+REGION = re.compile(r"^\s*# (region: (?P<name>[\w-]+)|endregion)\s*$")
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """The source of one object."""
+
+    file: Path
+    first: int  # line of the file, from 1
+    last: int
+    text: str  # dedented, region marks left out
+    body: frozenset[int]  # the lines that run when the object is used, not when its module is imported
+    node: ast.AST
+
+
+def module_file(project: Project, module: str) -> Path | None:
+    """The file of a module of ``code/``, if there is one."""
+    parts = module.split(".")
+    base = project.code.joinpath(*parts)
+    files = (base / "__init__.py", base.parent / f"{base.name}.py")
+    return next((f for f in files if f.is_file()), None) if all(p.isidentifier() for p in parts) else None
+
+
+def locate(project: Project, dotted: str) -> tuple[str, Path, list[str]]:
+    """The module that holds ``dotted``, its file, and the rest of the name.
+
+    Raises:
+        BookError: no module of ``code/`` does.
+    """
+    parts = dotted.split(".")
+    for depth in range(len(parts), 0, -1):
+        name = ".".join(parts[:depth])
+        if (file := module_file(project, name)) is not None:
+            return name, file, parts[depth:]
+    raise BookError(f"no module of code/ holds {dotted!r}")
+
+
+def parsed(file: Path) -> tuple[str, ast.Module]:
+    """The text of a Python file and its tree, read once for each content.
+
+    Raises:
+        BookError: Python cannot read it.
+    """
+    try:
+        return _parsed(file, file.read_bytes())
+    except SyntaxError as error:
+        place = f"{file}:{error.lineno}" if error.lineno else file
+        raise BookError(f"{place}: Python cannot read this: {error.msg}") from None
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(file: Path, body: bytes) -> tuple[str, ast.Module]:
+    text = provenance.source_text(body)
+    return text, ast.parse(text, str(file))
+
+
+def lines_of(file: Path) -> list[str]:
+    """The lines of a Python file; none where Python cannot decode it: what imports it will say so."""
+    try:
+        return provenance.source_text(file.read_bytes()).removesuffix("\n").split("\n")
+    except SyntaxError:
+        return []
+
+
+def find(project: Project, dotted: str, region: str | None = None, whole: bool = False) -> Snippet:
+    """The function, class or method called ``dotted``, or a named region of it.
+
+    A region is what stands between the comments ``# region: NAME`` and ``# endregion``. ``whole`` says that
+    the name may be that of a module, and means all of it.
+
+    Raises:
+        BookError: there is no such module, object or region.
+    """
+    _, file, rest = locate(project, dotted)
+    source, node = parsed(file)
+    for name in rest or [dotted.split(".")[-1]] * (not whole):
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        inside = {child.name: child for child in ast.iter_child_nodes(node) if isinstance(child, kinds)}
+        if name not in inside:
+            known = ", ".join(sorted(inside)) or "nothing"
+            raise BookError(f"{dotted!r}: no function, class or method {name!r} (there is: {known})")
+        node = inside[name]
+    lines = source.removesuffix("\n").split("\n")
+    first, last = 1, len(lines)
+    if not isinstance(node, ast.Module):
+        first, last = min([node.lineno, *(d.lineno for d in node.decorator_list)]), node.end_lineno
+    body = _running_lines(node)
+    if region:
+        first, last = _region(lines, first, last, dotted, region)
+        body = frozenset(line for line in body if first <= line <= last)
+    shown = [line for line in lines[first - 1 : last] if not REGION.match(line)]
+    return Snippet(file, first, last, textwrap.dedent("\n".join(shown)), body, node)
+
+
+def _region(lines: list[str], first: int, last: int, dotted: str, region: str) -> tuple[int, int]:
+    start, depth = None, 0
+    for number in range(first, last + 1):
+        mark = REGION.match(lines[number - 1])
+        if mark and start:
+            depth += 1 if mark["name"] else -1
+            if depth == 0:
+                return start, number - 1
+        elif mark and mark["name"] == region:
+            start, depth = number + 1, 1
+    what = "has no end ('# endregion')" if start else f"is not there (mark it '# region: {region}')"
+    raise BookError(f"region {region!r} of {dotted} {what}")
+
+
+def difference(old: str, new: str) -> str:
+    """What changes from ``old`` to ``new``: lines with ``-`` go, with ``+`` come; three around them stay."""
+    changes = list(difflib.unified_diff(old.splitlines(), new.splitlines(), n=3, lineterm=""))[2:]
+    if not changes:
+        raise BookError("there is no difference to show: the two are the same")
+    # where lines are left out, a mark instead of the places in the files
+    shown = [" ⋮" if line.startswith("@@") else line for line in changes]
+    return "\n".join(shown[1:] if changes[0].startswith("@@ -1,") else shown)
+
+
+def _running_lines(node: ast.AST) -> frozenset[int]:
+    """Lines of statements inside functions, docstrings left out."""
+    lines = set()
+    functions = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for function in functions:
+        for statement in function.body:
+            docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+            if not docstring:
+                lines.update(n.lineno for n in ast.walk(statement) if isinstance(n, ast.stmt))
+    return frozenset(lines)
