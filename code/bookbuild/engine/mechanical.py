@@ -236,8 +236,7 @@ def run(project: Project, name: str) -> int:
     print(*missed, sep="\n", end="\n" * bool(missed))
     every, alive = len(tried.killed) + len(missed), len(tried.survivors) + len(missed)
     share, same = 1 - alive / max(every, 1), len(declared) / max(len(found), 1)
-    print(
-        f"{every - alive} of {every} mutants killed ({share:.1%}); {alive} survive, {len(missed)} of them where"
-    )
-    print(f"no fast test enters; {len(declared)} more are declared equivalent ({same:.1%})")
+    print(f"{every - alive} of {every} mutants killed ({share:.1%}); ", end="")
+    print(f"{alive} survive, {len(missed)} of them where no fast test enters")
+    print(f"{len(declared)} more declared equivalent ({same:.1%})")
     return 0

@@ -53,6 +53,8 @@ def read(project: Project) -> list[Mutant]:
     """
 
     def mutant(file: str, find: str, replace: str, breaks: str, tests: list[str]) -> Mutant:
+        if isinstance(tests, str) or not tests:
+            raise TypeError("'tests' is a list of files")
         text, broken = changed(project.root, file, find, replace, breaks)
         if missing := [test for test in tests if not (project.root / test).is_file()]:
             raise BookError(f"mutant of {file} ({breaks}): no such file of tests: {', '.join(missing)}")
