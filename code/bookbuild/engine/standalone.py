@@ -11,14 +11,13 @@ package alone names its stand-in in a comment above it, ``# standalone: NAME``.
 
 import ast
 import builtins
-import contextlib
 import functools
 import re
-import symtable
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from symtable import Symbol, SymbolTable, symtable
 
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.source import locate, module_file, parsed
@@ -26,15 +25,20 @@ from bookbuild.engine.source import locate, module_file, parsed
 Block = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Importing = ast.Import | ast.ImportFrom
 DEFINING = (Block, ast.Assign, ast.AnnAssign, ast.AugAssign)
-SCOPES = {  # what symtable calls those that have no name
-    ast.Lambda: "lambda", ast.ListComp: "listcomp", ast.SetComp: "setcomp", ast.DictComp: "dictcomp",
-    ast.GeneratorExp: "genexpr",
-}  # fmt: skip
 MAGIC = {*dir(builtins), "__file__", "__module__", "__qualname__", "__class__"}
 MARK = re.compile(r"^[ \t]*# (?:region: [\w-]+|endregion|standalone: \w+)[ \t]*\n", re.MULTILINE)
 STAND_IN = re.compile(rb"^# standalone: (\w+)$", re.MULTILINE)
 CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*[-\w.]")
 WIDTH = 110
+Edit = tuple[int, int, bytes]  # from, to, what stands there instead
+
+
+@dataclass(frozen=True)
+class Standalone:
+    """A file that runs alone, and the dotted names of what it holds of the package."""
+
+    text: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -54,28 +58,19 @@ class Import:
         return f"{self.module}.{self.name}" if self.name else top if top == self.local else self.module
 
 
-@dataclass(frozen=True)
-class Use:
-    """A name that is not local where it stands, and the attributes that are taken of it."""
+@dataclass
+class Statement:
+    """What a statement at the top of a module binds there, and what it uses."""
 
-    links: tuple[str, ...]
-    start: int
-    ends: tuple[int, ...]  # of each link, in bytes
-    place: str
-    stores: bool  # into the last link
-    scopes: tuple[symtable.SymbolTable, ...]  # from the outermost
-
-
-@dataclass(frozen=True)
-class Standalone:
-    """A file that runs alone, and the dotted names of what it holds of the package."""
-
-    text: str
-    names: tuple[str, ...]
+    node: ast.stmt
+    first: int  # its first line, from 0, that of a decorator if it has one
+    scopes: list[tuple[SymbolTable, frozenset[str]]]  # within it, each with the names that are local there
+    bound: list[str]
+    uses: list[list[ast.expr]]  # names that are not local, each with the attributes taken of it
 
 
-class Module(ast.NodeVisitor):
-    """A module's source: what each statement at its top binds, and which names it uses."""
+class Module:
+    """The statements and imports of a module."""
 
     def __init__(self, name: str, shown: str, tops: frozenset[str], text: str, tree: ast.Module):
         self.name, self.shown, self.tops, self.tree, self.body = name, shown, tops, tree, text.encode()
@@ -84,59 +79,42 @@ class Module(ast.NodeVisitor):
         for line in self.lines:
             self.starts.append(self.starts[-1] + len(line) + 1)
         self.imports: dict[str, list[Import]] = {}
-        self.loads: list[Import] = []  # of code/, whenever it is imported itself
-        self.future: set[str] = set()
+        self.loads: list[Import] = []  # of code/, when it is imported itself
         self.binding: dict[str, list[int]] = {}  # name -> statements
         self.stand_ins: dict[str, str] = {}
         self.always: list[int] = []  # statements that do something whenever the module is imported
-        self.found: list[tuple[list[str], list[Use]]] = []  # what each statement binds and uses
-        self.quoted: set[ast.AST] = set()  # annotations
-        self.edits = [(*self.starts[i : i + 2], b"") for i, line in enumerate(self.lines[:2]) if CODING.match(line)]
+        self.edits = [(*self.starts[i : i + 2], b"") for i in (0, 1) if CODING.match(b"".join(self.lines[i : i + 1]))]
         for node in ast.walk(tree):
-            self._prepare(node)
-        table = symtable.symtable(text, shown, "exec")
-        self.scopes, self.inner = (table,), table.get_children()
-        for number, statement in enumerate(tree.body):
-            self._read(number, statement)
-        for name, ones in self.imports.items():
-            if name in self.binding or len({one.origin for one in ones}) > 1:
-                raise BookError(f"{ones[-1].place}: {name!r} has a second meaning in this module: use two names")
+            for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
+                self._read_imports(block if isinstance(block, list) else [], node is tree)
+        self.own = {local for local, ones in self.imports.items() if any(one.own for one in ones)}
+        self.statements: list[Statement] = []
+        for number, node in enumerate(tree.body):
+            self._read(number, node)
+        for local in self.own:
+            if local in self.binding or len({one.origin for one in self.imports[local]}) > 1:
+                place = self.imports[local][-1].place
+                raise BookError(f"{place}: {local!r} is imported from the package and more: use two names")
 
-    def _prepare(self, node: ast.AST) -> None:
-        """Notes what a node imports and which of its annotations are quoted."""
-        hint = getattr(node, "annotation", None) or getattr(node, "returns", None)
-        self.quoted.update(_quoted(hint) if hint else ())
-        for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
-            found = [s for s in block if isinstance(s, Importing)] if isinstance(block, list) else []
-            own = [s for s in found if self.imported(s)[0].own]
-            for one in (one for s in (found if node is self.tree else own) for one in self.imported(s)):
-                if one.module == "__future__":
-                    self.future.add(one.name)
-                else:
-                    self.imports.setdefault(one.local, []).append(one)
-            for statement in own if node is not self.tree else ():  # it goes, with its line if that can be
-                start = self.starts[statement.lineno - 1] + statement.col_offset
-                end = self.starts[statement.end_lineno - 1] + statement.end_col_offset
-                line, last = self.starts[statement.lineno - 1], self.starts[statement.end_lineno]
-                alone = not (self.body[line:start] + self.body[end:last].partition(b"#")[0]).strip()
-                keep = not alone or (statement is own[0] and len(own) == len(block))
-                self.edits.append((start, end, b"pass") if keep else (line, last, b""))
+    def error(self, node: ast.AST, what: str) -> BookError:
+        return BookError(f"{self.shown}:{node.lineno}: {what}")
 
-    def _read(self, number: int, statement: ast.stmt) -> None:
-        if number and statement.lineno == self.tree.body[number - 1].end_lineno:
-            raise self.error(statement, "two statements share a line: give each its own")
-        self.found.append(([], []))
-        self.visit(statement)
-        bound = self.found[-1][0]
-        roots = [_root(target) for target in getattr(statement, "targets", ())]  # X["key"] = 1 belongs to X
-        belongs = [*bound, *(name for name in roots if name in self.binding)]
-        for name in dict.fromkeys(belongs):
-            self.binding.setdefault(name, []).append(number)
-        if stand_in := STAND_IN.search(self.body, self.lead(number), self.starts[statement.lineno]):
-            self.stand_ins[bound[0]] = stand_in[1].decode()
-        passive = isinstance(statement, Importing) or is_main(statement) or is_docstring(statement)
-        if not passive and not (belongs and isinstance(statement, DEFINING)):
-            self.always.append(number)
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        """Where a node stands, in bytes."""
+        start, end = self.starts[node.lineno - 1], self.starts[node.end_lineno - 1]
+        return start + node.col_offset, end + node.end_col_offset
+
+    def _read_imports(self, block: list[ast.stmt], at_top: bool) -> None:
+        """Notes what is imported; imports of ``code/`` in functions and branches go, with their lines."""
+        found = [(node, self.imported(node)) for node in block if isinstance(node, Importing)]
+        for one in (one for _, ones in found for one in ones):
+            self.imports.setdefault(one.local, []).append(one)
+        own = [node for node, ones in found if ones[0].own and not at_top]
+        for node in own:
+            (start, end), line, last = self.span(node), self.starts[node.lineno - 1], self.starts[node.end_lineno]
+            alone = not (self.body[line:start] + self.body[end:last].partition(b"#")[0]).strip()
+            keep = not alone or (node is own[0] and len(own) == len(block))
+            self.edits.append((start, end, b"pass") if keep else (line, last, b""))
 
     def imported(self, node: Importing) -> list[Import]:
         """What an import binds: all of it is of ``code/``, or nothing."""
@@ -146,112 +124,88 @@ class Module(ast.NodeVisitor):
             base = ".".join(filter(None, [*parents[:-level], base]))
         for alias in node.names:
             if alias.name == "*":
-                what = f"'from {base} import *' hides where names come from: import them by name"
-                raise self.error(node, what)
+                raise self.error(node, f"'from {base} import *' hides where names come from: import them by name")
             module, name = (base, alias.name) if isinstance(node, ast.ImportFrom) else (alias.name, "")
-            top = module.split(".")[0]
-            place = f"{self.shown}:{node.lineno}"
-            found.append(Import(module, name, alias.asname or name or top, top in self.tops, place))
+            local, own = alias.asname or name or module.split(".")[0], module.split(".")[0] in self.tops
+            found.append(Import(module, name, local, own, f"{self.shown}:{node.lineno}"))
         if len({one.own for one in found}) > 1:
             raise self.error(node, "import the package's modules in a statement of their own")
         return found
 
-    def error(self, node: ast.AST, what: str) -> BookError:
-        return BookError(f"{self.shown}:{node.lineno}: {what}")
+    def _read(self, number: int, node: ast.stmt) -> None:
+        if number and node.lineno == self.tree.body[number - 1].end_lineno:
+            raise self.error(node, "two statements share a line: give each its own")
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))]) - 1
+        text = self.body[self.starts[first] : self.starts[node.end_lineno]].decode()
+        scopes, quoted = list(self._scopes(symtable(text, self.shown, "exec"))), list(self._quoted(node))
+        free = {s.get_name() for table, _ in scopes for s in table.get_symbols() if s.is_global() or self.is_own(s)}
+        free.update(part.id for part in quoted if isinstance(part, ast.Name))
+        above = {n.value: n for n in [*ast.walk(node), *quoted] if isinstance(n, ast.Attribute)}
+        uses = [[n] for n in [*ast.walk(node), *quoted] if isinstance(n, ast.Name) and n.id in free]
+        for chain in uses:
+            while chain[-1] in above:
+                chain.append(above[chain[-1]])
+        bound = [s.get_name() for s in scopes[0][0].get_symbols() if s.is_assigned() or s.is_imported()]
+        bound = [name for name in bound if name not in self.own]
+        if isinstance(node, Importing):
+            bound, uses = [], []
+        roots = [n.id for t in getattr(node, "targets", ()) for n in [*ast.walk(t)] if isinstance(n, ast.Name)][:1]
+        self.statements.append(Statement(node, first, scopes, bound, uses))
+        belongs = [*bound, *(name for name in roots if name in self.binding)]  # X["key"] = 1 belongs to X
+        for name in dict.fromkeys(belongs):
+            self.binding.setdefault(name, []).append(number)
+        if not isinstance(node, Block):
+            inside = [one for n in ast.walk(node) if isinstance(n, Importing) for one in self.imported(n)]
+            self.loads += [one for one in inside if one.own]
+        if found := STAND_IN.search(self.body, self.lead(number), self.starts[node.lineno]):
+            self.stand_ins[bound[0]] = found[1].decode()
+        passive = isinstance(node, Importing) or is_main(node) or is_docstring(node)
+        if not passive and not (belongs and isinstance(node, DEFINING)):
+            self.always.append(number)
 
-    # ---- names and scopes
+    def is_own(self, symbol: Symbol) -> bool:
+        """Whether a name is imported in a function, from ``code/``."""
+        return symbol.is_imported() and symbol.get_name() in self.own
 
-    def visit(self, node: ast.AST) -> None:
-        name = getattr(node, "name", None) or getattr(node, "rest", None)
-        if isinstance(name, str) and len(self.scopes) == 1:
-            self.found[-1][0].append(name)
-        if type(node) not in SCOPES and not isinstance(node, Block):
-            return super().visit(node)
-        if generators := getattr(node, "generators", ()):
-            outside = [generators[0].iter]
-            inside = [generators[0].target, *generators[0].ifs, *generators[1:]]
-            inside += [n for n in ast.iter_child_nodes(node) if n not in generators]
-        else:
-            inside = node.body if isinstance(node.body, list) else [node.body]
-            outside = [n for n in ast.iter_child_nodes(node) if n not in inside]
-        for child in outside:
-            self.visit(child)
-        kind, around = SCOPES.get(type(node)) or node.name, (self.scopes, self.inner)
-        here = [t for t in self.inner if t.get_lineno() == node.lineno and t.get_name().strip("<>") == kind]
-        self.inner.remove(here[0])
-        self.scopes, self.inner = (*self.scopes, here[0]), here[0].get_children()
-        for child in inside:
-            self.visit(child)
-        self.scopes, self.inner = around
+    def _scopes(self, table: SymbolTable, around: frozenset = frozenset()) -> Iterator[tuple[SymbolTable, frozenset]]:
+        """A scope and those within it, each with the names that are local there."""
+        local = around
+        if table.get_type() != "module":
+            local |= {s.get_name() for s in table.get_symbols() if s.is_local() and not self.is_own(s)}
+        for name in self.own & set(table.get_identifiers()):
+            if self.is_own(table.lookup(name)) and table.lookup(name).is_assigned():
+                place = self.imports[name][-1].place
+                raise BookError(f"{place}: {name!r} is imported from the package and assigned: use two names")
+        yield table, local
+        for inner in table.get_children():
+            yield from self._scopes(inner, around if table.get_type() == "class" else local)
 
-    def local(self, name: str, scopes: tuple[symtable.SymbolTable, ...]) -> bool:
-        """Whether a name is bound in one of the scopes, by something else than an import of ``code/``."""
-        for table in reversed(scopes[1:]):
-            if name in table.get_identifiers() and (table is scopes[-1] or table.get_type() != "class"):
-                symbol = table.lookup(name)
-                if symbol.is_local() or symbol.is_global():
-                    own = symbol.is_imported() and any(one.own for one in self.imports.get(name, ()))
-                    if own and symbol.is_assigned():
-                        place = self.imports[name][-1].place
-                        raise BookError(f"{place}: {name!r} is imported from the package and assigned: use two names")
-                    return not own and symbol.is_local()
-        return False
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if len(self.scopes) == 1 and isinstance(node.ctx, ast.Store):
-            self.found[-1][0].append(node.id)
-        else:
-            self._use([node])
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        chain: list[ast.expr] = [node]
-        while isinstance(chain[0], ast.Attribute):
-            chain.insert(0, chain[0].value)
-        self._use(chain) if isinstance(chain[0], ast.Name) else self.visit(chain[0])
-
-    def _use(self, chain: list[ast.expr]) -> None:
-        if not self.local(chain[0].id, self.scopes):
-            links = (chain[0].id, *(n.attr for n in chain[1:]))
-            ends = tuple(self.starts[n.end_lineno - 1] + n.end_col_offset for n in chain)
-            start, stores = ends[0] - len(links[0].encode()), not isinstance(chain[-1].ctx, ast.Load)
-            place = f"{self.shown}:{chain[0].lineno}"
-            self.found[-1][1].append(Use(links, start, ends, place, stores, self.scopes))
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        with contextlib.suppress(SyntaxError):  # in quotes may stand what is no annotation
-            inner = ast.parse(node.value, mode="eval").body if node in self.quoted else None
-            line = self.starts[node.lineno - 1]
-            shift = self.body.find(str(node.value).encode(), line + node.col_offset) - line if inner else 0
-            for part in (n for n in ast.walk(inner) if isinstance(n, ast.expr)) if inner else ():
-                part.lineno = part.end_lineno = node.lineno
-                part.col_offset, part.end_col_offset = part.col_offset + shift, part.end_col_offset + shift
-            self.visit(inner) if inner else None
-
-    def visit_Import(self, node: Importing) -> None:
-        for one in self.imported(node):
-            if not one.own and any(other.own for other in self.imports.get(one.local, ())):
-                raise self.error(node, f"{one.local!r} has a second meaning in this module: use two names")
-            if len(self.scopes) == 1 and one.own:
-                self.loads.append(one)
-            elif len(self.scopes) == 1 and one not in self.imports.get(one.local, ()):
-                self.found[-1][0].append(one.local)
-
-    visit_ImportFrom = visit_Import
-
-    # ---- text
+    def _quoted(self, node: ast.AST) -> Iterator[ast.AST]:
+        """What annotations in quotes hold, placed where it stands in the file."""
+        hints = [getattr(n, name, None) for n in ast.walk(node) for name in ("annotation", "returns")]
+        for hint in filter(None, hints):
+            for part in _strings(hint):
+                try:
+                    found = list(ast.walk(ast.parse(part.value, mode="eval").body))
+                except SyntaxError:
+                    continue  # not an annotation
+                line = self.starts[part.lineno - 1]
+                shift = self.body.find(part.value.encode(), line + part.col_offset) - line
+                for n in (n for n in found if isinstance(n, ast.expr)):
+                    n.lineno = n.end_lineno = part.lineno
+                    n.col_offset, n.end_col_offset = n.col_offset + shift, n.end_col_offset + shift
+                yield from found
 
     def lead(self, number: int, everything: bool = False) -> int:
         """Where the comments above a statement begin: those that touch it, or all since the one before."""
-        statement = self.tree.body[number]
-        first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", ()))]) - 1
-        stop = self.tree.body[number - 1].end_lineno if number else 0
+        first, stop = self.statements[number].first, self.tree.body[number - 1].end_lineno if number else 0
         while first > stop and (
             self.lines[first - 1].startswith(b"#") or (everything and not self.lines[first - 1].strip())
         ):
             first -= 1
         return self.starts[first]
 
-    def source(self, number: int, edits: Iterable[tuple[int, int, bytes]], everything: bool = False) -> str:
+    def source(self, number: int, edits: list[Edit], everything: bool = False) -> str:
         """A statement with the comments above it, changed by ``edits``."""
         start, end = self.lead(number, everything), self.starts[self.tree.body[number].end_lineno]
         text, done = b"", start
@@ -260,32 +214,25 @@ class Module(ast.NodeVisitor):
         return MARK.sub("", (text + self.body[done:end]).decode() + "\n").strip("\n")
 
 
-_module = functools.lru_cache(maxsize=512)(Module)  # read once for each content
+read = functools.lru_cache(maxsize=512)(Module)  # once for each content
 
 
-def _root(target: ast.expr) -> str:
-    return next((n.id for n in ast.walk(target) if isinstance(n, ast.Name)), "")
-
-
-def _quoted(hint: ast.AST) -> Iterator[ast.Constant]:
+def _strings(hint: ast.AST) -> Iterator[ast.Constant]:
     """The strings in an annotation that are annotations themselves."""
     if isinstance(hint, ast.Constant) and isinstance(hint.value, str):
         yield hint
-    special = isinstance(hint, ast.Subscript) and getattr(hint.value, "id", getattr(hint.value, "attr", ""))
-    children = ast.iter_child_nodes(hint) if special not in ("Literal", "Annotated") else ()
-    if special == "Annotated":
-        children = hint.slice.elts[:1]
-    for child in children:
-        yield from _quoted(child)
+    elif not (isinstance(hint, ast.Subscript) and ast.unparse(hint.value).endswith(("Literal", "Annotated"))):
+        for child in ast.iter_child_nodes(hint):
+            yield from _strings(child)
 
 
-def is_docstring(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+def is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def is_main(statement: ast.stmt) -> bool:
+def is_main(node: ast.stmt) -> bool:
     """Whether this is ``if __name__ == "__main__":``."""
-    return isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'"
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
 
 
 class Shop:
@@ -296,7 +243,7 @@ class Shop:
         packages = {file.parent.name for file in project.code.glob("*/__init__.py")}
         self.tops = frozenset(packages | {file.stem for file in project.code.glob("*.py")})
         self.modules: dict[str, Module | None] = {}
-        self.chosen: dict[str, dict[int, list[tuple[int, int, bytes]]]] = {}  # module -> statement -> edits
+        self.chosen: dict[str, dict[int, list[Edit]]] = {}  # module -> statement -> what changes in it
         self.foreign: set[Import] = set()
         self.names: dict[str, tuple[str, str]] = {}  # name -> what it means, and where
 
@@ -304,7 +251,7 @@ class Shop:
         if name not in self.modules:
             file = module_file(self.project, name)
             shown = file and file.relative_to(self.project.root).as_posix()
-            self.modules[name] = file and _module(name, shown, self.tops, *parsed(file))
+            self.modules[name] = file and read(name, shown, self.tops, *parsed(file))
         return self.modules[name]
 
     def claim(self, name: str, meaning: str, place: str) -> None:
@@ -324,11 +271,11 @@ class Shop:
         name, rest = path[depth], path[depth + 1 :]
         if name in module.stand_ins:
             return self.resolve([*path[:depth], module.stand_ins[name], *rest], where)
+        if name in module.own:
+            return self.resolve([*module.imports[name][0].origin.split("."), *rest], where)
         if name not in module.binding and name not in module.imports:
             known = ", ".join(sorted(module.binding)) or "nothing"
             raise BookError(f"{where}{module.name} has no {name!r} (there is: {known})")
-        if name in module.imports and module.imports[name][0].own:
-            return self.resolve([*module.imports[name][0].origin.split("."), *rest], where)
         return module, name, len(rest)
 
     def need(self, name: str, number: int) -> None:
@@ -342,55 +289,58 @@ class Shop:
                 todo += [(name, i) for i in module.always]
             if number not in self.chosen[name]:
                 self.chosen[name][number] = []
-                bound, uses = module.found[number]
-                for local in bound:
-                    self.claim(local, f"{name}.{local}", f"{module.shown}:{module.tree.body[number].lineno}")
-                for use in uses:
-                    todo += self.follow(module, use, self.chosen[name][number])
+                statement = module.statements[number]
+                for local in statement.bound:
+                    self.claim(local, f"{name}.{local}", f"{module.shown}:{statement.node.lineno}")
+                for chain in statement.uses:
+                    todo += self.follow(module, statement, chain, self.chosen[name][number])
 
-    def follow(self, module: Module, use: Use, edits: list[tuple[int, int, bytes]]) -> list[tuple[str, int]]:
+    def follow(
+        self, module: Module, statement: Statement, chain: list[ast.expr], edits: list[Edit]
+    ) -> list[tuple[str, int]]:
         """The statements that a use needs; what it must be changed to is added to ``edits``."""
-        root, ones = use.links[0], module.imports.get(use.links[0])
-        where = f"{use.place}: "
-        if root in module.binding:
-            there, name, rest = self.resolve([*module.name.split("."), *use.links], where)
-        elif ones and ones[0].own:
-            there, name, rest = self.resolve([*ones[0].origin.split("."), *use.links[1:]], where)
-        elif ones:
-            there, name, rest = module, root, len(use.links) - 1
+        root, *attributes = links = [chain[0].id, *(node.attr for node in chain[1:])]
+        place = f"{module.shown}:{chain[0].lineno}"
+        if root in module.own:
+            path = [*module.imports[root][0].origin.split("."), *attributes]
+            there, name, rest = self.resolve(path, f"{place}: ")
+        elif root in module.binding:
+            there, name, rest = self.resolve([*module.name.split("."), *links], f"{place}: ")
+        elif root in module.imports:
+            there, name, rest = module, root, len(attributes)
         elif root in MAGIC:
-            self.claim(root, f"builtins.{root}", use.place)
+            self.claim(root, f"builtins.{root}", place)
             return []
         else:
-            raise BookError(f"{where}the name {root!r} is not defined")
-        covered = len(use.links) - rest
-        if use.links[:covered] != (name,):
-            if module.local(name, use.scopes):
-                raise BookError(f"{where}{there.name}.{name} is meant, but {name!r} is a local name: use two names")
-            if module.body[use.start : use.ends[0]].decode() != root:
-                raise BookError(f"{where}Python does not say where {root!r} stands: take it out of the string")
-            edits.append((use.start, use.ends[covered - 1], name.encode()))
+            raise BookError(f"{place}: the name {root!r} is not defined")
+        covered = len(links) - rest
+        if links[:covered] != [name]:
+            if any(name in local and root in table.get_identifiers() for table, local in statement.scopes) or any(root in local for _, local in statement.scopes):
+                raise BookError(f"{place}: {there.name}.{name} is meant, and a local name is like it: use two names")
+            start, end = module.span(chain[0])
+            if module.body[start:end].decode() != root:
+                raise BookError(f"{place}: Python does not say where {root!r} stands: take it out of the string")
+            edits.append((start, module.span(chain[covered - 1])[1], name.encode()))
         if name in there.binding:
-            if use.stores and not rest and there is not module:
-                raise BookError(f"{where}{there.name}.{name} is changed from another module: give it a function")
+            if there is not module and not rest and not isinstance(chain[-1].ctx, ast.Load):
+                raise BookError(f"{place}: {there.name}.{name} is changed from another module: give it a function")
             return [(there.name, i) for i in there.binding[name]]
-        chain = ".".join([name, *use.links[covered:], ""])
-        ones = there.imports[name]  # import a.b, import a.c: those that the chain begins with
-        for one in [o for o in ones if not o.name and chain.startswith(f"{o.module}.")] or ones:
-            self.foreign.add(one)
+        dotted, ones = ".".join([name, *links[covered:], ""]), there.imports[name]
+        for one in [o for o in ones if not o.name and dotted.startswith(f"{o.module}.")] or ones:
+            self.foreign.add(one)  # import a.b, import a.c: those that the chain begins with
             self.claim(name, one.origin, one.place)
         return []
 
     def order(self) -> list[str]:
         """The chosen modules, each after those that it needs while it is loaded."""
-        done: dict[str, bool] = {}  # whether all that it loads is done
+        seen, done = set(), []
 
         def visit(name: str) -> None:
-            if name not in done:
-                done[name] = False
+            if name not in seen:
+                seen.add(name)
                 for one in self.module(name).loads:
                     visit(next(n for n in (f"{one.module}.{one.name}", one.module) if self.module(n)))
-                done[name] = done.pop(name) or True
+                done.append(name)
 
         for name in self.chosen:
             visit(name)
@@ -428,7 +378,7 @@ def export(project: Project, dotted: str) -> Standalone:
     head = [_header(project, dotted, module, rest), docstring, *_imports(shop)]
     code = "\n\n\n".join(filter(None, [*blocks, last])) + "\n"
     gap = "\n\n\n" if code.startswith(("def ", "async ", "class ", "@")) else "\n\n"
-    names = {f"{n}.{local}" for n in order for i in shop.chosen[n] for local in shop.module(n).found[i][0]}
+    names = {f"{n}.{local}" for n in order for i in shop.chosen[n] for local in shop.module(n).statements[i].bound}
     return Standalone("\n\n".join(filter(None, head)) + gap + code, tuple(sorted(names)))
 
 
@@ -454,8 +404,9 @@ def _statements(shop: Shop, name: str, numbers: list[int], everything: bool) -> 
 
 def _imports(shop: Shop) -> list[str]:
     """Blocks of import statements: of the future, the standard library, other packages."""
-    futures = sorted(name for module in shop.chosen for name in shop.module(module).future)
-    blocks = {-1: [f"from __future__ import {', '.join(dict.fromkeys(futures))}"] if futures else [], False: [], True: []}
+    every = [one for name in shop.chosen for ones in shop.module(name).imports.values() for one in ones]
+    futures = sorted({one.name for one in every if one.module == "__future__"})
+    blocks = {-1: [f"from __future__ import {', '.join(futures)}"] if futures else [], False: [], True: []}
     groups: dict[tuple, list[str]] = {}
     for one in shop.foreign:
         key = (one.module.split(".")[0] not in sys.stdlib_module_names, bool(one.name), one.module)
