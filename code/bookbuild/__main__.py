@@ -30,6 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
         commands.add_parser(name, help=what)
     one = commands.add_parser("chapter", help="execute and build one page alone")
     one.add_argument("page", help="e.g. algorithms/vpg")
+    alone = commands.add_parser(
+        "standalone", help="an object of the code as one file that runs without the package"
+    )
+    alone.add_argument("name", help="a module or an object, e.g. rlworkshop.algorithms.vpg")
     claims = commands.add_parser("claims", help="re-run claims on other seeds")
     claims.add_argument("--seeds", required=True, help="seed sets, e.g. 1000..1009 or 7")
     claims.add_argument("--page", help="only this page")
@@ -69,6 +73,11 @@ def _run(project: Project, options: argparse.Namespace) -> int:
         if options.command == "test":
             return suite.run(project)
         return lint.main(project.root) or (options.command == "check" and suite.run(project, fast=True))
+    if options.command == "standalone":
+        from bookbuild.engine import standalone
+
+        sys.stdout.write(standalone.standalone(project, options.name))
+        return 0
     if options.command == "mutants":
         from bookbuild.engine import mutants
 

@@ -3,15 +3,14 @@
 import json
 import re
 from html import unescape
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
 
 from bookbuild.engine import standalone
+from bookbuild.engine.project import Project
 from bookbuild.site import snippets
-from bookbuild.engine.project import BookError, Project
 
 MODULE = '''\
 """Things to show."""
@@ -79,78 +78,6 @@ def project(fresh) -> Project:
     return Project.at(fresh.root)
 
 
-def body(snippet) -> list[str]:
-    """The lines that run when the object is used."""
-    lines = snippet.file.read_text().splitlines()
-    return [lines[number - 1].strip() for number in sorted(snippet.body)]
-
-
-def test_a_function(project):
-    found = snippets.find(project, "tiny.things.plain")
-    assert found.file == project.code / "tiny/things.py"
-    assert found.text == (
-        'def plain(x):\n    """Docstring."""\n    y = x + 1\n    if y:\n        y += 1\n    return y'
-    )
-    lines = MODULE.splitlines()
-    assert (lines[found.first - 1], lines[found.last - 1]) == ("def plain(x):", "    return y")
-    assert body(found) == ["y = x + 1", "if y:", "y += 1", "return y"]
-
-
-def test_a_region_is_dedented_and_without_its_marks(project):
-    found = snippets.find(project, "tiny.things.plain", "work")
-    assert found.text == "y = x + 1\nif y:\n    y += 1"
-    lines = MODULE.splitlines()
-    assert lines[found.first - 1 : found.last] == ["    y = x + 1", "    if y:", "        y += 1"]
-    assert body(found) == ["y = x + 1", "if y:", "y += 1"]
-
-
-def test_a_region_of_a_class_may_be_in_a_method(project):
-    assert snippets.find(project, "tiny.things.Box", "odd-one").text == "return self.size / 2"
-
-
-def test_decorators_belong_to_it(project):
-    found = snippets.find(project, "tiny.things.decorated")
-    assert found.text == "@cache\n@cache\ndef decorated():\n    return 1"
-    assert body(found) == ["return 1"]
-
-
-def test_a_method_is_dedented_with_its_decorator(project):
-    found = snippets.find(project, "tiny.things.Box.half")
-    assert found.text == "@property\ndef half(self):\n    return self.size / 2"
-
-
-def test_a_class_runs_where_its_methods_do(project):
-    found = snippets.find(project, "tiny.things.Box")
-    assert found.text.startswith("class Box:") and found.text.endswith("            return 1")
-    assert body(found) == ["return self.size / 2", "return 1"]
-    assert snippets.find(project, "tiny.things.Box.Inner.deep").text == "async def deep(self):\n    return 1"
-    assert snippets.find(project, "tiny.things.Config").body == frozenset()
-
-
-def test_packages_and_their_modules(project):
-    assert snippets.find(project, "tiny.sub.here").file == project.code / "tiny/sub/__init__.py"
-    assert snippets.find(project, "tiny.sub.leaf.there").file == project.code / "tiny/sub/leaf.py"
-
-
-@pytest.mark.parametrize(
-    ("dotted", "region", "message"),
-    [
-        ("shown", None, "no module of code/ holds 'shown'"),
-        ("no.such.thing", None, "no module of code/ holds 'no.such.thing'"),
-        ("tiny.things.gone", None, r"no function, class or method 'gone' \(there is: Box, Config, decorated"),
-        ("tiny.things.CONSTANT", None, "no function, class or method 'CONSTANT'"),
-        ("tiny.things.plain.y", None, r"no function, class or method 'y' \(there is: nothing\)"),
-        ("tiny.things", None, "no function, class or method 'things'"),
-        ("tiny.things.plain", "play", r"'play' of .*plain is not there \(mark it '# region: play'\)"),
-        ("tiny.things.decorated", "work", "is not there"),  # it is another function's
-        ("tiny.things.open_end", "lost", r"has no end \('# endregion'\)"),
-    ],
-)
-def test_what_is_not_there_is_named(project, dotted, region, message):
-    with pytest.raises(BookError, match=message):
-        snippets.find(project, dotted, region)
-
-
 # ---- who tests it
 
 
@@ -185,10 +112,6 @@ def test_a_dataclass_is_tested_by_the_passing_tests_that_name_it(project, fresh)
     found = snippets.find(project, "tiny.things.Config")
     assert snippets.tests_of(project, tested, found) == sorted(passing)
     assert snippets.tests_of(project, Map(), found) == []
-
-
-def test_a_docstring_alone_does_not_run(project):
-    assert snippets.find(project, "tiny.things.only_a_docstring").body == frozenset()
 
 
 # ---- on a page
@@ -350,12 +273,3 @@ def test_a_snippet_that_cannot_be_shown_warns_with_page_and_line(project, dotted
     node, ((message, page, line),) = directive(project, dotted, region, tests)
     assert words in message and words in node.astext()
     assert (page, line) == ("alpha", 7)
-
-
-def test_the_marks_of_the_real_code_are_all_well_formed():
-    """Every region that the code marks can be shown: it is closed, and its name is its own in the file."""
-    for file in Path(snippets.__file__).parents[1].glob("rlworkshop/**/*.py"):
-        marks = [found for line in file.read_text().splitlines() if (found := snippets.REGION.match(line))]
-        names = [mark["name"] for mark in marks]
-        assert all(names[0::2]) and not any(names[1::2]) and len(names) % 2 == 0, file
-        assert len(set(names[0::2])) == len(names[0::2]), file
