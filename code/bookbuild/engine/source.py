@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import functools
 import re
 import textwrap
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ def find(project: Project, dotted: str, region: str | None = None, whole: bool =
     """
     _, file, rest = locate(project, dotted)
     source = file.read_text(encoding="utf-8")
-    node: ast.AST = ast.parse(source)
+    node = _parsed(source)
     for name in rest or [dotted.split(".")[-1]] * (not whole):
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         inside = {child.name: child for child in ast.iter_child_nodes(node) if isinstance(child, kinds)}
@@ -54,6 +55,11 @@ def find(project: Project, dotted: str, region: str | None = None, whole: bool =
         body = frozenset(line for line in body if first <= line <= last)
     shown = [line for line in lines[first - 1 : last] if not REGION.match(line)]
     return Snippet(file, first, last, textwrap.dedent("\n".join(shown)), body, node)
+
+
+@functools.cache
+def _parsed(source: str) -> ast.AST:
+    return ast.parse(source)
 
 
 def _region(lines: list[str], first: int, last: int, dotted: str, region: str) -> tuple[int, int]:
