@@ -131,9 +131,9 @@ def quoting(book: Book, page: str) -> Callable[[str, str], str]:
         key, _, form = text.rpartition(":") if role == "glue:text" and ":" in text else (text, "", "s")
         other, name = key.split("::", 1) if "::" in key else ("", key)
         where = posixpath.normpath(posixpath.join("/", posixpath.dirname(page), other))[1:]
-        shown = glued(where.removesuffix(".md") if other else page).get(name, {}).get("text/plain")
+        shown = glued(where.removesuffix(".md") if other else page).get(name, {}).get("text/plain", "")
         try:
-            return format_plain_text(shown, form) if role == "glue:text" else shown or ""
+            return format_plain_text(shown, form) if role == "glue:text" and shown else shown
         except Exception:  # of many kinds, as what is quoted
             return ""
 
