@@ -94,18 +94,21 @@ class Domain:
 
 def page_of(project, docname="alpha", **tests):
     """What a directive on a page stands on."""
-    domain, builder = (
-        Domain(),
-        SimpleNamespace(outdir=project.root, get_target_uri=lambda name: f"{name}.html"),
-    )
-    env = SimpleNamespace(
-        docname=docname, temp_data={}, note_dependency=lambda file: None, get_domain=lambda name: domain,
-        _app=SimpleNamespace(builder=builder),
-    )  # fmt: skip
-    tests = SimpleNamespace(log="tested.log", **tests)
+    builder = SimpleNamespace(outdir=project.root, get_target_uri=lambda name: f"{name}.html")
+    book = SimpleNamespace(project=project, tests=SimpleNamespace(log="tested.log", **tests))
+    domain = Domain()
     return SimpleNamespace(
-        env=env, config=SimpleNamespace(book=SimpleNamespace(project=project, tests=tests))
-    )
+        docname=docname, temp_data={}, note_dependency=lambda file: None, get_domain=lambda name: domain,
+        config=SimpleNamespace(book=book), _app=SimpleNamespace(builder=builder),
+    )  # fmt: skip
+
+
+def run(kind, env, dotted, **options):
+    """The first node that a directive makes in its place."""
+    made = kind.__new__(kind)
+    made.state = SimpleNamespace(document=SimpleNamespace(settings=SimpleNamespace(env=env)))
+    made.arguments, made.options, made.lineno = [dotted], options, 7
+    return made.run()[0]
 
 
 def directive(project, dotted, region=None, tests=("x.py::test_a", "x.py::test_b"), page=None, **more):
@@ -113,8 +116,7 @@ def directive(project, dotted, region=None, tests=("x.py::test_a", "x.py::test_b
     page = page or page_of(project)
     page.config.book.tests.entering = page.config.book.tests.naming = lambda *asked: list(tests)
     options = {"region": region, **more} if region else more
-    self = SimpleNamespace(**vars(page), arguments=[dotted], options=options, lineno=7)
-    return snippets.SnippetDirective.run(self)[0], page.env.get_domain("book").warnings
+    return run(snippets.SnippetDirective, page, dotted, **options), page.get_domain("book").warnings
 
 
 def test_a_function_is_tested_by_what_enters_its_lines_and_a_dataclass_by_what_names_it(project):
@@ -125,15 +127,12 @@ def test_a_function_is_tested_by_what_enters_its_lines_and_a_dataclass_by_what_n
         return ["t"]
 
     page = page_of(project, entering=answer, naming=answer)
-    for dotted, region in (("tiny.things.plain", "work"), ("tiny.things.Config", None)):
-        options = {"region": region} if region else {}
-        snippets.SnippetDirective.run(
-            SimpleNamespace(**vars(page), arguments=[dotted], options=options, lineno=7)
-        )
+    run(snippets.SnippetDirective, page, "tiny.things.plain", region="work")
+    run(snippets.SnippetDirective, page, "tiny.things.Config")
     first = MODULE.splitlines().index("    y = x + 1") + 1
     file = project.code / "tiny/things.py"
     assert asked == [(file, {first, first + 1, first + 2}, "plain"), ("Config",)]
-    assert page.env.get_domain("book").warnings == []
+    assert page.get_domain("book").warnings == []
 
 
 def test_the_page_shows_source_file_and_test(project, monkeypatch):
@@ -192,7 +191,7 @@ def test_a_difference_shows_what_goes_what_comes_and_where_lines_are_left_out(pr
     page = page_of(project)
     directive(project, "tiny.neighbours.new", diff="tiny.neighbours.old", page=page)
     anchor = "code-tiny-neighbours-new-diff"
-    assert page.env.get_domain("book").implemented == [("eq-new", anchor)]
+    assert page.get_domain("book").implemented == [("eq-new", anchor)]
 
 
 def test_modules_are_compared_whole(project, fresh):
@@ -230,8 +229,7 @@ def test_a_snippet_that_cannot_be_taken_away_warns(project, fresh):
 def download(project, dotted, docname="part/alpha"):
     """The markup that ``{download-module}`` makes, and the warnings that it gave."""
     page = page_of(project, docname)
-    self = SimpleNamespace(**vars(page), arguments=[dotted], lineno=7)
-    return snippets.DownloadModuleDirective.run(self)[0].astext(), page.env.get_domain("book").warnings
+    return run(snippets.DownloadModuleDirective, page, dotted).astext(), page.get_domain("book").warnings
 
 
 def test_a_module_can_be_downloaded(project):
