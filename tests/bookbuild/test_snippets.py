@@ -1,4 +1,4 @@
-"""A snippet is the real source of an object, found by its name."""
+"""A snippet on a page: source, file, test, and what can be copied."""
 
 import json
 import re
@@ -78,66 +78,61 @@ def project(fresh) -> Project:
     return Project.at(fresh.root)
 
 
-# ---- who tests it
+class Domain:
+    """What the domain of the pages is told."""
+
+    def __init__(self):
+        self.warnings, self.implemented = [], []
+
+    def warn(self, *warning):
+        self.warnings.append(warning)
+
+    def note(self, kind, page, what):
+        assert (kind, page) == ("implemented", "alpha")
+        self.implemented.append(what)
 
 
-class Map:
-    """A map as the tests of the shown code leave it: every passing test runs line 1 of some file."""
-
-    def __init__(self, *tests: str, entering: tuple[str, ...] = ()):
-        self.map = {"lines": {"code/tiny/__init__.py": {"1": list(tests)}}}
-        self.asked = []
-        self.entering = lambda *asked: self.asked.append(asked) or list(entering)
-
-
-def test_a_function_is_tested_by_what_enters_its_lines(project):
-    found, tested = snippets.find(project, "tiny.things.plain", "work"), Map("t", entering=("t",))
-    assert snippets.tests_of(project, tested, found) == ["t"]
-    assert tested.asked == [(found.file, set(found.body), "plain")]
-
-
-def test_a_dataclass_is_tested_by_the_passing_tests_that_name_it(project, fresh):
-    fresh.write(
-        "tests/test_things.py",
-        "from tiny import things\nfrom tiny.things import Config\n\n\n"
-        "def test_attribute():\n    assert things.Config().rate\n\n\n"
-        "def test_name():\n    assert Config().rate\n\n\n"
-        "def test_other():\n    assert things.Box\n\n\n"
-        "def test_not_passing():\n    assert Config().rate == 7\n\n\n"
-        "class TestGroup:\n    def test_inside(self):\n        assert Config(1)\n",
-    )
-    names = ("test_attribute", "test_name", "TestGroup::test_inside")
-    passing = [f"tests/test_things.py::{name}" for name in names]
-    tested = Map(*passing, "tests/test_things.py::test_other")
-    found = snippets.find(project, "tiny.things.Config")
-    assert snippets.tests_of(project, tested, found) == sorted(passing)
-    assert snippets.tests_of(project, Map(), found) == []
-
-
-# ---- on a page
-
-
-def directive(
-    project,
-    dotted,
-    region=None,
-    tests=("tests/test_x.py::test_a", "tests/test_x.py::test_b"),
-    page=None,
-    implemented=None,
-    **more,
-):
-    """The nodes that the directive makes, and the warnings that it gave. ``page``: what its page holds."""
-    warnings = []
-    tested = SimpleNamespace(entering=lambda *asked: list(tests), map={}, log="tested.log")
-    book = SimpleNamespace(project=project, tested=tested, warn=lambda *warning: warnings.append(warning))
-    book.implemented = {} if implemented is None else implemented
-    self = SimpleNamespace(
-        env=SimpleNamespace(
-            app=SimpleNamespace(book=book), docname="alpha", temp_data={} if page is None else page
-        ),
-        arguments=[dotted], options={"region": region, **more} if region else more, lineno=7,
+def page_of(project, docname="alpha", **tests):
+    """What a directive on a page stands on."""
+    builder = SimpleNamespace(outdir=project.root, get_target_uri=lambda name: f"{name}.html")
+    book = SimpleNamespace(project=project, tests=SimpleNamespace(log="tested.log", **tests))
+    domain = Domain()
+    return SimpleNamespace(
+        docname=docname, temp_data={}, note_dependency=lambda file: None, get_domain=lambda name: domain,
+        config=SimpleNamespace(book=book), _app=SimpleNamespace(builder=builder),
     )  # fmt: skip
-    return snippets.SnippetDirective.run(self)[0], warnings
+
+
+def run(kind, env, dotted, **options):
+    """The first node that a directive makes in its place."""
+    made = kind.__new__(kind)
+    made.state = SimpleNamespace(document=SimpleNamespace(settings=SimpleNamespace(env=env)))
+    made.arguments, made.options, made.lineno = [dotted], options, 7
+    return made.run()[0]
+
+
+def directive(project, dotted, region=None, tests=("x.py::test_a", "x.py::test_b"), page=None, **more):
+    """The nodes that the directive makes, and the warnings that it gave. ``page``: where it stands."""
+    page = page or page_of(project)
+    page.config.book.tests.entering = page.config.book.tests.naming = lambda *asked: list(tests)
+    options = {"region": region, **more} if region else more
+    return run(snippets.SnippetDirective, page, dotted, **options), page.get_domain("book").warnings
+
+
+def test_a_function_is_tested_by_what_enters_its_lines_and_a_dataclass_by_what_names_it(project):
+    asked = []
+
+    def answer(*question):
+        asked.append(question)
+        return ["t"]
+
+    page = page_of(project, entering=answer, naming=answer)
+    run(snippets.SnippetDirective, page, "tiny.things.plain", region="work")
+    run(snippets.SnippetDirective, page, "tiny.things.Config")
+    first = MODULE.splitlines().index("    y = x + 1") + 1
+    file = project.code / "tiny/things.py"
+    assert asked == [(file, {first, first + 1, first + 2}, "plain"), ("Config",)]
+    assert page.get_domain("book").warnings == []
 
 
 def test_the_page_shows_source_file_and_test(project, monkeypatch):
@@ -167,7 +162,7 @@ def buttons(node) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def test_a_snippet_carries_its_standalone_text_once_a_page(project):
-    page = {}
+    page = page_of(project)
     node, _ = directive(project, "tiny.things.plain", "work", page=page)
     labels, kept = buttons(node)
     key = labels["Copy standalone: plain"]
@@ -193,9 +188,10 @@ def test_a_difference_shows_what_goes_what_comes_and_where_lines_are_left_out(pr
     assert shown[-2:] == ["-    return x  # (eq-old)", "+    return a0  # (eq-new)"]
     assert "code/tiny/neighbours.py · changed from tiny.neighbours.old · " in node.children[1].astext()
     assert list(buttons(node)[0]) == ["Copy standalone: new"]  # a difference is no code to be copied
-    book = {}
-    directive(project, "tiny.neighbours.new", diff="tiny.neighbours.old", implemented=book)
-    assert list(book) == ["eq-new"]
+    page = page_of(project)
+    directive(project, "tiny.neighbours.new", diff="tiny.neighbours.old", page=page)
+    anchor = "code-tiny-neighbours-new-diff"
+    assert page.get_domain("book").implemented == [("eq-new", anchor)]
 
 
 def test_modules_are_compared_whole(project, fresh):
@@ -232,12 +228,8 @@ def test_a_snippet_that_cannot_be_taken_away_warns(project, fresh):
 
 def download(project, dotted, docname="part/alpha"):
     """The markup that ``{download-module}`` makes, and the warnings that it gave."""
-    warnings = []
-    builder = SimpleNamespace(outdir=project.root, get_target_uri=lambda name: f"{name}.html")
-    book = SimpleNamespace(project=project, warn=lambda *warning: warnings.append(warning))
-    env = SimpleNamespace(app=SimpleNamespace(book=book, builder=builder), docname=docname)
-    self = SimpleNamespace(env=env, arguments=[dotted], lineno=7)
-    return snippets.DownloadModuleDirective.run(self)[0].astext(), warnings
+    page = page_of(project, docname)
+    return run(snippets.DownloadModuleDirective, page, dotted).astext(), page.get_domain("book").warnings
 
 
 def test_a_module_can_be_downloaded(project):
