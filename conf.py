@@ -26,7 +26,6 @@ extensions = [
     "bookbuild.site.extension",
     "bookbuild.site.redirects",
     "bookbuild.site.api",
-    "bookbuild.site.exercises",
 ]
 exclude_patterns = ["**/_*", "Thumbs.db"]
 nitpicky = True
@@ -84,14 +83,3 @@ if repository_url:
         "repository_provider": "gitlab" if "gitlab" in repository_url else "github",  # or one that is like it
         "use_repository_button": True,
     }
-
-
-def setup(app):
-    """Lists that are none to a screen reader: the bibliography has no items, a long signature no terms."""
-
-    def mend(app, page, template, context, doctree):
-        if "body" in context:
-            body = context["body"].replace('<div role="list" class="citation-list">', "<div>")
-            context["body"] = body.replace("<dl>\n<dd>", '<dl role="presentation">\n<dd>')
-
-    app.connect("html-page-context", mend)

@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import tomllib
+from collections.abc import Sequence
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -58,17 +59,21 @@ def html(project: Project) -> int:
         return 0
 
 
-def render(book: Book, output: Path, builder: str = "html", **settings) -> list[str]:
+def render(
+    book: Book, output: Path, builder: str = "html", pages: Sequence[Path] = (), **settings
+) -> list[str]:
     """Have Sphinx write all of ``book`` to ``output``: its warnings, none if all is well.
 
-    Nitpicky, warnings as errors, going on to the end. ``settings`` override those of ``conf.py``.
+    Nitpicky, warnings as errors, going on to the end. ``pages``: the files of pages that alone have changed
+    since ``output`` was written; ``settings`` override those of ``conf.py``.
     """
     from sphinx.application import Sphinx
     from sphinx.util.console import strip_escape_sequences
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     project = book.project
-    shutil.rmtree(output, ignore_errors=True)
+    if not pages:
+        shutil.rmtree(output, ignore_errors=True)
     warnings = io.StringIO()
     with patch_docutils(project.root), docutils_namespace():
         app = Sphinx(
@@ -80,11 +85,11 @@ def render(book: Book, output: Path, builder: str = "html", **settings) -> list[
             confoverrides={"nitpicky": True, "book": book, **settings},
             status=None,
             warning=warnings,
-            freshenv=True,
+            freshenv=not pages,
             warningiserror=True,
-            parallel=os.cpu_count() or 1,
+            parallel=1 if pages else os.cpu_count() or 1,
         )
-        app.build(force_all=True)
+        app.build(force_all=not pages, filenames=pages)
     text = strip_escape_sequences(warnings.getvalue()).replace(f"{project.root}{os.sep}", "")
     lines = [line for line in text.splitlines() if line.strip()]
     if app.statuscode and not lines:

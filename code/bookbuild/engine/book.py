@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import copy
+import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -60,6 +60,9 @@ class Book:
     def executed(self) -> Path:
         """The folder with every page as a notebook: its present prose and its outputs."""
         return self.project.build / "executed"
+
+    def __reduce__(self):
+        return type(None), ()  # what Sphinx keeps of its settings, and sends between processes, has no book
 
 
 def bring_up_to_date(
@@ -117,7 +120,6 @@ class Work:
         self.book, self.store, self.say, self.project = book, store, say, book.project
         self.times = read_json(self.project.state / "times.json", {})
         self._speed: asyncio.Task | None = None
-        shutil.rmtree(book.executed, ignore_errors=True)
 
     def pages(self, chosen: list[Page]) -> list[Job]:
         """Take from the store what is there; the jobs that run the others."""
@@ -163,8 +165,10 @@ class Work:
     def _hold(self, outcome: Outcome) -> None:
         self.book.outcomes[outcome.page.name] = outcome
         file = self.book.executed / f"{outcome.page.name}.ipynb"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(outcome.notebook, file)
+        text = json.dumps(outcome.notebook)
+        if not file.exists() or file.read_text("utf-8") != text:  # Sphinx goes by the time of change
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
 
     def end(self) -> None:
         """Note what went wrong, and how long things took."""
@@ -175,8 +179,12 @@ class Work:
             names = [record["name"] for record in outcome.claims]
             twice = sorted({one for one in names if names.count(one) > 1})
             book.problems += [(f"two claims are called {one!r}: give one a name=", name, 1) for one in twice]
-        for name, printed in book.tests.failed.items():
-            self.say(f"\n{printed.rstrip()}\ntests failed: {name}")
+        failed = [
+            f"{printed.rstrip()}\ntests failed: {name}\n" for name, printed in book.tests.failed.items()
+        ]
+        (self.project.root / book.tests.log).write_text("\n".join(failed), encoding="utf-8")
+        for text in failed:
+            self.say(f"\n{text}")
         write_json(self.project.state / "times.json", {**self.times, **book.tests.times})
         self.store.prune()
 

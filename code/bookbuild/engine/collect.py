@@ -1,6 +1,9 @@
 """What runs in forks of the warm process, and is watched: a file of tests, a module of exercises."""
 
+import importlib
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,14 +11,43 @@ import pytest
 from bookbuild.engine import watch
 
 
-def run_tests(arguments: list[str], log: str, measured: str | None) -> dict:
+def run_tests(arguments: list[str], log: str, measured: str | None = None, *plugins: object) -> dict:
     """Run pytest in the working folder; what passed, failed and was skipped, and what ran the lines below
     ``measured``. What the tests read is written to ``log``.
     """
     recorder = Recorder(log, measured)
     status = pytest.main(["-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning",
-                          *arguments], plugins=[recorder])  # fmt: skip
+                          *arguments], plugins=[recorder, *plugins])  # fmt: skip
     return {"status": int(status), **recorder.found()}
+
+
+def run_tests_on_copy(copied: str, names: list[str], arguments: list[str], log: str) -> dict:
+    """Run tests with what the file ``copied`` defines in the place of the originals, called ``names``.
+
+    What a test changes by monkeypatch does not reach a file outside the package: such tests are left out.
+    """
+    import coverage
+
+    os.environ["COVERAGE_CORE"] = "ctrace"
+    measured = coverage.Coverage(data_file=None, config_file=False, include=[copied])
+    measured.start()
+    spec = importlib.util.spec_from_file_location("copied", copied)
+    copy = sys.modules["copied"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    measured.stop()
+    loaded = set(measured.get_data().lines(copied))
+    for dotted in names:
+        module, _, name = dotted.rpartition(".")
+        setattr(importlib.import_module(module), name, getattr(copy, name))
+
+    class Pointing:
+        def pytest_collection_modifyitems(self, items) -> None:
+            items[:] = [item for item in items if "monkeypatch" not in item.fixturenames]
+
+    measured.start()
+    found = run_tests(arguments, log, None, Pointing())
+    measured.stop()
+    return {**found, "entered": len(set(measured.get_data().lines(copied)) - loaded)}
 
 
 class Recorder:

@@ -1,8 +1,8 @@
 """One warm process whose forks do the work: other packages are loaded once, the book's code never.
 
 ``Warm`` is the side of the build. As a script, which imports nothing of the book, this file is the process:
-it reads a request a line, forks for each, and tells when a fork has ended. What a fork imports of the book comes
-from the folders that its request names, so that each sees the code as it is then and there.
+it reads a request a line, forks for each, and tells when a fork has ended. What a fork imports of the book
+comes from the folders that its request names, so that each sees the code as it is then and there.
 """
 
 import asyncio

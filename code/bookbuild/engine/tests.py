@@ -139,6 +139,11 @@ class Tests:
         """What pytest printed, by name of the files and parts that failed."""
         return {f"{n} ({part})": r["log"] for (n, part), r in sorted(self.results.items()) if r["failed"]}
 
+    @property
+    def log(self) -> str:
+        """Where the build writes what the failing tests of the shown code have printed."""
+        return (self.project.state / "tests.log").relative_to(self.project.root).as_posix()
+
     @functools.cached_property
     def lines(self) -> dict[str, dict[str, list[str]]]:
         """The passing tests that enter each line of the code, by file and line."""

@@ -13,10 +13,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from bookbuild.site import snippets
 from bookbuild.engine.pages import CHAPTER_PARTS
 from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.source import parsed
+from bookbuild.engine.source import find
 
 BOOK = re.compile(r"^Book:\s*([^#]+)")  # the pages, separated by commas
 STAR = re.compile(r"(?<=, )\*(?=\w+\))")  # as in (B, *shape): it begins no emphasis
@@ -52,7 +51,7 @@ def undocumented(name: str, file: Path) -> list[str]:
                 if isinstance(child, kinds) and not child.name.startswith("_"):
                     yield from within(child, f"{name}.{child.name}")
 
-    return list(within(parsed(file)[1], name))
+    return list(within(ast.parse(file.read_bytes()), name))
 
 
 class ApiDirective(SphinxDirective):
@@ -61,16 +60,15 @@ class ApiDirective(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        book, package = self.env.app.book, self.arguments[0]
+        domain, package = self.env.get_domain("book"), self.arguments[0]
         try:
-            found = public_modules(book.project, package)
-            gaps = [gap for name, file in found.items() for gap in undocumented(name, file)]
+            found = public_modules(self.config.book.project, package)
         except BookError as error:
             raise self.error(str(error)) from None
         lines = []
-        for gap in gaps:
-            book.warn(f"api: {gap} has no docstring", self.env.docname, self.lineno)
         for name, file in found.items():
+            for gap in undocumented(name, file):
+                domain.warn(f"api: {gap} has no docstring", self.env.docname, self.lineno)
             if file.name == "__init__.py":
                 title = name.rpartition(".")[2].capitalize() if "." in name else f"`{name}`"
                 lines += [f"## {title}", *_module(name)]
@@ -91,24 +89,15 @@ def _module(name: str) -> list[str]:
     return ["```{eval-rst}", f".. automodule:: {name}", "   :members:", "```"]
 
 
-Lines = list[str]  # a docstring, which these change in place
-
-
-def keep_attribute(app: Sphinx, what: str, name: str, obj: object, options: object, lines: Lines) -> None:
-    """Remember an attribute's docstring: napoleon takes what stands before a colon for a type."""
-    if what in ("attribute", "property"):
-        app.api_attribute = list(lines)
-
-
-def finish(app: Sphinx, what: str, name: str, obj: object, options: object, lines: Lines) -> None:
-    """Put an attribute's docstring back, escape the stars of shapes, link the pages of a ``Book:`` line."""
-    if what in ("attribute", "property"):
-        lines[:] = app.api_attribute
+def finish(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """In a docstring, changed in place: escape the stars of shapes, link the pages of a ``Book:`` line."""
     for i, line in enumerate(lines):
         lines[i] = STAR.sub(r"\*", line)
         if found := BOOK.match(line):
             pages = (f":doc:`/{page.strip()}`" for page in found[1].split(","))
             lines[i] = f"In the book: {', '.join(pages)}"
+    if what in ("attribute", "property"):
+        lines[:0] = ["..", ""]  # napoleon takes what stands before a colon in the first line for a type
 
 
 def readable_defaults(
@@ -125,7 +114,7 @@ def source_links(project: Project):
         if domain != "py" or not info["module"]:
             return None
         try:
-            found = snippets.find(project, f"{info['module']}.{info['fullname']}")
+            found = find(project, f"{info['module']}.{info['fullname']}")
         except BookError:  # an attribute: its class has the link
             return None
         place = found.file.relative_to(project.root).as_posix()
@@ -136,12 +125,11 @@ def source_links(project: Project):
 
 def setup(app: Sphinx) -> dict:
     app.setup_extension("sphinx.ext.napoleon")  # brings autodoc
-    app.connect("autodoc-process-docstring", keep_attribute, priority=499)  # napoleon's is 500
-    app.connect("autodoc-process-docstring", finish, priority=501)
+    app.connect("autodoc-process-docstring", finish, priority=499)  # napoleon's is 500
     app.connect("autodoc-process-signature", readable_defaults)
     app.add_directive("api", ApiDirective)
     project = Project.at(app.confdir)
     if project.repository_url:
         app.setup_extension("sphinx.ext.linkcode")
         app.config.linkcode_resolve = source_links(project)
-    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

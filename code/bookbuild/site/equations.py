@@ -5,16 +5,17 @@ a comment that names it, ``# (eq-gae)``. An equation labelled ``th-…`` is theo
 """
 
 import re
-from collections.abc import Callable
+import tokenize
 from pathlib import Path
 
-from bookbuild.engine import source
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
 from bookbuild.engine.project import Project
 
 NAMING = re.compile(r"#\s*((?:\(eq-[\w-]+\)\s*)+)$")
 LABEL = re.compile(r"\(((?:eq|th)-[\w-]+)\)")
-COMMENT = re.compile(r'<span class="c1">(#[^<]*)</span>')
-
 
 Places = dict[str, list[tuple[str, str]]]  # label -> (page, anchor) of each snippet that implements it
 
@@ -30,9 +31,10 @@ def named_in_code(project: Project) -> dict[str, list[tuple[Path, int]]]:
     found: dict[str, list[tuple[Path, int]]] = {}
     for file in sorted(project.code.glob("**/*.py")):
         if not file.is_relative_to(project.code / "bookbuild"):
-            for number, line in enumerate(source.lines_of(file), 1):
-                for label in labels(line):
-                    found.setdefault(label, []).append((file, number))
+            with tokenize.open(file) as lines:
+                for number, line in enumerate(lines, 1):
+                    for label in labels(line.rstrip()):
+                        found.setdefault(label, []).append((file, number))
     return found
 
 
@@ -54,26 +56,27 @@ def problems(project: Project, equations: dict[str, str], shown: Places) -> list
     return found
 
 
-def link_code(body: str, equations: dict[str, str], uri: Callable[[str], str]) -> str:
-    """A page's HTML with the comments that name equations made links; ``uri``: from this page to another."""
-
-    def anchor(match: re.Match) -> str:
-        if match[1] not in equations:
-            return match[0]
-        address = f"{uri(equations[match[1]])}#equation-{match[1]}"
-        return f'(<a class="to-equation" href="{address}">{match[1]}</a>)'
-
-    return COMMENT.sub(lambda comment: LABEL.sub(anchor, comment[0]), body)
+def known(env: BuildEnvironment) -> tuple[dict[str, str], Places]:
+    """The equations of all pages, label to page, and the snippets that implement them."""
+    shown: Places = {}
+    for page, found in sorted(env.get_domain("book").data["implemented"].items()):
+        for label, anchor in found:
+            shown.setdefault(label, []).append((page, anchor))
+    return {label: page for label, (page, _) in env.domains.math_domain.equations.items()}, shown
 
 
-def link_equations(body: str, page: str, shown: Places, uri: Callable[[str], str]) -> str:
-    """A page's HTML with a link from each equation to the snippet that implements it, if any does."""
-    for label, places in shown.items():
-        start = body.find(f'id="equation-{label}"')
-        if start >= 0:
-            target, anchor = next((place for place in places if place[0] == page), places[0])
-            title = "the code that implements this equation"
-            link = f'<a class="to-code" href="{uri(target)}#{anchor}" title="{title}">code</a>'
-            end = body.index("</span>", start)  # of the equation's number
-            body = body[:end] + link + body[end:]
-    return body
+def link(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Give a page's equations and listings the addresses that they lead to (see ``markup``)."""
+    equations, shown = known(app.env)
+
+    def address(target: str, anchor: str) -> str:
+        return f"{'' if target == page else app.builder.get_relative_uri(page, target)}#{anchor}"
+
+    for equation in doctree.findall(nodes.math_block):
+        if places := shown.get(equation.get("label")):
+            equation["to-code"] = address(*next((p for p in places if p[0] == page), places[0]))
+    for code in doctree.findall(nodes.literal_block):
+        named = [label for label in LABEL.findall(code.rawsource) if label in equations]
+        if named:
+            links = {label: address(equations[label], nodes.make_id(f"equation-{label}")) for label in named}
+            code["highlight_args"] = {**code.get("highlight_args", {}), "links": links}

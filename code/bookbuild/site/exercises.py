@@ -1,88 +1,14 @@
-"""``{exercise}`` and ``{predict}``: tasks with a solution that folds open, and was tried in this build.
-
-The exercises are those of the modules ``code/PACKAGE/exercises/*.py``. They are read, and each solution is
-given to its own checker, in a process of their own: ``python -m bookbuild.site.exercises MODULE...``.
-"""
+"""``{exercise}`` and ``{predict}``: tasks with a solution that folds open, and was tried in this build."""
 
 import difflib
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from bookbuild.engine.project import Project
-from bookbuild.engine.store import read_json, write_json
-from rlworkshop import check, provenance
-
-
-def describe(modules: list[str]) -> dict[str, dict]:
-    """The exercises of ``modules`` by name, as JSON values, with the checker's verdict on each solution."""
-    found = {}
-    for module in modules:
-        for name, exercise in check.collect(module).items():
-            space: dict = {"__name__": "answer"}
-            verdict = check.Verdict(name)
-            try:
-                exec(compile(exercise.answer, f"{name}.py", "exec"), space)
-                exercise.check(exercise.pick(space), verdict.passed.append)
-            except check.Wrong as wrong:
-                verdict.wrong = wrong
-            found[name] = {
-                "title": exercise.title,
-                "page": exercise.page,
-                "anchor": exercise.reread.rpartition("#")[2],
-                "stub": exercise.part,
-                "answer": exercise.solved_part,
-                "verdict": check.transcript(verdict),
-                "right": verdict.wrong is None,
-            }
-            if isinstance(exercise, check.Stage):
-                before = exercise.before.__name__ if exercise.before else ""
-                found[name] |= {"file": exercise.file, "after": exercise.solution.__name__, "before": before}
-    return found
-
-
-def read(project: Project) -> tuple[dict[str, dict], str]:
-    """The project's exercises by name, and what is wrong where they cannot be read ("" where all is well).
-
-    What an earlier build found is used as long as the code, the pins and the Python are the same.
-    """
-    files = sorted(f for f in project.code.glob("*/exercises/*.py") if f.name != "__init__.py")
-    if not files:
-        return {}, ""
-    own = {Path(__file__), Path(check.__file__)}
-    code = provenance.digest(provenance.closure(files, project.code) | own, project.root)
-    key = "\n".join([code, provenance.python_version(), *project.pins()])
-    file = project.state / "exercises.json"
-    kept = read_json(file, {})
-    if kept.get("key") == key:
-        return kept["exercises"], ""
-    modules = [".".join(f.relative_to(project.code).with_suffix("").parts) for f in files]
-    environment = project.environment()
-    environment["PYTHONPATH"] += f"{os.pathsep}{Path(__file__).parents[1]}"
-    done = subprocess.run(
-        [sys.executable, "-m", "bookbuild.site.exercises", *modules],
-        cwd=project.root, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    if done.returncode:
-        return {}, (done.stderr.strip().splitlines() or ["their process ended without a word"])[-1]
-    found = json.loads(done.stdout.splitlines()[-1])
-    write_json(file, {"key": key, "exercises": found})
-    return found, ""
-
-
-def prepare(app: Sphinx) -> None:
-    """Before anything is read: know the exercises of the project."""
-    app.book_exercises, problem = read(app.book.project)
-    app.book_shown = set()
-    if problem:
-        app.book.warn(f"the exercises cannot be read: {problem}", app.config.root_doc, 1)
+from bookbuild.engine.book import Book
+from bookbuild.site.domain import BookDomain
 
 
 def _html(text: str) -> nodes.raw:
@@ -104,21 +30,20 @@ class ExerciseDirective(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        app, page, name = self.env.app, self.env.docname, self.arguments[0]
-        exercise = app.book_exercises.get(name)
+        known, domain = self.config.book.exercises, self.env.get_domain("book")
+        page, name = self.env.docname, self.arguments[0]
+        exercise = known.get(name)
         if exercise is None:
-            close = difflib.get_close_matches(name, app.book_exercises, n=1)
+            close = difflib.get_close_matches(name, known, n=1)
             message = f"no exercise is called {name!r}" + (f"; there is {close[0]!r}" if close else "")
-            app.book.warn(message, page, self.lineno)
+            domain.warn(message, page, self.lineno)
             return [nodes.error("", nodes.paragraph(text=message))]
-        if name in app.book_shown:
-            app.book.warn(f"exercise {name!r} is shown twice", page, self.lineno)
+        domain.note("exercises", page, (name, self.lineno))
         if exercise["page"] != page:
-            app.book.warn(f"exercise {name!r} says that its page is {exercise['page']}", page, self.lineno)
+            domain.warn(f"exercise {name!r} says that its page is {exercise['page']}", page, self.lineno)
         if not exercise["right"]:
             why = " ".join(exercise["verdict"].split())
-            app.book.warn(f"exercise {name!r}: its checker rejects its solution: {why}", page, self.lineno)
-        app.book_shown.add(name)
+            domain.warn(f"exercise {name!r}: its checker rejects its solution: {why}", page, self.lineno)
         file = exercise.get("file", f"{name.replace('-', '_')}.py")
         command = "$ python -m rlworkshop.check"
         commands = f"{command} --stub {name} > {file}\n{command} {name} {file}"
@@ -176,25 +101,18 @@ def check_anchors(app: Sphinx, doctree: nodes.document) -> None:
         if node["anchor"] not in ids:
             name = node["ids"][0].removeprefix("exercise-")
             message = f"exercise {name!r} sends its reader to #{node['anchor']}, which the page does not have"
-            app.book.warn(message, app.env.docname, node.line or 1)
+            app.env.get_domain("book").warn(message, app.env.docname, node.line or 1)
 
 
-def check_shown(app: Sphinx, env) -> None:
-    """Every exercise is shown on its page, as far as pages are built."""
-    for name, exercise in app.book_exercises.items():
-        page, only = exercise["page"], app.config.book_only
-        if name not in app.book_shown and only in ("", page):
-            app.book.warn(f"exercise {name!r} is shown on no page", page, 1)
-
-
-def setup(app: Sphinx) -> dict:
-    app.connect("builder-inited", prepare, priority=950)  # after the book is known
-    app.connect("doctree-read", check_anchors)
-    app.connect("env-check-consistency", check_shown)
-    app.add_directive("exercise", ExerciseDirective)
-    app.add_directive("predict", PredictDirective)
-    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
-
-
-if __name__ == "__main__":
-    print(json.dumps(describe(sys.argv[1:])))
+def problems(book: Book, domain: BookDomain) -> list[tuple[str, str, int]]:
+    """Exercises that are shown twice, or nowhere, as (message, page, line); as far as pages are built."""
+    found, seen = [], set()
+    for page, shown in sorted(domain.data["exercises"].items()):
+        for name, line in shown:
+            if name in seen:
+                found.append((f"exercise {name!r} is shown twice", page, line))
+            seen.add(name)
+    for name, exercise in book.exercises.items():
+        if name not in seen and book.only in ("", exercise["page"]):
+            found.append((f"exercise {name!r} is shown on no page", exercise["page"], 1))
+    return found

@@ -1,188 +1,114 @@
-"""The Sphinx extension: executes the book, hands the results to MyST-NB, marks what failed."""
+"""The Sphinx extension: shows the executed book that it is handed, and marks what failed."""
 
-import html
+import json
 from pathlib import Path
 
 import nbformat
 from docutils import nodes
-from filelock import AcquireReturnProxy, FileLock
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
-from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
-from bookbuild.engine import pages, run as execute
-from bookbuild.site import equations, takeaway
-from bookbuild.engine.project import BookError, Project
+from bookbuild.site import equations, exercises, takeaway
+from bookbuild.site.domain import BookDomain
+from bookbuild.site.markup import Translator
 from bookbuild.site.report import VerificationDirective
 from bookbuild.site.snippets import DownloadModuleDirective, SnippetDirective
-from bookbuild.engine.tests import Tested
-
-logger = logging.getLogger(__name__)
 
 
-class Book:
-    """What the build knows of the book, for directives and roles: ``app.book``."""
-
-    def __init__(self, app: Sphinx):
-        self.app = app
-        self.project = Project.at(app.confdir)
-        only = app.config.book_only
-        self.problems: dict[str, str] = {}
-        found = pages.read_pages(self.project, self.problems)
-        self.pages = [page for page in found if only in ("", page.name)]
-        self.outcomes: dict[str, execute.Outcome] = {}
-        self.tested = Tested(self.project)
-        self.failures: dict[str, list[str]] = {}
-        self.implemented: equations.Places = {}  # filled by the snippets as they are read
-
-    def run(self) -> None:
-        """Execute what is not stored, and the tests of the code that the pages show."""
-        files = (
-            [p.file for p in self.pages] if self.app.config.book_only else self.project.book.glob("**/*.md")
-        )
-        shows = any("{snippet}" in file.read_text(encoding="utf-8") for file in files)
-        job = self.tested.job() if shows else None
-        self.outcomes = execute.refresh(self.project, self.pages, beside=[job] if job else [])
-        for page, problem in self.problems.items():
-            self.warn(problem, page, 1)
-        for outcome in self.outcomes.values():
-            for failure in outcome.failures:
-                self.warn(str(failure), failure.page, failure.line)
-            names = [record["name"] for record in outcome.claims]
-            for name in sorted({name for name in names if names.count(name) > 1}):
-                self.warn(f"two claims are called {name!r}: give one a name=", outcome.page.name, 1)
-
-    def warn(self, message: str, page: str, line: int) -> None:
-        """Something is wrong on a page: the build turns red, and the page says so."""
-        self.failures.setdefault(page, []).append(message)
-        logger.warning(message, location=(page, line), type="book")
-
-    def claim(self, name: str, page: str) -> tuple[str, dict] | None:
-        """The page and record of the claim ``name`` of ``page``, or ``PAGE#NAME`` of another page."""
-        page, _, name = name.rpartition("#") if "#" in name else (page, "", name)
-        claims = self.outcomes[page].claims if page in self.outcomes else []
-        return next(((page, record) for record in claims if record["name"] == name), None)
-
-
-def read_executed(text: str, page: str) -> nbformat.NotebookNode:
-    """MyST-NB's reader for a page that was executed (its source is read once more for the prose)."""
-    return nbformat.from_dict(_book.outcomes[page].notebook)
-
-
-_book: Book  # MyST-NB names readers by dotted path, so the present build's book must be found from here
+def read_executed(text: str, file: str) -> nbformat.NotebookNode:
+    """MyST-NB's reader for a page that was executed: what it holds is in ``file``."""
+    return nbformat.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
 
 
 class ClaimRole(SphinxRole):
     """``{claim}`name```: the measured value of a claim of this page (``page#name``: of another page)."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        book, page = self.env.app.book, self.env.docname
-        found = book.claim(self.text, page)
+        book, page = self.config.book, self.env.docname
+        found = takeaway.claim(book, page, self.text)
         if found is None:
-            alone = self.config.book_only and "#" in self.text  # its page was not executed
+            alone = book.only and "#" in self.text  # its page was not executed
             outcome = book.outcomes.get(page)
             if not alone and not (outcome and outcome.failures):  # a page that failed has said so
-                book.warn(f"claim role: no claim is named {self.text!r}", page, self.lineno)
+                message = f"claim role: no claim is named {self.text!r}"
+                self.env.get_domain("book").warn(message, page, self.lineno)
             return [nodes.inline(text="(not measured)")], []
-        target, record = found
-        uri = "" if target == page else self.env.app.builder.get_relative_uri(page, target)
-        value = record["value"] if isinstance(record["value"], str) else f"{record['value']:.4g}"
-        node = nodes.reference("", value, refuri=f"{uri}#claim-{record['name']}", internal=True)
-        return [node], []
+        target, name, value = found
+        uri = "" if target == page else self.env._app.builder.get_relative_uri(page, target)
+        return [nodes.reference("", value, refuri=f"{uri}#claim-{name}", internal=True)], []
 
 
 def prepare(app: Sphinx) -> None:
-    """Execute before anything is read; holds the build lock until the site is written."""
-    global _book
-    try:
-        _book = app.book = Book(app)
-        app.book_lock = lock(app.book.project)
-        _book.run()
-    except BookError as error:
-        raise ExtensionError(str(error)) from None
-    readers = {
-        f"/{page.name}.md": ("bookbuild.site.extension.read_executed", {"page": page.name}) for page in _book.pages
+    """Let MyST-NB read the pages that have code from where they were executed."""
+    book = app.config.book
+    if book is None:
+        raise ExtensionError(
+            "this book is built with `make html`: its pages are executed before Sphinx begins"
+        )
+    reader = "bookbuild.site.extension.read_executed"
+    executed = {
+        f"{app.srcdir}/{page}.md": (reader, {"file": str(book.executed / f"{page}.ipynb")})
+        for page in book.outcomes
     }
-    app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=readers, execution_mode="off")
+    app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=executed, execution_mode="off")
 
 
-def lock(project: Project) -> AcquireReturnProxy:
-    """Take the build lock: one build at a time works on ``_build``; a second one waits.
-
-    ``with lock(project):`` gives it back at the end, as does ``.lock.release()``.
-    """
-    project.state.mkdir(parents=True, exist_ok=True)
-    held = FileLock(project.state / "build.lock", is_singleton=True)
-    try:
-        return held.acquire(timeout=0)
-    except TimeoutError:
-        print("another build of this book is at work: waiting for it to end", flush=True)
-        return held.acquire()
+def depend(app: Sphinx, doctree: nodes.document) -> None:
+    """A page is read again when it has run again."""
+    if app.env.docname in app.config.book.outcomes:
+        app.env.note_dependency(app.config.book.executed / f"{app.env.docname}.ipynb")
 
 
-def unlock(app: Sphinx, exception: Exception | None) -> None:
-    if hasattr(app, "book_lock"):
-        app.book_lock.lock.release()
+def check(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Say what is wrong with the book as a whole; the pages of which now something else is said."""
+    book, domain = app.config.book, env.get_domain("book")
+    before, now = domain.data["whole"], {}
+    domain.data["whole"] = now
+    found = [*book.problems, *exercises.problems(book, domain)]
+    if not book.only:
+        found += equations.problems(book.project, *equations.known(env))
+    for message, place, line in found:
+        domain.warn(message, place, line, kind="whole")
+    changed = {page for page in before | now if before.get(page) != now.get(page)}
+    return sorted(changed & env.found_docs)
 
 
-def check_equations(app: Sphinx, env: BuildEnvironment) -> None:
-    """Every equation has its code and every label in code its equation."""
-    if app.config.book_only:
-        return
-    found = {label: page for label, (page, _) in env.get_domain("math").equations.items()}
-    for message, place, line in equations.problems(app.book.project, found, app.book.implemented):
-        if isinstance(place, str):
-            app.book.warn(message, place, line)
-        else:
-            logger.warning(message, location=f"{place}:{line}", type="book")
-
-
-def link_equations(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """Equations and the lines that implement them lead to each other."""
-
-    def uri(target: str) -> str:
-        return "" if target == page else app.builder.get_relative_uri(page, target)
-
-    if "body" in context:
-        found = {label: where for label, (where, _) in app.env.get_domain("math").equations.items()}
-        body = equations.link_code(context["body"], found, uri)
-        context["body"] = equations.link_equations(body, page, app.book.implemented, uri)
+def mark_failures(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """A page that failed says so at its top, with what went wrong."""
+    if failures := app.env.get_domain("book").failures(page):
+        items = [nodes.list_item("", nodes.paragraph(text=failure)) for failure in failures]
+        title = nodes.title(text="This page failed in this build: do not rely on it")
+        mark = nodes.admonition("", title, nodes.bullet_list("", *items), classes=["danger"])
+        mark["ids"] = ["build-failed"]
+        doctree.insert(0, mark)
 
 
 def offer_downloads(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     """A page with code can be taken away as notebook and as script."""
-    outcome = app.book.outcomes.get(page)
-    if outcome and "body" in context and app.builder.format == "html":
-        addresses = takeaway.write(app.book.project, Path(app.outdir), outcome)
-        up = "../" * page.count("/")
-        found = takeaway.buttons(app.book.project, page, addresses, up)
+    book = app.config.book
+    if page in book.outcomes and app.builder.format == "html":
+        addresses = takeaway.write(book, Path(app.outdir), page)
+        found = takeaway.buttons(book.project, page, addresses, "../" * page.count("/"))
         context["header_buttons"] = [*found, *context.get("header_buttons", [])]
 
 
-def mark_failures(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """A page that failed says so at its top, with what went wrong."""
-    failures = app.book.failures.get(page)
-    if failures and "body" in context:
-        items = "".join(f"<li>{html.escape(failure)}</li>" for failure in failures)
-        context["body"] = (
-            '<div class="admonition danger" id="build-failed"><p class="admonition-title">This page failed '
-            f"in this build: do not rely on it</p><ul>{items}</ul></div>{context['body']}"
-        )
-
-
 def setup(app: Sphinx) -> dict:
-    app.add_config_value("book_only", "", "env", str)  # the one page that ``make chapter`` builds
+    app.add_config_value("book", None, "")  # what was executed: an ``engine.book.Book``
+    app.add_domain(BookDomain)
+    app.set_translator("html", Translator)
     app.connect("builder-inited", prepare, priority=900)  # after MyST-NB has its configuration
-    app.connect("env-get-outdated", lambda app, env, added, changed, removed: list(env.found_docs))
-    app.connect("env-check-consistency", check_equations)
-    app.connect("html-page-context", link_equations)
-    app.connect("html-page-context", mark_failures)
+    app.connect("doctree-read", depend)
+    app.connect("doctree-read", exercises.check_anchors)
+    app.connect("env-updated", check)
+    app.connect("doctree-resolved", equations.link)
+    app.connect("doctree-resolved", mark_failures)
     app.connect("html-page-context", offer_downloads, priority=600)  # after the theme's own buttons
-    app.connect("build-finished", unlock, priority=900)
     app.add_directive("snippet", SnippetDirective)
     app.add_directive("download-module", DownloadModuleDirective)
+    app.add_directive("exercise", exercises.ExerciseDirective)
+    app.add_directive("predict", exercises.PredictDirective)
     app.add_directive("verification", VerificationDirective)
     app.add_role("claim", ClaimRole())
-    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -27,7 +27,8 @@ PAGE = """<!doctype html>
 def write(app: Sphinx, exception: Exception | None) -> None:
     """Write the pages that lead on; a line that cannot be followed is a warning, which fails the build."""
     file = Path(app.srcdir) / "redirects.txt"
-    one_page = getattr(app.config, "book_only", "")  # then most pages are missing on purpose
+    book = getattr(app.config, "book", None)
+    one_page = book and book.only  # then most pages are missing on purpose
     if exception or one_page or app.builder.format != "html" or not file.exists():
         return
     seen = set()

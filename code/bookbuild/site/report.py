@@ -28,7 +28,8 @@ class VerificationDirective(SphinxDirective):
         }
         if self.arguments[0] not in tables:
             raise self.error(f"verification shows one of: {', '.join(tables)}")
-        book = self.env.app.book
+        self.env.note_reread()  # any page may have run again
+        book = self.config.book
         text = tables[self.arguments[0]](book.project, list(book.outcomes.values()))
         return self.parse_text_to_nodes(text)
 

@@ -4,7 +4,6 @@ A snippet has its file, a test that enters it, and two buttons: *Copy* what is s
 the same with all that it needs. That text travels in the page, so that it is there without a server.
 """
 
-import ast
 import html
 import json
 from pathlib import Path
@@ -14,28 +13,10 @@ from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
-from bookbuild.site import equations
-from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.source import Snippet, difference, find, locate, parsed
+from bookbuild.engine.project import BookError
+from bookbuild.engine.source import difference, find, locate
 from bookbuild.engine.standalone import standalone
-from bookbuild.engine.tests import Tested
-
-def tests_of(project: Project, tested: Tested, snippet: Snippet) -> list[str]:
-    """The passing tests whose execution enters the snippet.
-
-    A class that has no method of its own (a dataclass) is entered by the tests that name it.
-    """
-    if snippet.body:
-        return tested.entering(snippet.file, set(snippet.body), getattr(snippet.node, "name", ""))
-    passing = {t for file in tested.map.get("lines", {}).values() for tests in file.values() for t in tests}
-    name, found = getattr(snippet.node, "name", ""), []
-    for test in sorted(passing):
-        file, _, function = test.partition("::")
-        for node in ast.walk(parsed(project.root / file)[1]):
-            if isinstance(node, ast.FunctionDef) and node.name == function.split("::")[-1]:
-                used = {getattr(n, "id", getattr(n, "attr", None)) for n in ast.walk(node)}
-                found += [test] if name in used else []
-    return found
+from bookbuild.site import equations
 
 
 class SnippetDirective(SphinxDirective):
@@ -48,7 +29,7 @@ class SnippetDirective(SphinxDirective):
     option_spec = {"region": directives.unchanged_required, "diff": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
-        book = self.env.app.book
+        book, domain = self.config.book, self.env.get_domain("book")
         dotted, region, other = self.arguments[0], self.options.get("region"), self.options.get("diff")
         try:
             snippet = find(book.project, dotted, region, whole=bool(other))
@@ -56,18 +37,22 @@ class SnippetDirective(SphinxDirective):
             if other:
                 text = difference(find(book.project, other, whole=True).text, snippet.text)
             alone = standalone(book.project, dotted)
-            tests = tests_of(book.project, book.tested, snippet)
+            name = getattr(snippet.node, "name", "")
+            # a class that has no method of its own (a dataclass) is entered by the tests that name it
+            lines = set(snippet.body)
+            tests = book.tests.entering(snippet.file, lines, name) if lines else book.tests.naming(name)
             if not tests:
                 why = f"no passing test enters {dotted}" + (f", region {region}" if region else "")
-                raise BookError(f"{why}: write one, or see {book.tested.log}")
+                raise BookError(f"{why}: write one, or see {book.tests.log}")
         except BookError as error:
-            book.warn(f"snippet: {error}", self.env.docname, self.lineno)
+            domain.warn(f"snippet: {error}", self.env.docname, self.lineno)
             return [nodes.error("", nodes.paragraph(text=str(error)))]
         block = nodes.literal_block(text, text, language="diff" if other else "python")
-        name = snippet.file.relative_to(book.project.root).as_posix()
-        place = nodes.literal(text=f"{name}")
+        self.env.note_dependency(snippet.file)
+        path = snippet.file.relative_to(book.project.root).as_posix()
+        place = nodes.literal(text=path)
         if book.project.repository_url:
-            address = f"{book.project.repository_url}/blob/main/{name}#L{snippet.first}-L{snippet.last}"
+            address = f"{book.project.repository_url}/blob/main/{path}#L{snippet.first}-L{snippet.last}"
             place = nodes.reference("", "", place, refuri=address)
         test = tests[0].split("::")[-1]
         more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
@@ -79,7 +64,7 @@ class SnippetDirective(SphinxDirective):
         anchor = nodes.make_id("-".join(filter(None, ["code", dotted, region, other and "diff"])))
         lines = [line for line in text.splitlines() if not (other and line.startswith("-"))]
         for label in (label for line in lines for label in equations.labels(line)):
-            book.implemented.setdefault(label, []).append((self.env.docname, anchor))
+            domain.note("implemented", self.env.docname, (label, anchor))
         there = self.env.temp_data.setdefault("standalone", {})  # one text for all regions of an object
         address = there.get(alone) or nodes.make_id(f"standalone-{anchor}")
         buttons = _buttons(dotted.split(".")[-1], address, "" if alone in there else alone, copy=not other)
@@ -111,17 +96,17 @@ class DownloadModuleDirective(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        builder, book, dotted = self.env.app.builder, self.env.app.book, self.arguments[0]
+        builder, project, dotted = self.env._app.builder, self.config.book.project, self.arguments[0]
         name = f"_downloads/{dotted.split('.')[-1]}.py"
         try:
-            if locate(book.project, dotted)[2]:
+            if locate(project, dotted)[2]:
                 raise BookError(f"{dotted} is no module: a module's file can be downloaded")
-            text = standalone(book.project, dotted)
+            text = standalone(project, dotted)
         except BookError as error:
-            book.warn(f"download-module: {error}", self.env.docname, self.lineno)
+            self.env.get_domain("book").warn(f"download-module: {error}", self.env.docname, self.lineno)
             return [nodes.error("", nodes.paragraph(text=str(error)))]
         file = Path(builder.outdir) / name
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
         address = relative_uri(builder.get_target_uri(self.env.docname), name)
         size = f"{len(text.encode()) / 1000:.0f} kB, {text.count(chr(10)):,} lines"

@@ -5,15 +5,20 @@ replaced by what it shows.
 """
 
 import copy
+import functools
+import posixpath
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jupytext
 import nbformat
+from myst_nb.core.variables import format_plain_text
+from myst_nb.ext.glue import extract_glue_data_cell
 
-from bookbuild.site import snippets
-from bookbuild.engine.run import Outcome
+from bookbuild.engine.book import Book
 from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.source import find
 
 FOLDER = "_notebooks"  # of the site
 BRANCH = "notebooks"  # of the repository: where the workflow puts the notebooks that Colab opens
@@ -23,20 +28,25 @@ FENCE = re.compile(
     r"(?P<body>(?:.*\n)*?)(?P=fence)[ \t]*$",
     re.M,
 )
-ROLE = re.compile(r"\{(?P<name>[\w:-]+)\}`(?P<text>[^`]+)`")
+ROLE = re.compile(
+    r"\{(?P<name>[\w:-]+)\}`(?P<text>[^`]+)`|(?<!`)(?P<code>`+)(?!`)[^\0]*?(?<!`)(?P=code)(?!`)"
+)
 OPTION = re.compile(r"\A(?:[ \t]*:[\w-]+:.*\n)+\n?|\A---\n(?:.*\n)*?---\n")
 TARGET = re.compile(r"^\([\w-]+\)=[ \t]*\n", re.M)
 EQUATION_LABEL = re.compile(r"^(\$\$)[ \t]*\([\w-]+\)[ \t]*$", re.M)
+MARKS = re.compile(  # what Markdown takes for more than itself, within a line and at its beginning
+    r"\\(?=[!-/:-@\[-`{-~]|$)|[*`$|~]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[:]|$)"
+)
+START = re.compile(r"^( ?\d*)(>|[.)](?=\s|$)|[-+#=]+(?=\s|$))")
 
 
-def notebook(project: Project, outcome: Outcome) -> nbformat.NotebookNode:
+def notebook(book: Book, page: str) -> nbformat.NotebookNode:
     """The executed page as a notebook that runs anywhere: its first cell installs what it needs."""
-    source = copy.deepcopy(outcome.notebook)
-    quoted = _quoted(outcome)
+    source, quote = copy.deepcopy(book.outcomes[page].notebook), quoting(book, page)
     for cell in source.cells:
         if cell.cell_type == "markdown":
-            cell.source = plain(cell.source, project, quoted)
-    install = nbformat.v4.new_code_cell(_install(project))
+            cell.source = plain(cell.source, book.project, quote)
+    install = nbformat.v4.new_code_cell(_install(book.project))
     install.metadata["tags"] = ["install"]
     cells = [cell for cell in source.cells if cell.source.strip()]
     made = nbformat.v4.new_notebook(cells=[install, *cells])
@@ -54,15 +64,15 @@ def script(made: nbformat.NotebookNode) -> str:
     return jupytext.writes(made, fmt="py:percent")
 
 
-def plain(text: str, project: Project, quoted: dict[str, str]) -> str:
-    """MyST Markdown as plain Markdown. ``quoted``: what ``{glue:text}`` and ``{claim}`` show."""
+def plain(text: str, project: Project, quote: Callable[[str, str], str]) -> str:
+    """MyST Markdown as plain Markdown. ``quote``: what a role shows of outputs, by its name and text."""
 
     def directive(match: re.Match) -> str:
         name, title, body = match["name"], match["title"].strip(), OPTION.sub("", match["body"])
         if name == "snippet":
             region = re.search(r":region:\s*(\S+)", match["body"])
             try:
-                found = snippets.find(project, title, region and region[1])
+                found = find(project, title, region and region[1])
             except BookError:
                 return ""  # the page itself says what is wrong
             return f"```python\n{found.text}\n```"
@@ -74,8 +84,10 @@ def plain(text: str, project: Project, quoted: dict[str, str]) -> str:
 
     def role(match: re.Match) -> str:
         name, content = match["name"], match["text"]
+        if not name:
+            return match[0]  # code: there is no role in it
         if name in ("glue:text", "glue", "claim"):
-            return quoted.get(content, content)
+            return escaped(quote(name, content))
         if name.startswith("cite"):
             return f"[{content}]"
         if name == "eq":
@@ -89,12 +101,57 @@ def plain(text: str, project: Project, quoted: dict[str, str]) -> str:
     return ROLE.sub(role, text)
 
 
-def write(project: Project, site: Path, outcome: Outcome) -> dict[str, str]:
+def claim(book: Book, page: str, text: str) -> tuple[str, str, str] | None:
+    """Page, name and value of the claim ``text`` of ``page``, or ``PAGE#NAME`` of another page."""
+    page, _, name = text.rpartition("#") if "#" in text else (page, "", text)
+    for record in book.outcomes[page].claims if page in book.outcomes else []:
+        if record["name"] == name:
+            value = record["value"]
+            return page, name, value if isinstance(value, str) else f"{value:.4g}"
+    return None
+
+
+def quoting(book: Book, page: str) -> Callable[[str, str], str]:
+    """What the roles of ``page`` show of outputs, as MyST-NB does: nothing where it has a warning instead."""
+
+    @functools.cache
+    def glued(page: str) -> dict[str, dict[str, str]]:
+        cells = copy.deepcopy(book.outcomes[page].notebook.cells) if page in book.outcomes else []
+        return {
+            key: output["data"]
+            for cell in cells
+            if cell.cell_type == "code"
+            for key, output in extract_glue_data_cell(cell)
+        }
+
+    def quote(role: str, text: str) -> str:
+        if role == "claim":
+            found = claim(book, page, text)
+            return found[2] if found else "(not measured)"
+        key, _, form = text.rpartition(":") if role == "glue:text" and ":" in text else (text, "", "s")
+        other, name = key.split("::", 1) if "::" in key else ("", key)
+        where = posixpath.normpath(posixpath.join("/", posixpath.dirname(page), other))[1:]
+        shown = glued(where.removesuffix(".md") if other else page).get(name, {}).get("text/plain")
+        try:
+            return format_plain_text(shown, form) if role == "glue:text" else shown or ""
+        except Exception:  # of many kinds, as what is quoted
+            return ""
+
+    return quote
+
+
+def escaped(text: str) -> str:
+    """Markdown that shows ``text`` as a page does, where a line's end is a space."""
+    line = MARKS.sub(r"\\\g<0>", re.sub(r"[ \t\r\n\f]+", " ", text))
+    return START.sub(r"\1\\\2", line)
+
+
+def write(book: Book, site: Path, page: str) -> dict[str, str]:
     """Put the page's notebook and script into ``site``; their addresses from its root, by kind."""
-    made = notebook(project, outcome)
+    made = notebook(book, page)
     addresses = {}
     for suffix, text in (("ipynb", nbformat.writes(made)), ("py", script(made))):
-        addresses[suffix] = f"{FOLDER}/{outcome.page.name}.{suffix}"
+        addresses[suffix] = f"{FOLDER}/{page}.{suffix}"
         file = site / addresses[suffix]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
@@ -141,39 +198,3 @@ def _install(project: Project) -> str:
         "import importlib.util\nimport subprocess\nimport sys\n\n"
         f'if importlib.util.find_spec("rlworkshop") is None:\n    {action}'
     )
-
-
-def _quoted(outcome: Outcome) -> dict[str, str]:
-    """What the page's glued values and claims look like, by what stands between the role's backticks."""
-    values: dict[str, object] = {}
-    for cell in outcome.notebook.cells:
-        for output in cell.get("outputs", []):
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            if name:
-                shown = next((v for k, v in output["data"].items() if k.endswith("text/plain")), "")
-                values[name] = _number(shown)
-    for record in outcome.claims:
-        values[record["name"]] = float(record["value"])
-    return _Formats(values)
-
-
-class _Formats(dict):
-    """Looks ``name:format`` up as ``name``, formatted."""
-
-    def get(self, key, default=None):
-        name, _, form = key.partition(":")
-        if name not in self:
-            return default
-        try:
-            return format(self[name], form or (".4g" if isinstance(self[name], float) else ""))
-        except ValueError:
-            return str(self[name])
-
-
-def _number(text: str) -> object:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text.strip("'\"")

@@ -1,0 +1,46 @@
+"""``make live``: serves the book, and shows a page anew when it is saved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bookbuild import build
+from bookbuild.engine.book import bring_up_to_date, lock
+from bookbuild.engine.project import BookError, Project
+
+
+@dataclass(frozen=True)
+class Live:
+    """What is done when files have changed: a page that was saved is rendered alone, otherwise all are."""
+
+    project: Project
+
+    def __call__(self, changed_paths: Sequence[Path]) -> None:
+        book = self.project.book
+        saved = [file for file in changed_paths if file.suffix == ".md" and file.is_relative_to(book)]
+        alone = saved if len(saved) == len(changed_paths) and all(f.exists() for f in saved) else []
+        try:
+            with lock(self.project):
+                held = bring_up_to_date(self.project)
+                failures = build.render(held, self.project.build / "live", pages=alone)
+        except BookError as error:
+            failures = [str(error)]
+        print("\n".join(f"  {line}" for line in failures) or "shown")
+
+
+def run(project: Project) -> int:
+    """Serve the book on a free port of this machine, and follow every save, until interrupted."""
+    import uvicorn
+    from sphinx_autobuild.__main__ import _create_app
+    from sphinx_autobuild.filter import IgnoreFilter
+    from sphinx_autobuild.utils import find_free_port
+
+    show = Live(project)
+    show(())
+    watched = [project.book, project.code, *(project.root / name for name in ("benchmarks", "conf.py"))]
+    ignored = IgnoreFilter([], [r"__pycache__", r"/\.", r"~$"])
+    address = f"127.0.0.1:{find_free_port()}"
+    served = _create_app([f for f in watched if f.exists()], ignored, show, project.build / "live", address)
+    print(f"http://{address}/  (Ctrl-C ends)", flush=True)
+    uvicorn.run(served, host="127.0.0.1", port=int(address.rpartition(":")[2]), log_level="warning")
+    return 0

@@ -1,0 +1,45 @@
+"""What pages were found to hold as they were read, kept page by page: they are read in several processes."""
+
+from pathlib import Path
+
+from sphinx.domains import Domain
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+
+class BookDomain(Domain):
+    """Lists by page: its ``failures``, the labels that its snippets have ``implemented``, its ``exercises``.
+
+    ``whole`` are failures that show only when all pages have been read.
+    """
+
+    name = "book"
+    label = "Book"
+    initial_data = {"failures": {}, "whole": {}, "implemented": {}, "exercises": {}}
+
+    def note(self, kind: str, page: str, what: object) -> None:
+        """Keep something of a page until the page is read again."""
+        self.data[kind].setdefault(page, []).append(what)
+
+    def warn(self, message: str, page: str | Path, line: int, kind: str = "failures") -> None:
+        """Something is wrong on a page, or in a file: the build turns red, and the page says so."""
+        if isinstance(page, Path):
+            logger.warning(message, location=f"{page}:{line}", type="book")
+        else:
+            self.note(kind, page, message)
+            logger.warning(message, location=(page, line), type="book")
+
+    def failures(self, page: str) -> list[str]:
+        """All that is wrong on a page."""
+        return self.data["whole"].get(page, []) + self.data["failures"].get(page, [])
+
+    def clear_doc(self, docname: str) -> None:
+        """Forget a page."""
+        for kind in self.initial_data:
+            self.data[kind].pop(docname, None)
+
+    def merge_domaindata(self, docnames: set[str], otherdata: dict) -> None:
+        """Take over the pages that another process has read."""
+        for kind in self.initial_data:
+            self.data[kind] |= {page: kept for page, kept in otherdata[kind].items() if page in docnames}
