@@ -41,7 +41,7 @@ class Watched:
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        return watch.inputs(self.log)
+        return watch.inputs(self.log) if self.log.exists() else {}
 
     def unchanged(self, found: dict[str, str], **variables: str) -> bool:
         return watch.unchanged(found, self.root, self.environment | variables)
