@@ -101,7 +101,7 @@ class Notebooks:
         self.folder = folder
         try:
             self._open()
-        except DatabaseError as error:
+        except (DatabaseError, RuntimeError) as error:  # RuntimeError: as jupyter-cache tells of it
             kind = type(error).__name__
             print(f"the database of executed pages is damaged ({kind}): every page runs again")
             shutil.rmtree(folder, ignore_errors=True)
@@ -122,8 +122,9 @@ class Notebooks:
             return None
         return notebook if checksum == self.checksum(notebook) else None
 
-    def put(self, name: str, notebook: nbformat.NotebookNode, digest: str) -> tuple[int, str]:
-        """Keep a notebook; the number it is kept under, and its checksum."""
+    def put(self, name: str, notebook: nbformat.NotebookNode, made_from: object) -> tuple[int, str]:
+        """Keep a notebook; the number it is kept under, and its checksum. ``made_from``: JSON values."""
+        digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
         notebook.metadata.setdefault("kernelspec", {})["digest"] = digest
         bundle = CacheBundleIn(notebook, name)
         record = self._cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
