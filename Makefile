@@ -54,9 +54,9 @@ calibrate: ## the same, and save the spread that the bounds are judged by
 	$(call env,book)
 	@$(IN_ENV) bookbuild claims --seeds "$(SEEDS)" $(PAGE) --save
 
-mutants: ## break the code in every way listed and expect the tests to notice
+mutants: ## break the code in every way listed and expect red tests; FILE=code/... in every mechanical way
 	$(call env,book test)
-	@$(IN_ENV) bookbuild mutants
+	@$(IN_ENV) bookbuild mutants $(if $(FILE),--file "$(FILE)")
 
 linkcheck: ## follow every link that leaves the site
 	$(call env,book)

@@ -23,7 +23,6 @@ def main(arguments: list[str] | None = None) -> int:
         ("live", "serve, and build again on every save"),
         ("linkcheck", "check the links to other sites"),
         ("release-check", "what must be in order before a release"),
-        ("mutants", "break the code on purpose and expect red tests"),
         ("lint", "ruff on code and on the code cells of pages"),
         ("clean", "delete what was built, keep what was executed"),
     ):
@@ -34,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         "standalone", help="an object of the code as one file that runs without the package"
     )
     alone.add_argument("name", help="a module or an object, e.g. rlworkshop.algorithms.vpg")
+    mutants = commands.add_parser("mutants", help="break the code on purpose and expect red tests")
+    mutants.add_argument("--file", help="change this file in every way instead, and list what survives")
     claims = commands.add_parser("claims", help="re-run claims on other seeds")
     claims.add_argument("--seeds", required=True, help="seed sets, e.g. 1000..1009 or 7")
     claims.add_argument("--page", help="only this page")
@@ -79,9 +80,9 @@ def _run(project: Project, options: argparse.Namespace) -> int:
         sys.stdout.write(standalone.standalone(project, options.name))
         return 0
     if options.command == "mutants":
-        from bookbuild.engine import mutants
+        from bookbuild.engine import mechanical, mutants
 
-        return mutants.run(project)
+        return mechanical.run(project, options.file) if options.file else mutants.run(project)
     if options.command == "claims":
         from bookbuild.engine import calibration
 

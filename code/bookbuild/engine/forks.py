@@ -11,6 +11,7 @@ import importlib
 import itertools
 import json
 import os
+import resource
 import signal
 import sys
 from dataclasses import dataclass
@@ -23,27 +24,31 @@ class Result:
     """How a call in a fork has ended: what it returned (``None`` if it did not return) and what it cost."""
 
     value: Any
-    status: int  # 0, or an exit status; negative: the signal that ended it
+    status: int  # 0, or an exit status; negative: the signal that ended it, SIGXCPU or SIGALRM at a limit
     cpu: float  # seconds, its children's included
     printed: str
 
 
 class Warm:
-    """The warm process, begun at the first call. At the end of ``async with`` it and its forks are gone."""
+    """The warm process, begun at the first call. At the end of ``async with`` it and its forks are gone.
+
+    One that was killed, as by a system short of memory, is begun anew at the next call.
+    """
 
     def __init__(self, environment: dict[str, str], loaded: tuple[str, ...]):
         self.environment, self.loaded = environment, loaded
         self._process: asyncio.subprocess.Process | None = None
+        self._starting = asyncio.Lock()
         self._numbers, self._ended = itertools.count(), {}
 
     async def __aenter__(self) -> "Warm":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._process:
-            self._process.stdin.close()
-            await self._process.wait()
-            self._listener.cancel()
+        if process := self._process:
+            process.stdin.close()
+            await process.wait()
+            await self._listener
 
     async def call(
         self,
@@ -53,50 +58,58 @@ class Warm:
         scratch: Path,
         environment: dict[str, str] | None = None,
         timeout: float | None = None,
+        cpu_limit: int | None = None,
     ) -> Result:
         """Call ``module:function`` with JSON values in a fork whose working folder is ``folder``.
 
         ``environment`` is all of the fork's environment (default: that of the warm process), its PYTHONPATH
-        the fork's path; ``scratch`` a folder for what it prints and returns. A fork that takes longer than
-        ``timeout`` seconds is killed with its children, as it is when the caller is cancelled.
+        the fork's path; ``scratch`` a folder for what it prints and returns. A fork is killed with its
+        children when it takes longer than ``timeout`` seconds, when it has worked for ``cpu_limit`` seconds,
+        and when the caller is cancelled.
         """
         await self._start()
         number = str(next(self._numbers))
         place = Path(scratch) / f"fork-{os.getpid()}-{number}"
         request = {"target": target, "arguments": arguments, "folder": str(folder), "place": str(place)}
         ended = self._ended[number] = asyncio.get_running_loop().create_future()
-        self._send({"number": number, "environment": environment or self.environment, **request})
-        try:
-            status, cpu = await asyncio.wait_for(asyncio.shield(ended), timeout)
-        except (TimeoutError, asyncio.CancelledError) as error:
-            self._send({"kill": number})
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            status, cpu = await ended
+        request |= {"number": number, "environment": environment or self.environment, "cpu_limit": cpu_limit}
+        self._send(request)
         printed, value = place.with_suffix(".out"), place.with_suffix(".json")
         try:
+            try:
+                status, cpu = await asyncio.wait_for(asyncio.shield(ended), timeout)
+            except (TimeoutError, asyncio.CancelledError) as error:
+                self._send({"kill": number})
+                status, cpu = await asyncio.shield(ended)
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+                status = -signal.SIGALRM
             text = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
-            return Result(json.loads(value.read_text()) if value.exists() else None, status, cpu, text)
+            return Result(json.loads(value.read_text()) if status == 0 else None, status, cpu, text)
         finally:
             printed.unlink(missing_ok=True)
             value.unlink(missing_ok=True)
 
     async def _start(self) -> None:
-        if self._process is None:
-            command = [sys.executable, "-P", __file__, *self.loaded]
-            self._starting = asyncio.Event()
-            self._process = await asyncio.create_subprocess_exec(
-                *command, env=self.environment, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-            )
-            self._listener = asyncio.create_task(self._listen())
+        async with self._starting:
+            if self._process is None:
+                self._process = await asyncio.create_subprocess_exec(
+                    *[sys.executable, "-P", __file__, *self.loaded],
+                    env={**self.environment, "PYTHONPATH": ""},  # nothing of the book can be loaded
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                )
+                self._listener = asyncio.create_task(self._listen())
 
     def _send(self, request: dict) -> None:
-        self._process.stdin.write(f"{json.dumps(request)}\n".encode())
+        if self._process:
+            self._process.stdin.write(f"{json.dumps(request)}\n".encode())
 
     async def _listen(self) -> None:
         async for line in self._process.stdout:
             number, status, cpu = json.loads(line)
             self._ended.pop(number).set_result((status, cpu))
+        self._process = None
         for ended in self._ended.values():  # it died: so did its forks
             ended.set_result((-signal.SIGKILL, 0.0))
         self._ended.clear()
@@ -110,17 +123,18 @@ def serve(loaded: list[str]) -> None:
     import gc
     import selectors
 
-    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the build's affair, which closes our input
     for name in loaded:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     gc.freeze()  # what is loaded stays shared with the forks
+    answers = os.dup(1)
+    os.dup2(2, 1)  # nothing that is printed here is an answer
     running: dict[int, str] = {}
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the build's affair, which closes our input
     sources = selectors.DefaultSelector()
     sources.register(0, selectors.EVENT_READ)
     sources.register(woken, selectors.EVENT_READ)
@@ -142,6 +156,7 @@ def serve(loaded: list[str]) -> None:
                 elif (pid := os.fork()) == 0:
                     _fork(request)
                 else:
+                    _own_group(pid)
                     running[pid] = request["number"]
         while running:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -150,7 +165,12 @@ def serve(loaded: list[str]) -> None:
             if pid in running:
                 _kill(pid)  # what it has left behind
                 how, cpu = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
-                os.write(1, f"{json.dumps([running.pop(pid), how, cpu])}\n".encode())
+                os.write(answers, f"{json.dumps([running.pop(pid), how, cpu])}\n".encode())
+
+
+def _own_group(pid: int) -> None:
+    with contextlib.suppress(OSError):  # said by both sides: the second finds it done, or the process gone
+        os.setpgid(pid, pid)
 
 
 def _kill(pid: int) -> None:
@@ -162,7 +182,7 @@ def _fork(request: dict) -> None:
     """Be the fork: call what was asked for, write down what it returned, end."""
     status = 1
     try:
-        os.setsid()
+        _own_group(os.getpid())
         die_with_parent()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -174,6 +194,9 @@ def _fork(request: dict) -> None:
         os.closerange(3, 64)
         os.environ.clear()
         os.environ.update(request["environment"])
+        sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+        if limit := request["cpu_limit"]:
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         os.chdir(request["folder"])
         sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
         module, function = request["target"].split(":")

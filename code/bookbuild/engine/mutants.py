@@ -1,51 +1,48 @@
 """``make mutants``: breaks the code on purpose and expects the tests to notice.
 
-``tests/mutants.toml`` lists the mutants. Each is applied to a copy of the project; its tests must fail there
-and pass on the copy without it.
+``tests/mutants.toml`` lists the mutants. Each is applied to a copy of the project, where tests run in a fork
+of the warm process: first those that enter the broken lines, the most telling first, then all that the table
+names. What kills a mutant is a test that fails with it and passes without it.
 """
 
+import ast
+import collections
+import functools
+import itertools
+import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
+import tokenize
 import tomllib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bookbuild.engine import watch
+from bookbuild.engine.book import loaded, lock
+from bookbuild.engine.forks import Result, Warm
 from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.schedule import Job, Schedule
+from bookbuild.engine.store import Store, Subject
+from bookbuild.engine.tests import Tests
 from rlworkshop import provenance
 
-TIMEOUT = 300  # seconds for the tests of one mutant
 COPIED = ("code", "tests", "pyproject.toml", "benchmarks")
+WORK, CLOCK = 120, 1800  # seconds of the processor and of the clock after which tests hang: they have failed
+EXPECTED = 0.7  # seconds that a mutant takes
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change that must turn its tests red."""
+    """A broken file, and the tests that may notice."""
 
+    name: str
     file: str
-    find: str
-    replace: str
-    breaks: str
-    tests: tuple[str, ...]
-
-    def mutated(self, root: Path) -> str:
-        """The text of the broken file.
-
-        Raises:
-            BookError: the text to change is not there exactly once, or the change changes nothing.
-        """
-        try:
-            text = provenance.source_text((root / self.file).read_bytes())
-        except (OSError, SyntaxError) as error:
-            raise BookError(f"mutant of {self.file} ({self.breaks}): {error}") from None
-        if text.count(self.find) != 1 or self.find == self.replace:
-            raise BookError(f"mutant of {self.file} ({self.breaks}): its text must occur once, and change")
-        return text.replace(self.find, self.replace)
+    text: str  # the broken one
+    lines: frozenset[int]  # of the file as it is: who enters them may notice
+    tests: tuple[str, ...] = ()  # that must notice; none: any that enters the lines
 
 
 def read(project: Project) -> list[Mutant]:
@@ -54,24 +51,79 @@ def read(project: Project) -> list[Mutant]:
     Raises:
         BookError: the table cannot be read, or a mutant does not fit the code any more.
     """
-    file = project.root / "tests" / "mutants.toml"
+
+    def mutant(file: str, find: str, replace: str, breaks: str, tests: list[str]) -> Mutant:
+        text, broken = changed(project.root, file, find, replace, breaks)
+        if missing := [test for test in tests if not (project.root / test).is_file()]:
+            raise BookError(f"mutant of {file} ({breaks}): no such file of tests: {', '.join(missing)}")
+        first = text[: text.index(find)].count("\n") + 1
+        lines = lines_around(text, first, first + find.count("\n"))
+        return Mutant(f"{file}: {breaks}", file, broken, lines, tuple(tests))
+
     try:
-        rows = tomllib.loads(file.read_text(encoding="utf-8"))["mutant"]
-        mutants = [Mutant(**{**row, "tests": tuple(row["tests"])}) for row in rows]
-        if any(isinstance(row["tests"], str) for row in rows):
-            raise TypeError("'tests' is a list")
-    except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:
+        return [mutant(**row) for row in read_table(project)["mutant"]]
+    except (KeyError, TypeError) as error:
         raise BookError(f"tests/mutants.toml cannot be read: {error}") from None
-    for mutant in mutants:
-        mutant.mutated(project.root)
-    return mutants
+
+
+def read_table(project: Project) -> dict:
+    """All of ``tests/mutants.toml``.
+
+    Raises:
+        BookError: it cannot be read.
+    """
+    try:
+        return tomllib.loads((project.root / "tests" / "mutants.toml").read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BookError(f"tests/mutants.toml cannot be read: {error}") from None
+
+
+def changed(root: Path, file: str, find: str, replace: str, why: str) -> tuple[str, str]:
+    """The text of ``file``, and the same with ``find`` replaced.
+
+    Raises:
+        BookError: the text to change is not there exactly once, or the change changes nothing.
+    """
+    try:
+        text = provenance.source_text((root / file).read_bytes())
+    except OSError as error:
+        raise BookError(f"mutant of {file} ({why}): {error.strerror}") from None
+    if text.count(find) != 1 or find == replace:
+        raise BookError(f"mutant of {file} ({why}): its text must occur once, and change")
+    return text, text.replace(find, replace)
+
+
+def lines_around(text: str, first: int, last: int) -> frozenset[int]:
+    """Lines of the statements inside functions that the lines ``first`` to ``last`` are of.
+
+    If one of these runs as the module is imported, it is all lines: any test of the module may notice.
+    """
+    found: set[int] = set()
+
+    def visit(node: ast.AST, inside: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.stmt):
+                start = min([child.lineno, *(d.lineno for d in getattr(child, "decorator_list", []))])
+                body = getattr(child, "body", None)
+                end = max(start, body[0].lineno - 1) if body else child.end_lineno
+                if start <= last and first <= end:
+                    found.update(range(start, end + 1) if inside else range(1, text.count("\n") + 2))
+            visit(child, inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+
+    visit(_parsed(text), False)
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 @contextmanager
 def copy_of(project: Project) -> Iterator[Path]:
     """A copy of what the tests need, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        root = Path(folder).resolve()
+        root = Path(folder).resolve() / "book"
         for name in COPIED:
             source = project.root / name
             if source.is_dir():
@@ -81,45 +133,164 @@ def copy_of(project: Project) -> Iterator[Path]:
         yield root
 
 
-def tests_pass(project: Project, root: Path, tests: tuple[str, ...]) -> bool:
-    """Whether the tests in ``tests`` pass in the copy at ``root``; one that hangs has failed.
+class Trials:
+    """Tries mutants, each in a copy that it does not share, and keeps what came of it by content.
 
-    Raises:
-        BookError: pytest could not run them at all.
+    Attributes:
+        killed: whether a test noticed, of those mutants of which it is known.
     """
-    environment = {**project.environment(), "PYTHONPATH": str(root / "code"), "MPLBACKEND": "agg"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not book"]
-    try:
-        done = subprocess.run(
-            [*command, *tests], cwd=root, env=environment, capture_output=True, text=True, timeout=TIMEOUT
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    if done.returncode not in (0, 1, 2):  # 2: the broken module does not even import
-        raise BookError(
-            f"the tests {', '.join(tests)} did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
-        )
-    return done.returncode == 0
 
+    def __init__(
+        self,
+        mutants: Iterable[Mutant],
+        tests: Tests,
+        warm: Warm,
+        said: Callable[[Mutant, bool], None] = lambda mutant, killed: None,
+    ):
+        self.project, self.store, self.tests = tests.project, tests.store, tests
+        self.warm, self.said = warm, said
+        self.killed: dict[Mutant, bool] = {}
+        self._file = functools.cache(lambda name: tests.subject(self.project.root / name, "slow"))
+        self._sound: set[str] = set()  # tests that pass in a copy without any mutant
+        self._waiting: collections.deque[Mutant] = collections.deque()
+        for mutant in mutants:
+            known = self.store.get(self._subject(mutant))
+            if known is None:
+                self._waiting.append(mutant)
+            else:
+                self._hold(mutant, known["killed"])
 
-def survives(project: Project, mutant: Mutant) -> bool:
-    """Whether the tests still pass with ``mutant`` applied."""
-    with copy_of(project) as root:
-        (root / mutant.file).write_text(mutant.mutated(root), encoding="utf-8")
-        return tests_pass(project, root, mutant.tests)
+    def jobs(self, cores: int) -> list[Job]:
+        """The work that is left: a job for each core, to share it."""
+        shares = range(min(cores, len(self._waiting)))
+        return [Job(f"mutants {n + 1}", len(self._waiting) * EXPECTED / cores, self._work) for n in shares]
+
+    @property
+    def survivors(self) -> list[Mutant]:
+        return [mutant for mutant, killed in self.killed.items() if not killed]
+
+    def _hold(self, mutant: Mutant, killed: bool) -> None:
+        self.killed[mutant] = killed
+        self.said(mutant, killed)
+
+    async def _work(self) -> None:
+        with copy_of(self.project) as copy:
+            for number in itertools.count(1):
+                if not self._waiting:
+                    return
+                mutant = self._waiting.popleft()
+                subject = self._subject(mutant)
+                key = self.store.key(subject)
+                killed, inputs = await self._try(mutant, copy, number)
+                if self.store.key(subject) == key:
+                    self.store.put(subject, {"killed": killed}, inputs, key)
+                self._hold(mutant, killed)
+
+    def _rounds(self, mutant: Mutant) -> list[list[str]]:
+        """The tests to run, one list after the other."""
+        found = self.tests.entering(self.project.root / mutant.file, mutant.lines)
+        if not mutant.tests:
+            return [found]
+        return [[test for test in found if test.startswith(mutant.tests)], [*mutant.tests]]
+
+    def _subject(self, mutant: Mutant) -> Subject:
+        tests = mutant.tests or self._rounds(mutant)[0]
+        files = [self._file(name) for name in sorted({test.split("::")[0] for test in tests})]
+        own = json.dumps([mutant.text, tests, [file.own for file in files]])
+        code = frozenset({self.project.root / mutant.file}.union(*(file.files for file in files)))
+        return Subject("mutants", mutant.name, own, code)
+
+    async def _try(self, mutant: Mutant, copy: Path, number: int) -> tuple[bool, dict[str, str]]:
+        """Whether a test notices the mutant, and what the tests have read."""
+        file, log = copy / mutant.file, copy.parent / "log"
+        whole, when = file.read_bytes(), int(file.stat().st_mtime)
+        with open(file, "rb") as opened:
+            encoding, _ = tokenize.detect_encoding(opened.readline)
+        log.unlink(missing_ok=True)
+        failed: list[str] = []
+        try:
+            file.write_bytes(mutant.text.encode(encoding))
+            os.utime(file, (when + number,) * 2)  # Python knows stale bytecode by the second
+            for tests in filter(None, self._rounds(mutant)):
+                failed, _ = await self._run(copy, tests)
+                if failed:
+                    break
+        finally:
+            file.write_bytes(whole)
+            os.utime(file, (when,) * 2)
+        read = watch.inputs(log) if log.exists() else {}
+        read.pop(f"file {mutant.file}", None)
+        inputs = {name: digest for name, digest in read.items() if name.startswith(("file ", "folder "))}
+        await self._prove(copy, failed)
+        return bool(failed), inputs
+
+    async def _prove(self, copy: Path, failed: list[str]) -> None:
+        """See that what has failed passes without any mutant.
+
+        Raises:
+            BookError: it does not.
+        """
+        # parameters may be made of the broken code: whole tests must pass
+        tests = sorted({test.split("[")[0] for test in failed} - self._sound)
+        wrong, done = await self._run(copy, tests) if tests else ([], None)
+        if wrong and done.value and done.value["failed"]:
+            raise BookError(f"the tests fail without any mutant: mend that first ({', '.join(wrong)})")
+        if wrong:
+            raise BookError(f"the tests {', '.join(wrong)} did not run:\n{done.printed[-2000:]}")
+        self._sound.update(tests)
+
+    async def _run(self, copy: Path, tests: list[str]) -> tuple[list[str], Result]:
+        """Run tests until one fails; what has failed: all of them if it is not known which."""
+        place, given = copy.parent, self.store.environment
+        environment = {
+            **{name: value for name, value in given.items() if name != "PYTHONDONTWRITEBYTECODE"},
+            "PYTHONPATH": given["PYTHONPATH"].replace(f"{self.project.root}{os.sep}", f"{copy}{os.sep}"),
+            "RLWORKSHOP_RUNS": str(place / "runs"),
+            "TMPDIR": str(place),
+            "MPLBACKEND": "agg",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        }
+        options = ["-x", "--tb=no", "-m", "not book", f"--basetemp={place / 'pytest'}"]
+        done = await self.warm.call(
+            *["bookbuild.engine.collect:run_tests", [*options, *tests], str(place / "log")],
+            **{"folder": copy, "scratch": place, "environment": environment},
+            cpu_limit=WORK,
+            timeout=CLOCK,
+        )
+        if done.value and done.value["status"] == 0:
+            return [], done
+        return (done.value and done.value["failed"]) or tests, done
 
 
 def run(project: Project) -> int:
-    """Apply every mutant; print and return 1 if one survives."""
+    """Try every mutant of the table; print and return 1 if one survives."""
     mutants = read(project)
-    with copy_of(project) as root:
-        every = tuple(sorted({test for mutant in mutants for test in mutant.tests}))
-        if not tests_pass(project, root, every):
-            raise BookError("the tests fail without any mutant: mend that first")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        survivors = 0
-        for mutant, alive in zip(mutants, pool.map(lambda m: survives(project, m), mutants), strict=True):
-            survivors += alive
-            print(f"{'SURVIVES' if alive else 'killed  '} {mutant.file}: {mutant.breaks}", flush=True)
-    print(f"{len(mutants) - survivors} of {len(mutants)} mutants killed")
-    return 1 if survivors else 0
+    files = {project.root / test for mutant in mutants for test in mutant.tests}
+
+    def said(mutant: Mutant, killed: bool) -> None:
+        print(f"{'killed  ' if killed else 'SURVIVES'} {mutant.name}")
+
+    tried = try_all(project, lambda tests: sorted(files), lambda tests: mutants, said)
+    print(f"{len(mutants) - len(tried.survivors)} of {len(mutants)} mutants killed")
+    return 1 if tried.survivors else 0
+
+
+def try_all(
+    project: Project,
+    needed: Callable[[Tests], list[Path]],
+    wanted: Callable[[Tests], Iterable[Mutant]],
+    said: Callable[[Mutant, bool], None],
+) -> Trials:
+    """Bring the fast tests of the ``needed`` files up to date, then try the mutants that are ``wanted``."""
+    cores = os.cpu_count() or 1
+
+    async def work() -> Trials:
+        tests = Tests(project, Store(project))
+        async with Warm({**tests.store.environment, "MPLBACKEND": "agg"}, loaded(project)) as warm:
+            await Schedule(tests.jobs(warm, [(file, "fast") for file in needed(tests)]), cores, print).run()
+            trials = Trials(wanted(tests), tests, warm, said)
+            await Schedule(trials.jobs(cores), cores, lambda line: None).run()
+        return trials
+
+    with lock(project):
+        return Schedule.begin(work())
