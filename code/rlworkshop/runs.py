@@ -459,7 +459,7 @@ def store(
         "command": " ".join(["python", shown, *sys.argv[1:]]),
         "seeds": [int(s) for s in seeds],
         "versions": versions(*packages),
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "date": datetime.date.today().isoformat(),
         "modules": list(modules),
         "code_digest": _stored_digest(modules, script),
@@ -514,8 +514,7 @@ def _stored_digest(modules: Sequence[str], script: Path) -> str:
     return body.hexdigest()
 
 
-def processor() -> str:
-    """The processor's model name, as far as the system tells it."""
+def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

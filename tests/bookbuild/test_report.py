@@ -9,7 +9,6 @@ import pytest
 
 from bookbuild.engine.project import Project
 from bookbuild.site import report
-from rlworkshop import runs
 
 
 def claim(name="c", held=True, value=7.0, seeds=None, text="a claim"):
@@ -72,4 +71,4 @@ def test_the_machine_shows_versions_processor_and_commit(project):
     assert rows["commit"] == "not under version control"
     assert rows["Python"] == f"CPython {platform.python_version()}"
     assert rows["numpy"] == version("numpy")
-    assert rows["processor"].endswith(" cores") and runs.processor()
+    assert rows["processor"].endswith(" cores") and report.processor()

@@ -83,7 +83,7 @@ def machine_table(project, outcomes: list[Outcome]) -> str:
         ["commit", project.commit() or "not under version control"],
         ["Python", provenance.python_version()],
         ["system", f"{platform.system()} {platform.machine()}"],
-        ["processor", f"{runs.processor()}, {os.cpu_count()} cores"],
+        ["processor", f"{processor()}, {os.cpu_count()} cores"],
     ]
     for package in SHOWN_VERSIONS:
         try:
@@ -91,6 +91,15 @@ def machine_table(project, outcomes: list[Outcome]) -> str:
         except PackageNotFoundError:
             continue
     return table(["", "this build"], rows)
+
+
+def processor() -> str:
+    """The processor's model name, as far as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
