@@ -155,19 +155,20 @@ def export(project: Project, dotted: str) -> Standalone:
         wanted = module.binding[name]
     for number in wanted:
         shop.need(module.name, number)
-    order, blocks, last = [name for name in shop.order if name in shop.chosen], [], ""
+    order = [name for name in shop.order if name in shop.chosen]
+    blocks, names, last = [], set(), ""
     for name in order:
         chosen = dict(sorted(shop.chosen[name].items()))
         if name == module.name and is_main(module.tree.body[max(chosen)]):
             last = module.source(*chosen.popitem())
         ruler = f"# {'-' * (WIDTH - 3 - len(name))} {name}" if len(order) > 1 else ""
+        names.update(f"{name}.{local}" for i in chosen for local in shop.module(name).statements[i].bound)
         blocks += [ruler, shop.module(name).text(chosen, everything=name == module.name and not rest)]
     docstring = module.source(0, []) if not rest and ast.get_docstring(module.tree) else ""
     head = [_header(project, dotted, module, rest), docstring, *_imports(shop)]
     code = "\n\n\n".join(filter(None, [*blocks, last])) + "\n"
     gap = "\n\n\n" if code.startswith(("def ", "async ", "class ", "@")) else "\n\n"
-    names = sorted(meaning for meaning, _ in shop.names.values() if meaning.split(".")[0] in shop.tops)
-    return Standalone("\n\n".join(filter(None, head)) + gap + code, tuple(names))
+    return Standalone("\n\n".join(filter(None, head)) + gap + code, tuple(sorted(names)))
 
 
 def standalone(project: Project, dotted: str) -> str:
