@@ -1,6 +1,7 @@
 """Hostile histories: whatever happens between two builds, a page shows what the present code prints."""
 
 import asyncio
+import copy
 import os
 import shutil
 import subprocess
@@ -18,6 +19,20 @@ from .conftest import SmallBook
 
 CODE = Path(__file__).parents[2] / "code"
 TESTS = "tests/test_direct.py"
+
+
+@pytest.fixture
+def instant(monkeypatch) -> list[str]:
+    """Pages do not run, they only seem to have; their names in the order of it."""
+    ran = []
+
+    async def run_page(project, page, environment=None):
+        ran.append(page.name)
+        notebook = copy.deepcopy(page.notebook)
+        return run.Outcome(page, notebook, seconds=0.1, cpu=0.1, peak_mib=1.0, when="2026-01-01 00:00")
+
+    monkeypatch.setattr(run, "run_page", run_page)
+    return ran
 
 
 def test_what_is_known_is_not_run_again_wherever_the_book_lies(known):
@@ -52,7 +67,7 @@ def test_what_no_page_is_made_from_runs_nothing(known, file, text):
     assert known.update().executed == set()
 
 
-def test_a_pin_is_part_of_every_key(known):
+def test_a_pin_is_part_of_every_key(known, instant):
     known.edit("requirements.txt", "2.4.6", "2.4.5")
     assert known.update().executed == {"alpha", "beta", "gamma", TESTS}
 
@@ -84,7 +99,7 @@ def test_prose_is_shown_anew_without_running_anything(known):
 
 INPUTS = """\
 import multiprocessing, os, pathlib, subprocess, sys
-print(sorted(os.listdir("../settings")), os.environ.get("FLAVOUR"), sorted(os.environ)[:0])
+print(sorted(os.listdir("../settings")), os.environ.get("FLAVOUR"))
 print(subprocess.run([sys.executable, "reads.py"], capture_output=True, text=True, check=True).stdout)
 """
 
@@ -92,7 +107,7 @@ print(subprocess.run([sys.executable, "reads.py"], capture_output=True, text=Tru
 def test_what_a_page_reads_otherwise_is_part_of_its_key_too(known):
     """A folder, a variable, what a child reads; how each is seen is tried in test_watch.py."""
     known.write("book/reads.py", 'print(open("data.txt").read())')
-    known.add_page("reader", INPUTS.replace(", sorted(os.environ)[:0]", ""))
+    known.add_page("reader", INPUTS)
     first = known.update()
     assert first.executed == {"reader"} and "['a.txt'] None" in first.printed("reader")
     assert known.update(UNASKED="1").executed == set()
@@ -100,7 +115,7 @@ def test_what_a_page_reads_otherwise_is_part_of_its_key_too(known):
     known.write("settings/b.txt", "two\n")
     assert "['a.txt', 'b.txt'] None" in known.update().printed("reader")
     (known.root / "settings/b.txt").unlink()
-    assert known.update().executed == {"gamma"} - {"gamma"}
+    assert known.update().executed == set()
     assert "['a.txt'] sweet" in known.update(FLAVOUR="sweet").printed("reader")
     known.write("book/data.txt", "second data\n")
     assert "second data" in known.update(FLAVOUR="sweet").printed("reader")
@@ -184,27 +199,18 @@ def test_a_test_that_fails_is_no_problem_of_a_page_but_it_is_told_and_runs_again
 # ---- damage
 
 
-@pytest.mark.parametrize("damage", ["garbage", "empty", "gone", "folder gone", "cut", "changed"])
+@pytest.mark.parametrize("damage", ["garbage", "gone", "changed"])
 def test_damage_to_what_is_kept_costs_a_run_and_nothing_else(known, damage, capsys):
     folder = known.root / "_build/state/jupyter-cache"
-    database = folder / "global.db"
-    if damage in ("garbage", "empty"):
-        database.write_bytes(b"garbage" * 1000 if damage == "garbage" else b"")
+    if damage == "garbage":
+        (folder / "global.db").write_bytes(b"garbage" * 1000)
     elif damage == "gone":
-        database.unlink()
-    elif damage == "folder gone":
         shutil.rmtree(folder)
     for file in folder.glob("executed/*/base.ipynb"):
-        text = file.read_text()
-        if damage == "cut":
-            file.write_text(text[: len(text) // 2])
-        elif damage == "changed":
-            file.write_text(text.replace("says", "sang").replace("alone", "together"))
-    for name in ("beta", "gamma"):  # one page shows it as well as three
-        (known.root / f"book/{name}.md").unlink()
-    updated = known.update()
-    assert (updated.problems, updated.executed) == ([], {"alpha"})
-    assert "alpha says 42" in updated.printed("alpha")
+        file.write_text(file.read_text().replace("says 42", "says 43"))
+    alone = known.update("alpha")
+    assert (alone.problems, alone.executed) == ([], {"alpha"})
+    assert "alpha says 42" in alone.printed("alpha")
     assert ("is damaged" in capsys.readouterr().out) == (damage == "garbage")
 
 
@@ -212,9 +218,8 @@ def test_lost_results_cost_a_run(known):
     for file in (known.root / "_build/state/results").glob("*/*.json"):
         file.write_text("{ not json")
     known.write("book/data.txt", "second data\n")
-    updated = known.update()
-    assert updated.executed == {"alpha", "beta", "gamma", TESTS}
-    assert "second data" in updated.printed("beta")
+    lost = known.update("beta")
+    assert lost.executed == {"beta"} and "second data" in lost.printed("beta")
 
 
 def test_lost_times_are_forgiven(known):
@@ -241,27 +246,27 @@ if not flag.exists():
 """
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new"),
-    [
-        ("code/tiny/other.py", "apple", "pear"),
-        ("book/data.txt", "first", "second"),
-    ],
-)
-def test_a_page_whose_sources_are_edited_while_it_runs_is_run_again(known, file, old, new):
-    edit = edit_once(known.root / "_build/edited", known.root / file, old, new)
-    known.edit("book/beta.md", "from rlworkshop", f"{edit}\nfrom rlworkshop")
-    assert known.update().printed("beta").count(new) == 1
-    again = known.update()
-    assert again.executed == set()
-    assert new in again.printed("beta") and old not in again.printed("beta")
+def test_a_page_whose_sources_are_edited_while_it_runs_is_run_again(known):
+    flag, data = known.root / "_build/edited", known.root / "book/data.txt"
+    edit = edit_once(flag, known.root / "code/tiny/other.py", "apple", "pear")
+    known.edit("book/beta.md", "from rlworkshop", f"{edit}\n    data.write_text('second')\nfrom rlworkshop")
+    known.edit("book/beta.md", "import tiny.other", f"import pathlib, tiny.other\ndata = pathlib.Path({str(data)!r})")
+    assert known.update().printed("beta") == "beta says pear\ndata says second\n"
+    assert known.update().executed == set()
 
 
-def test_a_page_that_is_never_done_with_editing_is_red(known):
-    write = "import random, pathlib\nfrom tiny import other\nfile = pathlib.Path(other.__file__)\n"
-    known.add_page("restless", f"{write}file.write_text(file.read_text() + f'\\n# {{random.random()}}')")
-    (problem,) = [p for p in known.update().problems if p.startswith("restless")]
-    assert problem == "restless:1: its code kept changing while it ran: build again"
+def test_a_page_that_is_never_done_with_editing_is_red(known, instant, monkeypatch):
+    true = run.run_page
+
+    async def run_page(project, page, environment=None):
+        known.write("code/tiny/other.py", f"edit = {len(instant)}\n")
+        return await true(project, page, environment)
+
+    monkeypatch.setattr(run, "run_page", run_page)
+    known.edit("code/tiny/other.py", "apple", "pear")
+    for tries in (3, 6):
+        assert known.update().problems == ["beta:1: its code kept changing while it ran: build again"]
+        assert instant == ["beta"] * tries
 
 
 def test_two_edits_within_one_second_that_keep_size_and_time(known):
@@ -274,7 +279,7 @@ def test_two_edits_within_one_second_that_keep_size_and_time(known):
     assert "alpha says 11" in known.update().printed("alpha")
 
 
-def test_one_page_alone(fresh):
+def test_one_page_alone(fresh, instant):
     updated = fresh.update("beta")
     assert updated.executed == {"beta"} and set(updated.book.outcomes) == {"beta"}
     assert fresh.update("alpha").executed == {"alpha", TESTS}  # it shows code, whose tests run
@@ -300,21 +305,17 @@ def test_a_stored_run_is_marked_once_its_code_has_changed(known):
 # ---- places and trouble
 
 
-ODD = ["it's a [book] *of* 100% #1?", "ein Büchlein für Ä. \"Ω\" {x} $HOME & co; ~"]
-
-
-@pytest.mark.parametrize("name", ODD)
-def test_a_folder_may_be_called_anything(tmp_path, name):
-    shutil.copytree(Path(__file__).parent / "fixture", tmp_path / name)
-    odd = SmallBook(tmp_path / name)
-    (odd.root / "book/gamma.md").unlink()
-    assert odd.update().problems == []
+def test_a_folder_may_be_called_almost_anything(tmp_path):
+    odd = SmallBook(tmp_path / "it's a [Büchlein] *of* 100% #1? \"Ω\" {x} $HOME & co; ~")
+    shutil.copytree(Path(__file__).parent / "fixture", odd.root)
+    odd.edit("book/alpha.md", "from tiny", "print(open('data.txt').read())\nfrom tiny")
+    assert odd.update("alpha").problems == []
     odd.edit("code/tiny/base.py", "41", "10")
     odd.write("book/data.txt", "second data\n")
-    edited = odd.update()
-    assert (edited.problems, edited.executed) == ([], {"alpha", "beta", TESTS})
-    assert "alpha says 11" in edited.printed("alpha") and "second data" in edited.printed("beta")
-    assert odd.update().executed == set()
+    edited = odd.update("alpha")
+    assert (edited.problems, edited.executed) == ([], {"alpha", TESTS})
+    assert edited.printed("alpha") == "second data\n\nalpha says 11\n"
+    assert odd.update("alpha").executed == set()
 
 
 def test_a_temporary_folder_with_a_very_long_name(known, tmp_path, monkeypatch):
@@ -340,22 +341,19 @@ def test_a_result_that_cannot_be_stored_is_shown_and_runs_again(known, monkeypat
     assert known.update().executed == {"beta"}
 
 
-def test_what_an_interrupted_update_has_finished_is_kept(known, monkeypatch):
-    """The cells run one after the other here, and Ctrl-C comes in the second page."""
+def test_what_an_interrupted_update_has_finished_is_kept(known, instant, monkeypatch):
     for name in ("one", "two"):
         known.add_page(name, f"print({name!r})", budget=2 if name == "one" else 1)
-    true, begun = run.run_page, []
+    true = run.run_page
 
     async def run_page(project, page, environment=None):
-        begun.append(page.name)
-        if len(begun) == 2:
+        if page.name == "two":
             raise KeyboardInterrupt
         return await true(project, page, environment)
 
     with monkeypatch.context() as patch:
         patch.setattr(run, "run_page", run_page)
-        patch.setattr(os, "cpu_count", lambda: 1)
         with pytest.raises((KeyboardInterrupt, asyncio.CancelledError)):
             engine.bring_up_to_date(Project.at(known.root), say=lambda line: None, cores=1)
-    assert begun == ["one", "two"]
+    assert instant == ["one"]
     assert known.update().executed == {"two"}
