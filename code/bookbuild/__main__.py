@@ -29,6 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
         commands.add_parser(name, help=what)
     one = commands.add_parser("chapter", help="execute and build one page alone")
     one.add_argument("page", help="e.g. algorithms/vpg")
+    alone = commands.add_parser(
+        "standalone", help="an object of the code as one file that runs without the package"
+    )
+    alone.add_argument("name", help="a module or an object, e.g. rlworkshop.algorithms.vpg")
     mutants = commands.add_parser("mutants", help="break the code on purpose and expect red tests")
     mutants.add_argument("--file", help="change this file in every way instead, and list what survives")
     claims = commands.add_parser("claims", help="re-run claims on other seeds")
@@ -70,6 +74,11 @@ def _run(project: Project, options: argparse.Namespace) -> int:
         if options.command == "test":
             return suite.run(project)
         return lint.main(project.root) or (options.command == "check" and suite.run(project, fast=True))
+    if options.command == "standalone":
+        from bookbuild.engine import standalone
+
+        sys.stdout.write(standalone.standalone(project, options.name))
+        return 0
     if options.command == "mutants":
         from bookbuild.engine import mechanical, mutants
 

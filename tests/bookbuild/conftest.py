@@ -1,5 +1,8 @@
 """A small book to build, change and break."""
 
+import copy
+import io
+import json
 import os
 import re
 import shutil
@@ -8,11 +11,25 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
+import nbformat
 import pytest
+from sphinx.application import Sphinx
+from sphinx.util.console import strip_escape_sequences
+from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+from bookbuild.engine import book as engine
+from bookbuild.engine import pages
+from bookbuild.engine.book import Book
+from bookbuild.engine.project import Project
+from bookbuild.engine.run import Outcome
+from rlworkshop import verify
 
 HERE = Path(__file__).parent
 CODE = HERE.parents[1] / "code"
+MINUTES = 600  # seconds: how long a test waits for what must happen, however busy the machine is
 
 FRONT = """---
 jupytext:
@@ -40,18 +57,46 @@ class Built:
 
 
 @dataclass
+class Updated(Built):
+    """What the engine did, without Sphinx."""
+
+    book: engine.Book
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong, with page and line."""
+        return [f"{page}:{line}: {message}" for message, page, line in self.book.problems]
+
+    def printed(self, name: str) -> str:
+        """The text that a page's cells have printed."""
+        outputs = [o for cell in self.book.outcomes[name].notebook.cells for o in cell.get("outputs", [])]
+        return "".join(output.get("text", "") for output in outputs)
+
+
+@dataclass
 class SmallBook:
     """A copy of the fixture book in a folder of its own (see ``fixture/``)."""
 
     root: Path
 
+    @staticmethod
+    def environment(**variables: str) -> dict[str, str]:
+        given = {k: v for k, v in os.environ.items() if k not in ("CI", "BOOK_REPOSITORY_URL")}
+        return given | {"PYTHONPATH": str(CODE), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables}
+
+    def update(self, only: str = "", **variables: str) -> Updated:
+        """Have the engine bring the book up to date, as on the reference machine."""
+        said: list[str] = []
+        environment = mock.patch.dict(os.environ, self.environment(**variables), clear=True)
+        with environment, mock.patch.object(engine, "_speed", mock.AsyncMock(return_value=1.0)):
+            book = engine.bring_up_to_date(Project.at(self.root), only, said.append, cores=2)
+        return Updated(1 if book.problems else 0, "\n".join(said), book)
+
     def start(self, *command: str, **variables: str) -> subprocess.Popen:
-        environment = {k: v for k, v in os.environ.items() if k not in ("CI", "BOOK_REPOSITORY_URL")}
-        environment |= {"PYTHONPATH": str(CODE), **variables}
         return subprocess.Popen(
             [sys.executable, "-m", "bookbuild", *(command or ("html",))],
             cwd=self.root,
-            env=environment,
+            env=self.environment(**variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -61,7 +106,7 @@ class SmallBook:
 
     def build(self, *command: str, **variables: str) -> Built:
         process = self.start(*command, **variables)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=MINUTES)
         return Built(process.returncode, output)
 
     def page(self, name: str) -> str:
@@ -96,6 +141,17 @@ def built_once(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def updated_once(tmp_path_factory) -> Path:
+    """The fixture book, brought up to date by the engine."""
+    root = tmp_path_factory.mktemp("updated") / "a book"
+    shutil.copytree(HERE / "fixture", root, ignore=shutil.ignore_patterns("__pycache__"))
+    updated = SmallBook(root).update()
+    assert updated.executed == {"alpha", "beta", "gamma", "tests/test_direct.py"}, updated.output
+    assert updated.problems == []
+    return root
+
+
 @pytest.fixture
 def fresh(tmp_path) -> SmallBook:
     """The fixture book, not built."""
@@ -108,3 +164,95 @@ def book(built_once, tmp_path) -> SmallBook:
     """A built copy of the fixture book, to be changed at will."""
     shutil.copytree(built_once, tmp_path / "book")  # copies times of change as well
     return SmallBook(tmp_path / "book")
+
+
+@pytest.fixture
+def known(updated_once, tmp_path) -> SmallBook:
+    """A copy of the fixture book that the engine has brought up to date, to be changed at will."""
+    shutil.copytree(updated_once, tmp_path / "book")
+    return SmallBook(tmp_path / "book")
+
+
+# ---- Sphinx alone: a book as if it had been executed
+
+TESTS = SimpleNamespace(
+    entering=lambda file, lines, name: ["tests/test_direct.py::test_shown"],
+    naming=lambda name: ["tests/test_direct.py::test_shown"],
+    log="tested.log",
+)
+
+
+def glued(name: str, text: str, display: bool = False) -> dict:
+    """The output of a cell that glues a value whose text is ``text``."""
+    prefix = "" if display else "application/papermill.record/"
+    metadata = {"scrapbook": {"name": name, "mime_prefix": prefix}}
+    return nbformat.v4.new_output("display_data", {f"{prefix}text/plain": text}, metadata=metadata)
+
+
+def claimed(name: str, value: object, held: bool = True, text: str = "it is so") -> dict:
+    """The output of a cell that makes a claim."""
+    record = {"name": name, "text": text, "held": held, "value": value, "seeds": None}
+    metadata = {verify.RECORD: record | {"at_least": 5.0, "at_most": None}}
+    return nbformat.v4.new_output(
+        "display_data", {"text/html": f'<div class="claim" id="claim-{name}"></div>'}, metadata=metadata
+    )
+
+
+def executed(root: Path, outputs: dict[str, list[list[dict]]], **more: object) -> Book:
+    """The book at ``root`` with these outputs, by page and cell. ``more``: further facts of the book."""
+    project = Project.at(root)
+    made = Book(project, **{"tests": TESTS, **more})
+    for page in pages.read_pages(project):
+        notebook = copy.deepcopy(page.notebook)
+        code = (cell for cell in notebook.cells if cell.cell_type == "code")
+        for number, cell in enumerate(code):
+            cell.outputs = (outputs.get(page.name, []) + [[]] * 99)[number]
+            cell.execution_count = number + 1
+        outcome = Outcome(page, notebook, 1.0, 1.0, 100.0, "2026-01-02 03:04", cost=1.0)
+        made.outcomes[page.name] = outcome
+        file = made.executed / f"{page.name}.ipynb"
+        text = json.dumps(notebook)
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    return made
+
+
+@dataclass
+class Rendered:
+    """What Sphinx has made of a book."""
+
+    site: Path
+    status: int
+    output: str
+
+    def page(self, name: str) -> str:
+        return (self.site / f"{name}.html").read_text(encoding="utf-8")
+
+
+def render(book: Book, /, fresh: bool = True, parallel: int = 1, **settings: object) -> Rendered:
+    """Run Sphinx over an executed book; not ``fresh``: only what has changed since."""
+    root, warnings = book.project.root, io.StringIO()
+    with patch_docutils(root), docutils_namespace():
+        app = Sphinx(
+            srcdir=root / "book",
+            confdir=root,
+            outdir=root / "_build/html",
+            doctreedir=root / "_build/doctrees",
+            buildername="html",
+            confoverrides={"book": book, **settings},
+            status=None,
+            warning=warnings,
+            freshenv=fresh,
+            warningiserror=True,
+            parallel=parallel,
+        )
+        app.build(force_all=fresh)
+    output = strip_escape_sequences(warnings.getvalue()).replace(f"{root}{os.sep}", "")
+    return Rendered(root / "_build/html", app.statuscode, output)
+
+
+@pytest.fixture
+def sphinx() -> SimpleNamespace:
+    """What shows a book without running it: ``executed``, ``render``, and outputs to put into its pages."""
+    return SimpleNamespace(executed=executed, render=render, glued=glued, claimed=claimed)

@@ -1,15 +1,15 @@
-"""What the store gives back is what was put in for exactly this page, or nothing."""
+"""What the store gives back is what was put in for exactly this subject, or nothing."""
 
-import json
+import dataclasses
 import shutil
 
 import nbformat
 import pytest
+from jupyter_cache.cache.main import JupyterCacheBase
 
-from bookbuild.engine import pages, store
-from bookbuild.engine.project import Project
-
-DATA = {"seconds": 1.5, "peak_mib": 100.0, "when": "2026-01-01 00:00"}
+from bookbuild.engine import store, watch
+from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.store import Notebooks, Store, Subject
 
 
 @pytest.fixture
@@ -17,98 +17,207 @@ def project(fresh) -> Project:
     return Project.at(fresh.root)
 
 
-def read(project, name="beta"):
-    return pages.read_page(project, project.book / f"{name}.md")
+@pytest.fixture
+def subject(project) -> Subject:
+    return Subject("pages", "beta", "its cells", frozenset([project.code / "tiny/other.py"]))
 
 
-def executed(page, text="printed"):
-    """The page as a kernel would leave it."""
-    notebook = nbformat.from_dict(json.loads(json.dumps(page.notebook)))
-    for number, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), 1):
-        cell.outputs = [nbformat.v4.new_output("stream", text=f"{text} {number}")]
-        cell.execution_count = number
-    notebook.metadata["language_info"] = {"name": "python"}
-    return notebook
+# ---- results
 
 
-def printed(found):
-    return [cell.outputs[0]["text"] for cell in found[0].cells if cell.cell_type == "code"]
+def test_what_is_put_comes_back_also_to_another_process(project, subject):
+    assert Store(project).get(subject) is None
+    value = {"number": 1, "list": [1.5, None, "x"]}
+    Store(project).put(subject, value, {})
+    assert Store(project).get(subject) == value
+    Store(project).put(subject, {"number": 2}, {})  # a second result replaces the first
+    assert Store(project).get(subject) == {"number": 2}
 
 
-def test_what_is_put_comes_back_also_to_another_process(project):
-    page = read(project)
-    assert store.Store(project).get(page) is None
-    store.Store(project).put(page, executed(page), DATA, ["book/data.txt"])
-    found = store.Store(project).get(page)
-    assert printed(found) == ["printed 1", "printed 2"]
-    assert {name: found[1][name] for name in DATA} == DATA
-    assert store.Store(project).get(read(project, "gamma")) is None
-
-
-def test_prose_comes_from_the_present_page(project, fresh):
-    page = read(project)
-    store.Store(project).put(page, executed(page), DATA, [])
-    fresh.edit("book/beta.md", "# Page beta", "# New title")
-    notebook, _ = store.Store(project).get(read(project))
-    assert any("New title" in cell.source for cell in notebook.cells)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "claims"},
+        {"name": "gamma"},
+        {"own": "other cells"},
+        {"files": frozenset()},
+        {"variables": (("SEEDS", "1"),)},
+    ],
+)
+def test_a_result_is_of_one_subject(project, subject, change):
+    Store(project).put(subject, {"x": 1}, {})
+    assert Store(project).get(dataclasses.replace(subject, **change)) is None
+    assert Store(project).get(subject) == {"x": 1}
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new"),
-    [("book/beta.md", "beta says", "beta tells"), ("code/tiny/other.py", "apple", "pear"),
-     ("book/data.txt", "first", "second"), ("requirements.txt", "2.4.6", "2.4.5")],
-)  # fmt: skip
-def test_a_change_misses_and_its_reversal_hits(project, fresh, file, old, new):
-    page = read(project)
-    store.Store(project).put(page, executed(page, "before"), DATA, ["book/data.txt"])
+    [
+        ("code/tiny/other.py", "apple", "pear"),
+        ("requirements.txt", "2.4.6", "2.4.5"),
+        ("book/data.txt", "first", "second"),
+    ],
+)
+def test_a_change_misses_and_its_reversal_hits(project, subject, fresh, file, old, new):
+    def read() -> dict[str, str]:
+        return {"file book/data.txt": watch.of_file(fresh.root / "book/data.txt")}
+
+    Store(project).put(subject, {"x": "before"}, read())
     fresh.edit(file, old, new)
-    changed = read(project)
-    assert store.Store(project).get(changed) is None
-    store.Store(project).put(changed, executed(changed, "after"), DATA, ["book/data.txt"])
-    assert printed(store.Store(project).get(changed))[0] == "after 1"
+    assert Store(project).get(subject) is None
+    Store(project).put(subject, {"x": "after"}, read())
+    assert Store(project).get(subject) == {"x": "after"}
     fresh.edit(file, new, old)
-    assert printed(store.Store(project).get(read(project)))[0] == "before 1"
+    assert Store(project).get(subject) == {"x": "before"}
 
 
-def test_a_second_result_of_the_same_page_replaces_the_first(project):
-    page, kept = read(project), store.Store(project)
-    kept.put(page, executed(page, "one"), DATA, [])
-    kept.put(page, executed(page, "two"), DATA, [])
-    assert printed(kept.get(page)) == ["two 1", "two 2"]
+def test_another_python_misses(project, subject, monkeypatch):
+    Store(project).put(subject, {"x": 1}, {})
+    monkeypatch.setattr("sys.version", "3.12.99 (another)")
+    assert Store(project).get(subject) is None
 
 
-def test_a_stored_notebook_that_was_damaged_counts_as_absent(project):
-    page, kept = read(project), store.Store(project)
-    kept.put(page, executed(page), DATA, [])
-    (file,) = kept.folder.glob("executed/*/base.ipynb")
+def test_a_variable_is_compared_with_that_of_the_process_that_will_run(project, subject, monkeypatch):
+    monkeypatch.setenv("FLAVOUR", "sweet")
+    read = {"variable FLAVOUR": watch.of_variable("FLAVOUR", str(project.root), {"FLAVOUR": "sweet"})}
+    Store(project).put(subject, {"x": 1}, read)
+    assert Store(project).get(subject) == {"x": 1}
+    own = dataclasses.replace(subject, variables=(("FLAVOUR", "sweet"),))
+    Store(project).put(own, {"x": 2}, read)
+    monkeypatch.setenv("FLAVOUR", "sour")
+    assert Store(project).get(subject) is None
+    assert Store(project).get(own) == {"x": 2}  # it is run with a value of its own
+
+
+def test_results_of_the_same_key_are_kept_apart_by_what_was_read_the_newest_few(project, subject, fresh):
+    for i in range(store.VERSIONS + 2):
+        fresh.write("book/data.txt", str(i))
+        read = {"file book/data.txt": watch.of_file(fresh.root / "book/data.txt")}
+        Store(project).put(subject, {"x": i}, read)
+    found = []
+    for i in range(store.VERSIONS + 2):
+        fresh.write("book/data.txt", str(i))
+        found.append(Store(project).get(subject))
+    assert found == [None, None, *({"x": i} for i in range(2, store.VERSIONS + 2))]
+
+
+def test_a_result_is_kept_under_the_key_of_then(project, subject, fresh):
+    kept = Store(project)
+    key = kept.key(subject)
+    fresh.edit("code/tiny/other.py", "apple", "pear")  # while it was made
+    kept.put(subject, {"x": 1}, {}, key)
+    assert kept.get(subject) is None
+    fresh.edit("code/tiny/other.py", "pear", "apple")
+    assert kept.get(subject) == {"x": 1}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '[{"value": 1}]', "\udcff", '[{"inputs": {}, "value"'])
+def test_a_damaged_result_counts_as_absent_and_can_be_put_again(project, subject, text):
+    kept = Store(project)
+    kept.put(subject, {"x": 1}, {})
+    (file,) = kept.folder.glob("*/*.json")
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert kept.get(subject) is None
+    kept.put(subject, {"x": 2}, {})
+    assert kept.get(subject) == {"x": 2}
+
+
+def test_the_oldest_results_are_forgotten_where_there_are_very_many(project, monkeypatch):
+    monkeypatch.setattr(store, "KEPT", 3)
+    kept, subjects = Store(project), [Subject("pages", str(i), "") for i in range(5)]
+    for age, subject in enumerate(reversed(subjects)):
+        kept.put(subject, {"x": subject.name}, {})
+        store.os.utime(kept._file(subject), (age, age))
+    kept.prune()
+    assert [kept.get(subject) is not None for subject in subjects] == [True, True, True, False, False]
+
+
+# ---- notebooks
+
+
+def executed(text: str = "printed") -> nbformat.NotebookNode:
+    cells = [nbformat.v4.new_code_cell("1 + 1"), nbformat.v4.new_markdown_cell("prose")]
+    cells[0].outputs = [nbformat.v4.new_output("stream", text=text)]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+@pytest.fixture
+def notebooks(tmp_path) -> Notebooks:
+    return Notebooks(tmp_path / "cache")
+
+
+def printed(notebook) -> str:
+    return notebook.cells[0].outputs[0].text
+
+
+def test_notebooks_come_back_by_number_and_checksum(notebooks):
+    one, two = (notebooks.put("page", executed(text), [text]) for text in ("one", "two"))
+    again = Notebooks(notebooks.folder)
+    assert (printed(again.get(*one)), printed(again.get(*two))) == ("one", "two")
+    assert again.get(one[0], two[1]) is None
+    assert again.get(99, one[1]) is None
+
+
+def test_a_notebook_made_of_the_same_replaces_the_first(notebooks):
+    one = notebooks.put("page", executed("one"), ["same"])
+    two = notebooks.put("page", executed("two"), ["same"])
+    assert notebooks.get(*one) is None and printed(notebooks.get(*two)) == "two"
+
+
+def test_a_stored_notebook_that_was_damaged_counts_as_absent(notebooks):
+    kept = notebooks.put("page", executed(), [])
+    (file,) = notebooks.folder.glob("executed/*/base.ipynb")
     whole = file.read_text()
-    for damaged in (whole.replace("printed 1", "printed 9"), whole[: len(whole) // 2], ""):
+    for damaged in (whole.replace("printed", "forged"), whole[: len(whole) // 2], "", "{}", "[]"):
         file.write_text(damaged)
-        assert store.Store(project).get(page) is None
+        assert notebooks.get(*kept) is None
     file.write_text(whole)
-    assert store.Store(project).get(page) is not None
+    assert notebooks.get(*kept) is not None
     shutil.rmtree(file.parent)
-    assert store.Store(project).get(page) is None
+    assert notebooks.get(*kept) is None
 
 
 @pytest.mark.parametrize("database", [b"", b"no database at all" * 100])
-def test_a_damaged_database_is_set_aside_with_a_word(project, capsys, database):
-    page, kept = read(project), store.Store(project)
-    kept.put(page, executed(page), DATA, [])
-    (file,) = kept.folder.glob("*.db")
+def test_a_damaged_database_is_set_aside_with_a_word(notebooks, capsys, database):
+    kept = notebooks.put("page", executed(), [])
+    (file,) = notebooks.folder.glob("*.db")
     file.write_bytes(database)
-    again = store.Store(project)
-    assert again.get(page) is None
+    again = Notebooks(notebooks.folder)
     assert "is damaged" in capsys.readouterr().out
-    again.put(page, executed(page), DATA, [])
-    assert again.get(page) is not None
+    assert again.get(*kept) is None
+    assert again.get(*again.put("page", executed(), [])) is not None
 
 
-def test_notes_of_what_pages_read_that_were_damaged_only_cost_a_run(project):
-    page = read(project)
-    store.Store(project).put(page, executed(page), DATA, ["book/data.txt"])
-    project.state.joinpath("inputs.json").write_text('{"x": [')
-    assert store.Store(project).get(page) is None
+def test_a_database_that_is_gone_is_made_again(notebooks):
+    kept = notebooks.put("page", executed(), [])
+    shutil.rmtree(notebooks.folder)
+    again = Notebooks(notebooks.folder)
+    assert again.get(*kept) is None
+    assert again.get(*again.put("page", executed(), [])) is not None
+
+
+@pytest.mark.parametrize("error", [AttributeError, TypeError, NotImplementedError])
+@pytest.mark.parametrize("method", ["get_cache_record", "get_cache_bundle", "cache_notebook_bundle", "list_cache_records"])
+def test_a_jupyter_cache_that_works_otherwise_than_ours_is_not_taken_for_damage(
+    notebooks, monkeypatch, error, method
+):
+    def broken(*_, **__):
+        raise error("it has changed")
+
+    monkeypatch.setattr(type(notebooks._cache), method, broken)
+    assert issubclass(type(notebooks._cache), JupyterCacheBase)
+    with pytest.raises(error):
+        again = Notebooks(notebooks.folder)
+        again.get(*again.put("page", executed(), []))
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(BookError, match="cannot make .*cache"):
+        Notebooks(tmp_path / "file" / "cache")
+
+
+# ---- JSON
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path):

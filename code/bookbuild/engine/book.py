@@ -155,7 +155,8 @@ class Work:
         if outcome.failures:
             return
         try:
-            number, checksum = self.store.notebooks().put(page.name, copy.deepcopy(outcome.notebook), key)
+            notebook = copy.deepcopy(outcome.notebook)
+            number, checksum = self.store.notebooks().put(page.name, notebook, [key, outcome.inputs])
             kept = {"number": number, "checksum": checksum, "seconds": outcome.seconds, "cpu": outcome.cpu,
                     "peak_mib": outcome.peak_mib, "when": outcome.when, "cost": outcome.cost}  # fmt: skip
             self.store.put(subject, kept, outcome.inputs, key)

@@ -77,6 +77,10 @@ class PageKernel(AsyncKernelManager):
         argv = [sys.executable, "-m", "bookbuild.engine.kernel", "-f", "{connection_file}", "--log-level=50"]
         return KernelSpec(argv=argv, language="python", display_name="Python 3")
 
+    async def cleanup_resources(self, restart: bool = False) -> None:
+        await super().cleanup_resources(restart)
+        self._folder.cleanup()
+
 
 async def run_page(project: Project, page: Page, environment: dict[str, str] | None = None) -> Outcome:
     """Run the cells of ``page`` in a fresh kernel. ``environment`` adds to the kernel's variables.
@@ -126,7 +130,7 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
                     fail(number, index, f"ran longer than {timeout} s (execution_timeout)")
                     break
                 except DeadKernelError:
-                    fail(number, index, "its kernel died (out of memory, or killed)")
+                    fail(number, index, "its kernel died (out of memory, killed, or by os._exit)")
                     break
                 if ended:
                     fail(number, index, "it ends the kernel (exit or quit): a page runs to its last cell")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 from jupyter_cache import get_cache
+from jupyter_cache.cache.db import NbCacheRecord
 from jupyter_cache.cache.main import CacheBundleIn
 from sqlalchemy.exc import DatabaseError
 
@@ -101,7 +102,7 @@ class Notebooks:
         self.folder = folder
         try:
             self._open()
-        except DatabaseError as error:
+        except (DatabaseError, RuntimeError) as error:  # RuntimeError: as jupyter-cache tells of it
             kind = type(error).__name__
             print(f"the database of executed pages is damaged ({kind}): every page runs again")
             shutil.rmtree(folder, ignore_errors=True)
@@ -110,30 +111,29 @@ class Notebooks:
     def _open(self) -> None:
         try:
             self._cache = get_cache(self.folder)
+            self._cache.list_cache_records()
         except OSError as error:
             raise BookError(f"cannot make {self.folder}: {error.strerror}") from None
-        self._cache.list_cache_records()
 
     def get(self, number: int, checksum: str) -> nbformat.NotebookNode | None:
         """The notebook kept under ``number``; ``None`` where it is gone or is not what it was."""
         try:
-            notebook = self._cache.get_cache_bundle(number).nb
-        except (KeyError, OSError, ValueError):  # no record, no file, no JSON
+            record = self._cache.get_cache_record(number)
+        except KeyError:
             return None
-        return notebook if checksum == self.checksum(notebook) else None
+        whole = watch.of_file(self._file(record)) == checksum
+        return self._cache.get_cache_bundle(number).nb if whole else None
 
-    def put(self, name: str, notebook: nbformat.NotebookNode, digest: str) -> tuple[int, str]:
-        """Keep a notebook; the number it is kept under, and its checksum."""
+    def put(self, name: str, notebook: nbformat.NotebookNode, made_from: object) -> tuple[int, str]:
+        """Keep a notebook; the number it is kept under, and its checksum. ``made_from``: JSON values."""
+        digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
         notebook.metadata.setdefault("kernelspec", {})["digest"] = digest
         bundle = CacheBundleIn(notebook, name)
         record = self._cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-        return record.pk, self.checksum(self._cache.get_cache_bundle(record.pk).nb)
+        return record.pk, watch.of_file(self._file(record))
 
-    @staticmethod
-    def checksum(notebook: nbformat.NotebookNode) -> str:
-        """Digest of the code cells of an executed notebook."""
-        cells = [[cell.source, cell.outputs] for cell in notebook.cells if cell.cell_type == "code"]
-        return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
+    def _file(self, record: NbCacheRecord) -> Path:
+        return self.folder / "executed" / record.hashkey / "base.ipynb"
 
 
 def read_json(file: Path, otherwise):

@@ -62,7 +62,8 @@ class Tests:
         own = [part, PARTS[part], self._settings]
         if part == "book":
             own.append(read_json(self.project.state / "site.json", {}).get("fingerprint", ""))
-        return Subject("tests", f"{self.name(file)} {part}", json.dumps(own), frozenset(self._closure(file)))
+        name, files = f"{self.name(file)} {part}", frozenset(self._closure(file))
+        return Subject("tests", name, json.dumps(own), files, (("MPLBACKEND", "agg"),))
 
     def _closure(self, file: Path) -> set[Path]:
         """A file of tests, the conftest.py above it, and what these import."""
@@ -101,7 +102,7 @@ class Tests:
         subject = self.subject(file, part)
         key = self.store.key(subject)
         which = known["skipped"] if known else [name]
-        environment = {**self.store.environment, "MPLBACKEND": "agg"}
+        environment = {**self.store.environment, **dict(subject.variables)}
         with tempfile.TemporaryDirectory(prefix="tests-") as scratch:
             log = Path(scratch) / "log"
             done = await warm.call(

@@ -7,6 +7,7 @@ that was written before it was read is no input. Nothing is imported here but th
 """
 
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -16,14 +17,17 @@ from collections.abc import Iterable, Mapping
 KERNEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kernel.py")
 LOG, ROOT = "BOOKBUILD_WATCH_LOG", "BOOKBUILD_WATCH_ROOT"  # tell a child to go on watching
 UNSEEN = ("_build", ".venv", ".git", ".hypothesis", ".pytest_cache")  # below the root: made, not given
-LISTERS = ("importlib", "pkgutil.py", "_pytest", "pluggy", "xdist")  # who list folders to find code
 STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
-PASSING = ("IPython", "ipykernel")  # do what a cell says
-# no inputs; the last three are beginnings of names
-SHELL = ("PWD", "OLDPWD", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "MAKE", "MFLAGS", "BOOKBUILD_")
+SHELL = ("PWD", "OLDPWD", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "MFLAGS")  # variables, no inputs
+TOOLS = ("MAKE", "BOOKBUILD_", "JPY_", "PYTEST_", "COVERAGE_")  # beginnings of such names
 MACHINE = ("uname", "sysctl", "ldconfig", "gcc", "cc", "ld", "lsb_release")  # tell of the machine
+SHELLS = ("sh", "bash", "dash", "zsh")
 STANDARD = tuple({sysconfig.get_path("stdlib") + os.sep, os.path.dirname(os.__file__) + os.sep, "<frozen"})
 SITE = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+PASSING = tuple(f"{os.sep}{name}{os.sep}" for name in ("IPython", "ipykernel", "pexpect", "ptyprocess"))
+LISTERS = tuple(  # who list folders to find code
+    f"{os.sep}{name}" for name in ("importlib", "pkgutil.py", "_pytest", "pluggy", "xdist", "coverage")
+)
 
 
 def inputs(log: str | os.PathLike) -> dict[str, str]:
@@ -81,7 +85,7 @@ def of_variable(name: str, root: str, environment: Mapping[str, str]) -> str:
 
 
 def _counts(variable: str) -> bool:
-    return variable not in SHELL[:7] and not variable.startswith(SHELL[7:])
+    return variable not in SHELL and not variable.startswith(TOOLS)
 
 
 def _digest(value: object) -> str:
@@ -90,32 +94,38 @@ def _digest(value: object) -> str:
 
 def begin(root: str, log: str) -> None:
     """From now on note what this process reads, and what its children do."""
-    root = os.path.realpath(root)
-    prefix, ignored = root + os.sep, tuple(os.path.join(root, name) for name in UNSEEN)
+    root, log = os.path.realpath(root), os.path.abspath(log)
+    prefix, ignored = root + os.sep, tuple(os.path.join(root, name, "") for name in UNSEEN)
     given = dict(os.environ)
     noted: set[tuple[str, str]] = set()
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def note(what: str, name: str, digest) -> None:
         if (what, name) not in noted:
             noted.add((what, name))  # first, for the digest may read again
-            os.write(out, f"{json.dumps([what, name, digest()])}\n".encode())
+            line = f"{json.dumps([what, name, digest()])}\n".encode()
+            out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)  # a child may close what is open
+            os.write(out, line)
+            os.close(out)
 
     def below(path: object) -> str | None:
         """A path below the root, seen from there; None for any other."""
         if not isinstance(path, str | bytes | os.PathLike):
             return None
-        path = os.path.realpath(os.fsdecode(path))
-        hidden = path.startswith(ignored) or path.endswith(".pyc") or not f"{path}{os.sep}".startswith(prefix)
+        path = os.path.join(os.path.realpath(os.fsdecode(path)), "")
+        hidden = path.startswith(ignored) or path.endswith(f".pyc{os.sep}") or not path.startswith(prefix)
         return None if hidden else os.path.relpath(path, root)
 
-    def page_asks() -> bool:
-        """Whether a cell or the book's code is who asks, the standard library's and IPython's help aside."""
-        frame = sys._getframe(2)
-        while frame and (_standard(frame.f_code.co_filename) or _within(frame.f_code.co_filename, PASSING)):
+    def asker() -> str:
+        """The file of who asks, the standard library's and IPython's help aside; empty in their threads."""
+        frame = sys._getframe(1)
+        while frame and _passes_on(frame.f_code.co_filename):
             frame = frame.f_back
-        file = frame.f_code.co_filename if frame else KERNEL
-        return file != KERNEL and not any(site in file for site in SITE)
+        return frame.f_code.co_filename if frame else ""
+
+    def page_asks() -> bool:
+        """Whether a cell or the book's code is who asks."""
+        file = asker()
+        return file != KERNEL and not _any(SITE, file)
 
     def hook(event: str, arguments: tuple) -> None:
         if event == "open":
@@ -127,7 +137,8 @@ def begin(root: str, log: str) -> None:
         elif event in ("os.listdir", "os.scandir"):
             path = arguments[0] if arguments[0] is not None else "."
             who = sys._getframe(1).f_code.co_filename
-            if (name := below(path)) is not None and not (who[0] == "<" or _within(who, LISTERS)):
+            finds_code = who.startswith("<frozen importlib") or _any(LISTERS, who)
+            if (name := below(path)) is not None and not (finds_code or _any(LISTERS, asker())):
                 note("folder", name, lambda: of_folder(os.path.join(root, name)))
         elif event in STARTS and page_asks() and (program := _unwatched(event, arguments)):
             note("program", program, str)
@@ -146,27 +157,33 @@ def begin(root: str, log: str) -> None:
             return super().__iter__()
 
     os.environ.__class__ = Watched
-    os.environ |= {LOG: os.path.abspath(log), ROOT: root}
+    os.environ |= {LOG: log, ROOT: root}
     sys.addaudithook(hook)
 
 
-def _standard(file: str) -> bool:
-    return file.startswith(STANDARD) and not any(site in file for site in SITE)
+def _passes_on(file: str) -> bool:
+    standard = file.startswith(STANDARD) and not _any(SITE, file)
+    return standard or _any(PASSING, file) or file == __file__
 
 
-def _within(file: str, names: Iterable[str]) -> bool:
-    return any(f"{os.sep}{name}" in file for name in names)
+def _any(parts: Iterable[str], path: str) -> bool:
+    return any(part in path for part in parts)
 
 
 def _unwatched(event: str, arguments: tuple) -> str | None:
     """The program that is started, unless it is a Python that will be watched as this one is."""
     if event == "os.system":
-        return os.fsdecode(arguments[0]).split()[0] if arguments[0].strip() else "sh"
-    program, command = arguments[0], arguments[1]
-    command = command.split() if isinstance(command, str | bytes) else list(command)
-    name = os.path.basename(os.fsdecode(program or command[0]))
-    environment = arguments[3 if event == "subprocess.Popen" else 2]
+        words, environment = ["sh", "-c", arguments[0]], None
+    else:
+        program, command, *rest = arguments
+        words, environment = [program or command[0], *list(command)[1:]], rest[-1]
+    words = list(map(os.fsdecode, words))
+    if os.path.basename(words[0]) in SHELLS and words[1:2] == ["-c"]:
+        plain = words[2].strip() and not set(words[2]) & set("|;&<>$`()=\n")
+        words = words[2].split() if plain else words  # then the shell has one program to start
+    name = os.path.basename(words[0])
     names = {os.fsdecode(n) for n in environment} if environment is not None else {LOG}
-    alone = any(o[:1] == "-" and set("IES") & set(o) for o in map(os.fsdecode, command[1:2]))
+    options = itertools.takewhile(lambda o: o not in ("-c", "-m") and not o.endswith(".py"), words[1:])
+    alone = any(o[0] == "-" != o[1:2] and set("IES") & set(o) for o in options if o)
     watched = name.startswith("python") and LOG in names and not alone
     return None if watched or name in MACHINE else name
