@@ -1,8 +1,8 @@
 """``make mutants FILE=code/...``: changes a file in every way of a catalogue; lists what no test notices.
 
 The catalogue is the usual one (MutPy, mutmut, Cosmic Ray): operators, comparisons, conditions, constants,
-slices, arguments, functions and their opposites, statements left out. A change is tried by the fast tests that
-enter its lines. One that makes no difference can be declared in ``tests/mutants.toml``, with the reason::
+slices, arguments, functions and their opposites, statements left out. A change is tried by the fast tests
+that enter its lines. One that makes no difference can be declared, with the reason, in ``tests/mutants.toml``::
 
     [[equivalent]]
     file = "code/rlworkshop/stats.py"
