@@ -2,7 +2,7 @@
 
 The catalogue is the usual one (MutPy, mutmut, Cosmic Ray): operators, comparisons, conditions, constants,
 slices, arguments, functions and their opposites, statements left out. A change is tried by the fast tests
-that enter its lines. One that makes no difference can be declared, with the reason, in ``tests/mutants.toml``::
+that enter its lines. One that makes no difference is declared with the reason in ``tests/mutants.toml``::
 
     [[equivalent]]
     file = "code/rlworkshop/stats.py"
