@@ -123,8 +123,8 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
                 key = store.key(subject)
                 outcome = await run.run_page(project, page, dict(subject.variables))
                 results[page.name, seed_set] = Rerun(outcome.claims, outcome.failures)
-                if not outcome.failures and store.unchanged(subject, outcome.inputs):
-                    store.put(subject, {"claims": outcome.claims}, outcome.inputs, key)
+                if not outcome.failures:
+                    store.put(subject, key, {"claims": outcome.claims}, outcome.inputs)
 
             name = f"{page.name}, seed set {seed_set}"
             jobs.append(Job(name, page.budget, work, page.exclusive))

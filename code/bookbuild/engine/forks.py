@@ -19,12 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bookbuild.engine import watch
+
 
 @dataclass(frozen=True)
 class Result:
     """How a call in a fork has ended: what it returned (``None`` if it did not return) and what it cost."""
 
     value: Any
+    inputs: dict[str, str]  # what it read (see ``watch``), if it began to note it
     status: int  # 0, or an exit status; negative: the signal that ended it, SIGXCPU or SIGALRM at a limit
     cpu: float  # seconds, its children's included; 0 where it was killed
     printed: str
@@ -61,6 +64,8 @@ class Warm:
         """
         environment = environment or self.environment
         with tempfile.TemporaryDirectory(prefix="fork-") as place:
+            log = Path(place, "log")
+            environment = {**environment, watch.LOG: str(log), watch.ROOT: str(folder)}
             request = (target, arguments, str(folder), environment, cpu_limit, place)
             process = self._context.Process(target=_fork, args=request, daemon=True)
             async with self._starting:
@@ -74,7 +79,7 @@ class Warm:
             printed, answer = Path(place, "printed"), Path(place, "answer.json")
             text = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
             value, cpu = json.loads(answer.read_text()) if process.exitcode == 0 else (None, 0.0)
-            return Result(value, -signal.SIGALRM if hung else process.exitcode, cpu, text)
+            return Result(value, watch.inputs(log), -signal.SIGALRM if hung else process.exitcode, cpu, text)
 
     def _start(self, process: multiprocessing.Process) -> None:
         """Start a fork; the warm process, if it has to begin, gets its environment from here."""
@@ -108,7 +113,7 @@ def _fork(
     status = 1
     try:
         os.setsid()
-        die_with_parent()
+        watch.die_with_parent()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         out = os.open(os.path.join(place, "printed"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(out, 1)
@@ -136,12 +141,3 @@ def _fork(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def die_with_parent() -> None:
-    """On Linux, have this process killed when its parent is: no orphan goes on training."""
-    if sys.platform == "linux":
-        import ctypes
-
-        PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
