@@ -31,7 +31,8 @@ test: html ## build or reuse the site, then run every test that has not passed y
 
 check: ## lint and the fast tests
 	$(call env,book test)
-	@$(IN_ENV) bookbuild check
+	@$(IN_ENV) bookbuild lint
+	@$(IN_ENV) bookbuild test --fast
 
 serve: ## serve the built site and print its address
 	$(call env,book)

@@ -4,90 +4,77 @@ Book: start/how_to_use
 """
 
 import json
-import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-from bookbuild.engine.project import BookError
+import nbformat
 
-CODE = ("code", "tests", "benchmarks", "conf.py")
-FENCE = re.compile(r"(?P<mark>`{3,}|~{3,}|:{3,})\{code-cell\}")
+from bookbuild.engine import pages
+from bookbuild.engine.project import BookError, Project
+
+CODE = ("code", "tests", "benchmarks", "templates", "conf.py")
 
 
-def cells(text: str) -> list[tuple[int, list[str]]]:
-    """The code cells of a MyST page: the page's line on which the source begins (from 1), and the source.
-
-    A cell's options, lines that begin with a colon or a block between ``---`` lines, are not source.
-    """
-    lines, found, i = text.splitlines(), [], 0
-    while i < len(lines):
-        fence = FENCE.match(lines[i])
-        i += 1
-        if not fence:
-            continue
-        if i < len(lines) and lines[i] == "---":
-            i = lines.index("---", i + 1) + 1 if "---" in lines[i + 1 :] else i
-        while i < len(lines) and lines[i].startswith(":"):
-            i += 1
-        start = i
-        while i < len(lines) and lines[i].rstrip() != fence["mark"]:
-            i += 1
-        found.append((start + 1, lines[start:i]))
-        i += 1
+def cells(text: str) -> list[tuple[int, str]]:
+    """The code cells of a page: the page's line on which the source begins (from 1), and the source."""
+    notebook = pages.read_notebook(text, Path("page.md"))
+    starts, found = notebook.metadata["source_map"], []
+    for start, cell in zip(starts, notebook.cells, strict=True):
+        if cell.cell_type == "code":
+            body = text.split("\n", start)[-1]  # a cell's options come first
+            found.append((start + 1 + body[: body.index(cell.source)].count("\n"), cell.source))
     return found
 
 
-def ruff(root: Path, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+def ruff(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs ruff in ``root`` and returns what it said.
 
     Raises:
         BookError: this Python has no ruff.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "ruff", *arguments], cwd=root, input=text, capture_output=True, text=True
+        [sys.executable, "-m", "ruff", *arguments], cwd=root, capture_output=True, text=True
     )
     if "No module named ruff" in done.stderr:
         raise BookError("ruff is not installed: run this as `make check`, which brings it")
     return done
 
 
-def check_page(root: Path, page: Path) -> list[str]:
-    """Ruff's complaints about a page's cells, read as one notebook: ``page:line:column: rule message``."""
-    found = cells(page.read_text(encoding="utf-8"))
-    if not found:
-        return []
-    notebook = {
-        "cells": [
-            {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None,
-             "source": "\n".join(source)}
-            for _, source in found
-        ],
-        "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 4,
-    }  # fmt: skip
-    name = page.relative_to(root)
-    done = ruff(
-        root, "check", "--output-format=json", f"--stdin-filename={name.with_suffix('.ipynb')}", "-",
-        text=json.dumps(notebook),
-    )  # fmt: skip
+def of_pages(root: Path) -> list[str]:
+    """Ruff's complaints about the cells of pages, as ``page:line:column: rule message``."""
+    with tempfile.TemporaryDirectory() as folder:
+        known = {}
+        for page in sorted(root.glob("book/**/*.md")):
+            if found := cells(page.read_text(encoding="utf-8")):
+                notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for _, s in found])
+                notebook.metadata["language_info"] = {"name": "python"}
+                file = Path(folder).resolve() / f"{len(known)}.ipynb"
+                nbformat.write(notebook, file)
+                known[str(file)] = (page.relative_to(root), [line for line, _ in found])
+        settings = f"--config={root / 'pyproject.toml'}"
+        done = ruff(root, "check", "--output-format=json", settings, folder)
     if not done.stdout.strip():
-        return [f"{name}: ruff stopped: {done.stderr.strip()}"]
-    return [
-        f"{name}:{found[item['cell'] - 1][0] + item['location']['row'] - 1}:{item['location']['column']}: "
-        f"{item['code'] or 'syntax'} {item['message']}"
-        for item in json.loads(done.stdout)
-    ]
+        return [f"ruff stopped: {done.stderr.strip()}"]
+    complaints = []
+    for item in json.loads(done.stdout):
+        page, lines = known[item["filename"]]
+        line = lines[item["cell"] - 1] + item["location"]["row"] - 1
+        what = f"{item['code'] or 'syntax'} {item['message']}"
+        complaints.append(f"{page}:{line}:{item['location']['column']}: {what}")
+    return complaints
 
 
-def main(root: Path) -> int:
-    """Lints the project at ``root`` and prints what is wrong; returns 1 if anything is, else 0."""
-    there = [name for name in CODE if (root / name).exists()]
+def run(project: Project) -> int:
+    """Lints the project and prints what is wrong; returns 1 if anything is, else 0."""
+    there = [name for name in CODE if (project.root / name).exists()]
     bad = False
-    for arguments in (["check", "--output-format=concise"], ["format", "--check", "--output-format=concise"]):
-        done = ruff(root, *arguments, *there)
+    for arguments in (["check"], ["format", "--check"]):
+        done = ruff(project.root, *arguments, "--output-format=concise", *there)
         if done.returncode:
             bad = True
             print(done.stdout + done.stderr, end="")
-    complaints = [line for page in sorted(root.glob("book/**/*.md")) for line in check_page(root, page)]
+    complaints = of_pages(project.root)
     print(*complaints, sep="\n", end="\n" if complaints else "")
     return int(bad or bool(complaints))

@@ -224,3 +224,9 @@ def _header(project: Project, dotted: str, module: Module, rest: list[str]) -> s
     ]
     wrapped = (part for line in lines for part in textwrap.wrap(line, WIDTH - 2, break_long_words=False))
     return "\n".join(f"# {part}" for part in wrapped)
+
+
+def show(project: Project, name: str) -> int:
+    """Print what is called ``name`` as a file that runs without the package."""
+    print(standalone(project, name), end="")
+    return 0
