@@ -18,7 +18,6 @@ COMMANDS = {  # the function that does it, its arguments, and what it does
     "release-check": ("build:release_check", [], "what must be in order before a release"),
     "clean": ("build:clean", [], "delete what was built, keep what was executed"),
     "test": ("engine.suite:run", ["--fast"], "run the tests that have not passed on what is there now"),
-    "lint": ("engine.lint:run", [], "ruff on code and on the code cells of pages"),
     "claims": ("engine.calibration:command", ["--seeds", "--page", "--save"], "re-run claims on other seeds"),
     "standalone": ("engine.standalone:show", ["name"], "an object or module as a file that runs alone"),
 }

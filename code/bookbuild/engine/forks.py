@@ -1,7 +1,7 @@
 """Forks of one warm process do the work: other packages are loaded once, the book's code never.
 
-The warm process is multiprocessing's fork server. What a fork imports of the book comes from the folders that it
-is told, so that each sees the code as it is then and there.
+The warm process is multiprocessing's fork server. What a fork imports of the book comes from the folders
+that it is told, so that each sees the code as it is then and there.
 """
 
 import asyncio
