@@ -1,10 +1,13 @@
 """Sphinx configuration of the book. What executes it and keeps it fresh is in ``code/bookbuild``."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "code"))
+
+from pybtex.plugin import find_plugin, register_plugin  # noqa: E402
 
 from bookbuild.engine.project import Project  # noqa: E402
 from rlworkshop import __version__  # noqa: E402
@@ -21,7 +24,6 @@ extensions = [
     "myst_nb",
     "sphinx_copybutton",
     "sphinx_design",
-    "sphinx-mathjax-offline",  # MathJax is served from the site
     "sphinxcontrib.bibtex",
     "bookbuild.site.extension",
     "bookbuild.site.redirects",
@@ -44,6 +46,8 @@ nb_execution_mode = "off"  # bookbuild.site.extension executes
 nb_merge_streams = True
 nb_output_stderr = "show"
 nb_ipywidgets_js = {}  # no widgets, no requests to other hosts
+# registered, it is not looked up among all installed packages for each citation
+register_plugin("pybtex.backends", "plaintext", find_plugin("pybtex.backends", "plaintext"), force=True)
 bibtex_bibfiles = ["book/reference/references.bib"]
 bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
@@ -55,7 +59,9 @@ templates_path = ["book/_templates"]
 html_additional_pages = {"404": "404.html"}
 html_sidebars = {"**": ["sidebar-head.html", "sbt-sidebar-nav.html"]}
 html_title = project
-html_static_path = ["book/_static"]
+mathjax = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static"  # it is served from the site
+mathjax_path = "mathjax/tex-chtml.js"
+html_static_path = ["book/_static", str(mathjax)]
 html_css_files = ["book.css", "snippet.css", "exercise.css", "api.css"]
 html_js_files = [("snippet.js", {"defer": "defer"}), ("print.js", {"defer": "defer"})]
 html_last_updated_fmt = None
@@ -73,6 +79,7 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "show_toc_level": 2,
+    "max_navbar_depth": 2,
     "home_page_in_toc": True,
     "navbar_persistent": [],  # the sidebar has the search field
 }

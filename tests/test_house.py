@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from bookbuild.site import api
+
 ROOT = Path(__file__).parents[1]
 PARTS = ("foundations", "algorithms", "robotics", "safety", "practice")
 BOOK = ("start", *PARTS, "workshop", "reference")
@@ -118,16 +120,7 @@ def broken_mirrors(root: Path) -> list[str]:
 
 def undocumented(root: Path) -> list[str]:
     """Modules, and public functions, classes and methods, without a docstring."""
-
-    def within(node: ast.AST, name: str) -> Iterator[str]:
-        if not ast.get_docstring(node):
-            yield name
-        if not isinstance(node, ast.FunctionDef):
-            for child in node.body:
-                if isinstance(child, ast.FunctionDef | ast.ClassDef) and not child.name.startswith("_"):
-                    yield from within(child, f"{name}.{child.name}")
-
-    return [gap for name, file in modules(root).items() for gap in within(ast.parse(file.read_text()), name)]
+    return [gap for name, file in modules(root).items() for gap in api.undocumented(name, file)]
 
 
 def pages_that_are_not_there(root: Path) -> list[str]:

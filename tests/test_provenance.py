@@ -42,6 +42,28 @@ def test_closure_follows_every_way_to_import(tree):
     assert names(provenance.closure([tree / "pkg/wrong.py"], tree), tree) == {"wrong.py"}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbfimport pkg.lonely\n",
+        b"# -*- coding: latin-1 -*-\nx = '\xe9'\nimport pkg.lonely\n",
+        b"import json\r\nimport pkg.lonely\r\n",
+        b"import json\rimport pkg.lonely",
+    ],
+)
+def test_a_file_is_read_as_python_reads_it(tree, body):
+    (tree / "pkg/a.py").write_bytes(body)
+    assert names(provenance.closure([tree / "pkg/a.py"], tree), tree) == {"__init__.py", "a.py", "lonely.py"}
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"x = '\xe9'", b"# coding: nothing", b"# coding: hex", b"x\0"])
+def test_what_python_cannot_read_imports_nothing(tree, body):
+    (tree / "pkg/a.py").write_bytes(body)
+    assert names(provenance.closure([tree / "pkg/a.py"], tree), tree) == {"a.py"}
+    with pytest.raises(SyntaxError):
+        provenance.source_text(body)
+
+
 def test_imports_of_a_cell(tree):
     find = lambda text: names(provenance.imported_files(text, tree), tree)  # noqa: E731
     assert find("import pkg.sub.deep") == {"__init__.py", "sub/__init__.py", "sub/deep.py"}

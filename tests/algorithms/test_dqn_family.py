@@ -213,6 +213,24 @@ def test_what_is_new_counts_as_much_as_what_counted_most():
     assert np.isclose(replay.tree.total, replay.tree[:].sum())
 
 
+def test_what_counted_most_is_remembered_when_it_counts_no_longer():
+    replay, rng = filled(B=4, capacity=12), np.random.default_rng(1)
+    for error, most in ((0.5, 1.0), (8.0, 8.01**0.6), (0.1, 8.01**0.6), (9.0, 9.01**0.6)):
+        replay.prioritize(np.arange(4), np.full(4, error))
+        assert np.allclose(replay.tree[replay.add(*some_batch(rng, 2))], most)
+
+
+def test_every_slice_is_drawn_from_by_itself():
+    slices, wide = 8, 50
+    replay, rng = filled(B=slices * wide, alpha=0.0), np.random.default_rng(0)  # all rows count the same
+    rows = np.array([replay.draw(slices, rng) for _ in range(1000)])
+    number, place = np.divmod(rows, wide)
+    assert (number == np.arange(slices)).all()
+    assert np.abs(place.mean(axis=0) / (wide - 1) - 0.5).max() < 0.05  # five standard deviations
+    together = np.corrcoef(place.T) - np.eye(slices)
+    assert np.abs(together).max() < 0.16  # as before
+
+
 def test_an_empty_buffer_says_so():
     with pytest.raises(ValueError, match="empty"):
         family.PrioritizedReplay(4, (2,), alpha=1.0).draw(2, np.random.default_rng(0))

@@ -260,6 +260,23 @@ def test_one_policy_step_whose_direction_raises_good_actions():
     assert step == pytest.approx(0.01, rel=0.01)  # Adam's first step is as long as the learning rate
 
 
+def test_the_explained_variance_is_that_of_its_definition():
+    config, learner, batch, _ = learner_and_batch(config=dataclasses.replace(SMALL, steps=100))
+    rng, found = np.random.default_rng(0), []
+    for scale in (0.0, 0.3, 3.0):
+        estimates, seen = (scale * rng.normal(size=batch.rewards.shape)).astype(np.float32), []
+
+        def estimator(rewards, values, *rest, estimates=estimates, seen=seen):
+            seen.append(values[:-1])
+            return estimates
+
+        found.append(vpg.update(learner, batch, config, 0.01, estimator)["explained_variance"])
+        values = seen[0][batch.valid].astype(float)
+        returns = values + estimates[batch.valid]
+        assert found[-1] == pytest.approx(1 - np.var(returns - values) / np.var(returns), abs=1e-3)
+    assert found[0] == 1 > found[1] > found[2]  # values that hit every return explain it all
+
+
 def test_policy_and_value_function_share_nothing():
     config, learner, batch, _ = learner_and_batch()
     policy = {p.data_ptr() for p in learner.agent.policy.parameters()}
@@ -337,6 +354,22 @@ def test_the_budget_of_steps_is_kept_and_counts_real_steps():
     assert run.metrics["length"].sum() <= steps[-1] < len(steps) * SMALL.num_envs * SMALL.steps
     assert np.array_equal(run.metrics["return"], run.metrics["length"])  # CartPole pays 1 a step
     assert (np.diff(run.metrics["step"]) >= 0).all()
+
+
+def test_the_learning_rate_of_both_networks_falls_linearly_to_zero(monkeypatch):
+    rates, update = [], vpg.update
+
+    def watched(learner, *rest):
+        diagnostics = update(learner, *rest)
+        rates.append(
+            [optimizer.param_groups[0]["lr"] for optimizer in (learner.policy_opt, learner.value_opt)]
+        )
+        return diagnostics
+
+    monkeypatch.setattr(vpg, "update", watched)
+    steps = vpg.train(SMALL, 0).metrics["update_step"]
+    left = 1 - np.array([0, *steps[:-1]]) / SMALL.total_steps
+    assert np.allclose(rates, SMALL.lr * left[:, None]) and left[0] == 1 and left[-1] < 0.2
 
 
 def test_a_saved_policy_acts_the_same_and_stands_still(tmp_path):

@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from bookbuild.engine import calibration, pages
-from bookbuild.site.extension import lock
 from bookbuild.engine.project import Project
 from bookbuild.engine.store import Store
+from bookbuild.site.extension import lock
 
 MAX_WEIGHT = 3_000_000  # bytes of a page and the media that are its own
 ELSEWHERE = re.compile(r"\s*(https?:)?//", re.I)

@@ -1,5 +1,8 @@
 """A small book to build, change and break."""
 
+import copy
+import io
+import json
 import os
 import re
 import shutil
@@ -8,12 +11,21 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
+import nbformat
 import pytest
+from sphinx.application import Sphinx
+from sphinx.util.console import strip_escape_sequences
+from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from bookbuild.engine import book as engine
+from bookbuild.engine import pages
+from bookbuild.engine.book import Book
 from bookbuild.engine.project import Project
+from bookbuild.engine.run import Outcome
+from rlworkshop import verify
 
 HERE = Path(__file__).parent
 CODE = HERE.parents[1] / "code"
@@ -159,3 +171,88 @@ def known(updated_once, tmp_path) -> SmallBook:
     """A copy of the fixture book that the engine has brought up to date, to be changed at will."""
     shutil.copytree(updated_once, tmp_path / "book")
     return SmallBook(tmp_path / "book")
+
+
+# ---- Sphinx alone: a book as if it had been executed
+
+TESTS = SimpleNamespace(
+    entering=lambda file, lines, name: ["tests/test_direct.py::test_shown"],
+    naming=lambda name: ["tests/test_direct.py::test_shown"],
+    log="tested.log",
+)
+
+
+def glued(name: str, text: str, display: bool = False) -> dict:
+    """The output of a cell that glues a value whose text is ``text``."""
+    prefix = "" if display else "application/papermill.record/"
+    metadata = {"scrapbook": {"name": name, "mime_prefix": prefix}}
+    return nbformat.v4.new_output("display_data", {f"{prefix}text/plain": text}, metadata=metadata)
+
+
+def claimed(name: str, value: object, held: bool = True, text: str = "it is so") -> dict:
+    """The output of a cell that makes a claim."""
+    record = {"name": name, "text": text, "held": held, "value": value, "seeds": None}
+    metadata = {verify.RECORD: record | {"at_least": 5.0, "at_most": None}}
+    return nbformat.v4.new_output(
+        "display_data", {"text/html": f'<div class="claim" id="claim-{name}"></div>'}, metadata=metadata
+    )
+
+
+def executed(root: Path, outputs: dict[str, list[list[dict]]], **more: object) -> Book:
+    """The book at ``root`` with these outputs, by page and cell. ``more``: further facts of the book."""
+    project = Project.at(root)
+    made = Book(project, **{"tests": TESTS, **more})
+    for page in pages.read_pages(project):
+        notebook = copy.deepcopy(page.notebook)
+        code = (cell for cell in notebook.cells if cell.cell_type == "code")
+        for number, cell in enumerate(code):
+            cell.outputs = (outputs.get(page.name, []) + [[]] * 99)[number]
+            cell.execution_count = number + 1
+        outcome = Outcome(page, notebook, 1.0, 1.0, 100.0, "2026-01-02 03:04", cost=1.0)
+        made.outcomes[page.name] = outcome
+        file = made.executed / f"{page.name}.ipynb"
+        text = json.dumps(notebook)
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    return made
+
+
+@dataclass
+class Rendered:
+    """What Sphinx has made of a book."""
+
+    site: Path
+    status: int
+    output: str
+
+    def page(self, name: str) -> str:
+        return (self.site / f"{name}.html").read_text(encoding="utf-8")
+
+
+def render(book: Book, /, fresh: bool = True, parallel: int = 1, **settings: object) -> Rendered:
+    """Run Sphinx over an executed book; not ``fresh``: only what has changed since."""
+    root, warnings = book.project.root, io.StringIO()
+    with patch_docutils(root), docutils_namespace():
+        app = Sphinx(
+            srcdir=root / "book",
+            confdir=root,
+            outdir=root / "_build/html",
+            doctreedir=root / "_build/doctrees",
+            buildername="html",
+            confoverrides={"book": book, **settings},
+            status=None,
+            warning=warnings,
+            freshenv=fresh,
+            warningiserror=True,
+            parallel=parallel,
+        )
+        app.build(force_all=fresh)
+    output = strip_escape_sequences(warnings.getvalue()).replace(f"{root}{os.sep}", "")
+    return Rendered(root / "_build/html", app.statuscode, output)
+
+
+@pytest.fixture
+def sphinx() -> SimpleNamespace:
+    """What shows a book without running it: ``executed``, ``render``, and outputs to put into its pages."""
+    return SimpleNamespace(executed=executed, render=render, glued=glued, claimed=claimed)

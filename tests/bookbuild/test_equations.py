@@ -1,9 +1,13 @@
 """An equation and the line that implements it cannot lose each other."""
 
-import pytest
+import re
 
-from bookbuild.site import equations
+import pytest
+from sphinx.highlighting import PygmentsBridge
+
 from bookbuild.engine.project import Project
+from bookbuild.site import equations
+from bookbuild.site.markup import LinkingFormatter
 
 
 @pytest.mark.parametrize(
@@ -49,17 +53,67 @@ $$ (eq-sum)
 """
 
 
-@pytest.mark.slow
-def test_equation_and_snippet_lead_to_each_other_and_a_lost_one_is_red(book):
-    book.edit("code/tiny/direct.py", "+ 1", "+ 1  # (eq-sum)")
-    book.edit("book/gamma.md", "# Page gamma\n", f"# Page gamma\n{EQUATION}")
-    built = book.build()
+@pytest.fixture
+def paired(fresh, sphinx):
+    """The fixture book with an equation on page gamma and its code on page alpha, and what renders it."""
+    fresh.edit("code/tiny/direct.py", "+ 1", "+ 1  # (eq-sum)")
+    fresh.edit("book/gamma.md", "# Page gamma\n", f"# Page gamma\n{EQUATION}")
+    outputs = {"beta": [[], [sphinx.claimed("seven-is-at-least-five", 7.0)]]}
+    return fresh, lambda **how: sphinx.render(sphinx.executed(fresh.root, outputs), **how)
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_equation_and_snippet_lead_to_each_other_and_a_lost_one_is_red(paired, parallel):
+    book, render = paired
+    built = render(parallel=parallel)
     assert built.status == 0, built.output
-    assert 'href="alpha.html#code-tiny-direct-shown"' in book.page("gamma")
-    assert '<a class="to-equation" href="gamma.html#equation-eq-sum">eq-sum</a>' in book.page("alpha")
+    number = re.search(r'<span class="eqno">\(1\).*?</span>', built.page("gamma"))[0]
+    assert '<a class="to-code" href="alpha.html#code-tiny-direct-shown" title=' in number
+    assert '<a class="to-equation" href="gamma.html#equation-eq-sum">eq-sum</a>' in built.page("alpha")
     book.edit("code/tiny/direct.py", "(eq-sum)", "(eq-som)")
     for _ in range(2):
-        red = book.build()
+        red = render(parallel=parallel)
         assert red.status == 1
         assert "code/tiny/direct.py:7: WARNING: no page has an equation eq-som" in red.output
         assert "book/gamma.md:1: WARNING: equation eq-sum: no line of code implements it" in red.output
+        assert 'id="build-failed"' in red.page("gamma") and "to-code" not in red.page("gamma")
+        assert "to-equation" not in red.page("alpha")
+
+
+def test_a_page_links_to_its_own_code_first(paired):
+    book, render = paired
+    book.edit("book/gamma.md", EQUATION, EQUATION + "```{snippet} tiny.direct.shown\n:region: sum\n```\n")
+    page = render().page("gamma")
+    assert '<a class="to-code" href="#code-tiny-direct-shown-sum"' in page
+    assert '<a class="to-equation" href="#equation-eq-sum">eq-sum</a>' in page
+
+
+def test_one_page_alone_follows_what_changed_on_it(paired):
+    book, render = paired
+    assert render().status == 0
+    book.edit("book/alpha.md", "```{snippet} tiny.direct.shown\n```", "")
+    red = render(fresh=False)
+    assert "equation eq-sum: no snippet of any page shows the line" in red.output
+    assert 'id="build-failed"' in red.page("gamma")  # which was not edited
+    book.edit("book/alpha.md", "# Page alpha\n", "# Page alpha\n\n```{snippet} tiny.direct.shown\n```\n")
+    green = render(fresh=False)
+    assert (green.status, green.output) == (0, "")
+    assert "to-code" in green.page("gamma") and "build-failed" not in green.page("gamma")
+
+
+@pytest.mark.parametrize(
+    ("code", "linked"),
+    [
+        ("x = 1  # (eq-sum)", 1),
+        ("x = 1  # see <(eq-sum)> & (eq-sum)", 2),
+        ("x = '# (eq-sum)'", 0),
+        ("x = 1  # (eq-none) (eq-sumo)", 0),
+    ],
+)
+def test_comments_and_nothing_else_become_links(code, linked):
+    bridge = PygmentsBridge("html")
+    plain = bridge.highlight_block(code, "python")
+    bridge.formatter = LinkingFormatter
+    shown = bridge.highlight_block(code, "python", links={"eq-sum": "a.html#equation-eq-sum"})
+    link = '<a class="to-equation" href="a.html#equation-eq-sum">eq-sum</a>'
+    assert shown.count(link) == linked and shown.replace(link, "eq-sum") == plain

@@ -5,14 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from bookbuild.site import exercises
+from bookbuild.engine import exercises
 from bookbuild.engine.project import Project
 
-CODE = Path(exercises.__file__).parents[1]
+CODE = Path(exercises.__file__).parents[2]
 
 MODULE = '''\
 """Exercises of page alpha."""
@@ -56,14 +55,13 @@ def small(fresh):
     """The fixture book with an exercise and a question on page alpha."""
     fresh.write("code/tiny/exercises/__init__.py", '"""The exercises."""\n')
     fresh.write("code/tiny/exercises/alpha.py", MODULE)
-    fresh.edit("conf.py", '"bookbuild.site.extension"', '"bookbuild.site.extension", "bookbuild.site.exercises"')
     fresh.edit("conf.py", "nitpicky", 'myst_enable_extensions = ["colon_fence"]\nnitpicky')
     fresh.edit("book/alpha.md", "# Page alpha\n", f"# Page alpha\n{ON_PAGE}")
     return fresh
 
 
 def test_exercises_are_read_with_the_verdict_on_their_solutions(small):
-    found, problem = exercises.read(Project.at(small.root))
+    found, problem = exercises.run(Project.at(small.root))
     assert problem == ""
     assert found["alpha-half"]["stub"].endswith("    # your code here\n    raise NotImplementedError\n")
     assert found["alpha-half"]["answer"].startswith("import math\n")
@@ -71,15 +69,9 @@ def test_exercises_are_read_with_the_verdict_on_their_solutions(small):
     assert found["alpha-half"]["right"] is True
 
 
-def test_they_are_read_again_only_when_the_code_has_changed(small, monkeypatch):
-    project = Project.at(small.root)
-    first = exercises.read(project)
-    process = subprocess.run
-    monkeypatch.setattr(exercises.subprocess, "run", lambda *a, **k: pytest.fail("it ran"))
-    assert exercises.read(project) == first
+def test_a_solution_that_its_checker_rejects_is_told(small):
     small.edit("code/tiny/exercises/alpha.py", "math.ldexp(x, -1)", "2 * x")
-    monkeypatch.setattr(exercises.subprocess, "run", process)
-    found, _ = exercises.read(project)
+    found, _ = exercises.run(Project.at(small.root))
     assert found["alpha-half"]["right"] is False
     assert "You seem to double it" in found["alpha-half"]["verdict"]
 
@@ -94,41 +86,49 @@ def test_they_are_read_again_only_when_the_code_has_changed(small, monkeypatch):
 )
 def test_a_module_that_cannot_be_read_says_why(small, old, new, words):
     small.edit("code/tiny/exercises/alpha.py", old, new)
-    found, problem = exercises.read(Project.at(small.root))
+    found, problem = exercises.run(Project.at(small.root))
     assert found == {} and words in problem
 
 
 def test_a_book_without_exercises_starts_no_process(fresh, monkeypatch):
     monkeypatch.setattr(exercises.subprocess, "run", lambda *a, **k: pytest.fail("it ran"))
-    assert exercises.read(Project.at(fresh.root)) == ({}, "")
+    assert exercises.run(Project.at(fresh.root)) == ({}, "")
 
 
 def test_the_module_is_a_command_that_prints_json(small):
     project = Project.at(small.root)
-    command = [sys.executable, "-m", "bookbuild.site.exercises", "tiny.exercises.alpha"]
+    command = [sys.executable, "-m", "bookbuild.engine.exercises", "tiny.exercises.alpha"]
     path = f"{project.code}{os.pathsep}{CODE}"
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert list(json.loads(done.stdout)) == ["alpha-half"]
 
 
-def test_an_exercise_is_missed_only_where_its_page_is_built():
-    for only, missed in (("", 1), ("alpha", 1), ("beta", 0)):
-        warned: list[tuple] = []
-        app = SimpleNamespace(
-            book_exercises={"alpha-half": {"page": "alpha"}}, book_shown=set(),
-            config=SimpleNamespace(book_only=only),
-            book=SimpleNamespace(warn=lambda *warning, to=warned: to.append(warning)),
-        )  # fmt: skip
-        exercises.check_shown(app, None)
-        assert warned == [("exercise 'alpha-half' is shown on no page", "alpha", 1)] * missed
+@pytest.fixture
+def render(small, sphinx):
+    """Renders the book with its exercises."""
+
+    def run(**how):
+        found, problem = exercises.run(Project.at(small.root))
+        assert not problem
+        only = how.pop("only", "")
+        outputs = {"beta": [[], [sphinx.claimed("seven-is-at-least-five", 7.0)]]}
+        return sphinx.render(sphinx.executed(small.root, outputs, exercises=found, only=only), **how)
+
+    return run
 
 
-@pytest.mark.slow
-def test_a_page_shows_statement_stub_commands_and_a_folded_solution_with_its_verdict(small):
-    built = small.build()
+def test_an_exercise_is_missed_only_where_its_page_is_built(small, render):
+    small.edit("book/alpha.md", ":::{exercise} alpha-half\nThe *statement*.\n:::", "")
+    for only, missed in (("", True), ("alpha", True), ("beta", False)):
+        text = "book/alpha.md:1: WARNING: exercise 'alpha-half' is shown on no page"
+        assert (text in render(only=only).output) == missed
+
+
+def test_a_page_shows_statement_stub_commands_and_a_folded_solution_with_its_verdict(render):
+    built = render()
     assert built.status == 0, built.output
-    page = small.page("alpha")
+    page = built.page("alpha")
     before, fold = page.split("<details><summary>Solution</summary>")
     assert "The <em>statement</em>." in before and '<h3 class="rubric">Cut in two</h3>' in before
     assert "NotImplementedError" in before and "ldexp" not in before
@@ -141,8 +141,8 @@ def test_a_page_shows_statement_stub_commands_and_a_folded_solution_with_its_ver
     assert "3.5" in answer.split("</details>")[0] and "3.5" not in question
 
 
-@pytest.mark.slow
-def test_what_is_wrong_with_an_exercise_turns_the_build_red_until_mended(small):
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_what_is_wrong_with_an_exercise_turns_the_build_red_until_mended(small, render, parallel):
     small.edit("code/tiny/exercises/alpha.py", "math.ldexp(x, -1)", "2 * x")
     small.edit("code/tiny/exercises/alpha.py", '"A section: read it"', '"Elsewhere"')
     again = ":::{exercise} alpha-half\nOnce more.\n:::\n\n:::{exercise} alpha-hlaf\nOh.\n:::\n"
@@ -150,7 +150,7 @@ def test_what_is_wrong_with_an_exercise_turns_the_build_red_until_mended(small):
     other = MODULE.replace("alpha-half", "beta-half").replace('"alpha"', '"beta"')
     small.write("code/tiny/exercises/beta.py", other)
     for _ in range(2):
-        red = small.build()
+        red = render(parallel=parallel)
         assert red.status == 1
         for words in (
             "its checker rejects its solution: ✗ seven is 3.5 You seem to double it.",
@@ -161,4 +161,13 @@ def test_what_is_wrong_with_an_exercise_turns_the_build_red_until_mended(small):
             "book/beta.md:1: WARNING: exercise 'beta-half' is shown on no page",
         ):
             assert words in red.output, red.output
-    assert 'id="build-failed"' in small.page("alpha")
+    assert 'id="build-failed"' in red.page("alpha")
+
+
+def test_an_exercise_that_moves_to_another_page_is_shown_once(small, render):
+    small.edit("code/tiny/exercises/alpha.py", '"alpha", "A section: read it"', '"gamma", "Page gamma"')
+    moved = ":::{exercise} alpha-half\nThe *statement*.\n:::"
+    small.edit("book/gamma.md", "# Page gamma\n", f"# Page gamma\n\n{moved}\n")
+    assert "'alpha-half' is shown twice" in render().output
+    small.edit("book/alpha.md", moved, "")
+    assert render(fresh=False).output == ""

@@ -1,15 +1,14 @@
 """What the reader of a built page sees of claims, failures and reports."""
 
+import pickle
 import re
-import subprocess
-import sys
 from html import unescape
-from types import SimpleNamespace
 
+import nbformat
 import pytest
+from sphinx.errors import ExtensionError
 
-from bookbuild.site import extension
-from bookbuild.engine.project import Project
+from bookbuild.engine.run import Failure
 
 
 def text(page: str) -> str:
@@ -66,27 +65,73 @@ def test_a_red_build_marks_its_pages_and_says_what_was_not_measured(book):
     assert [row[-1] for row in rows(report) if row[:1] == ["Page foundations/bad"]] == ["failed"]
 
 
-def test_the_mark_of_a_failure_escapes_what_the_error_says():
-    app = SimpleNamespace(book=SimpleNamespace(failures={"a": ["NameError: <b>x</b>"]}))
-    context = {"body": "<h1>A</h1>"}
-    extension.mark_failures(app, "a", "page.html", context, None)
-    assert context["body"].startswith('<div class="admonition danger" id="build-failed">')
-    assert "<li>NameError: &lt;b&gt;x&lt;/b&gt;</li>" in context["body"]
-    assert context["body"].endswith("<h1>A</h1>")
-    context = {"body": "<h1>B</h1>"}
-    extension.mark_failures(app, "b", "page.html", context, None)
-    assert context == {"body": "<h1>B</h1>"}
+def test_a_book_that_was_not_executed_is_refused(fresh, sphinx):
+    book = sphinx.executed(fresh.root, {})
+    with pytest.raises(ExtensionError, match="built with `make html`: its pages are executed before Sphinx"):
+        sphinx.render(book, book=None)
 
 
-def test_the_lock_shuts_others_out_until_its_holder_is_done(fresh):
-    project = Project.at(fresh.root)
-    take = (
-        "import sys; from filelock import FileLock, Timeout\n"
-        "try: FileLock(sys.argv[1]).acquire(timeout=0)\nexcept Timeout: print('shut out')"
-    )
-    command = [sys.executable, "-c", take, str(project.state / "build.lock")]
-    held = extension.lock(project)
-    with held:
-        extension.lock(project).lock.release()  # as Sphinx does within a build
-        assert subprocess.run(command, capture_output=True, text=True).stdout == "shut out\n"
-    assert held and subprocess.run(command, capture_output=True, text=True).stdout == ""
+def test_what_sphinx_keeps_does_not_hold_the_book(fresh, sphinx):
+    assert pickle.loads(pickle.dumps(sphinx.executed(fresh.root, {}))) is None
+
+
+@pytest.fixture
+def outputs(sphinx) -> dict:
+    return {"beta": [[], [sphinx.claimed("seven-is-at-least-five", 7.0)]]}
+
+
+def test_the_mark_of_a_failure_escapes_what_the_error_says(fresh, sphinx, outputs):
+    problems = [("NameError: <b>x</b>", "alpha", 12), ("as a whole", "index", 1)]
+    red = sphinx.render(sphinx.executed(fresh.root, outputs, problems=problems))
+    assert red.status == 1
+    assert "book/alpha.md:12: WARNING: NameError: <b>x</b>" in red.output
+    page = red.page("alpha")
+    assert "NameError: &lt;b&gt;x&lt;/b&gt;" in page
+    assert page.index('id="build-failed"') < page.index("<h1")
+    assert 'id="build-failed"' in red.page("index") and "build-failed" not in red.page("beta")
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_a_failure_is_told_and_marked_until_it_is_mended(fresh, sphinx, outputs, parallel):
+    book = sphinx.executed(fresh.root, outputs)
+    assert sphinx.render(book).status == 0
+    book.problems = [(str(Failure("alpha", 1, 12, "ValueError: no")), "alpha", 12)]
+    for _ in range(2):
+        red = sphinx.render(book, fresh=False, parallel=parallel)
+        assert red.status == 1 and "book/alpha.md:12: WARNING: cell 1: ValueError: no" in red.output
+        assert 'id="build-failed"' in red.page("alpha")
+    book.problems = []
+    green = sphinx.render(book, fresh=False, parallel=parallel)
+    assert (green.status, green.output) == (0, "")
+    assert "build-failed" not in green.page("alpha")
+
+
+def test_a_page_that_ran_again_is_shown_again(fresh, sphinx, outputs):
+    assert sphinx.render(sphinx.executed(fresh.root, outputs)).status == 0
+    outputs["beta"][1][0] = sphinx.claimed("seven-is-at-least-five", 8.0)
+    outputs["gamma"] = [[nbformat.v4.new_output("stream", name="stdout", text="anew")]]
+    again = sphinx.render(sphinx.executed(fresh.root, outputs), fresh=False)
+    assert again.status == 0, again.output
+    assert "anew" in again.page("gamma") and 'seven-is-at-least-five">8</a>' in again.page("beta")
+    assert "8" in [row[2] for row in rows(again.page("report")) if row[:1] == ["it is so"]]
+
+
+@pytest.mark.parametrize("page", ["alpha", "start/alpha"])
+def test_a_page_is_read_from_where_it_was_executed_and_no_other(fresh, sphinx, outputs, page):
+    fresh.write("book/start/alpha.md", "# No code here\n")
+    fresh.edit("book/index.md", "report\n", "report\nstart/alpha\n")
+    built = sphinx.render(sphinx.executed(fresh.root, outputs))
+    assert built.status == 0, built.output
+    assert ("alpha says" in text(built.page(page))) == (page == "alpha")
+
+
+def test_many_processes_make_the_same_site_as_one(fresh, sphinx, outputs):
+    book = sphinx.executed(fresh.root, outputs, problems=[("no", "gamma", 1)])
+    one, sites = book.project.root / "_build/html", []
+    for parallel in (1, 3):
+        built = sphinx.render(book, parallel=parallel)
+        sites.append(
+            {f.name: f.read_bytes() for f in one.rglob("*") if f.suffix in (".html", ".js", ".ipynb")}
+        )
+        assert built.output.strip() == "book/gamma.md:1: WARNING: no [book]"
+    assert sites[0] == sites[1]

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bookbuild.site import report
 from bookbuild.engine.project import Project
+from bookbuild.site import report
 
 
 def claim(name="c", held=True, value=7.0, seeds=None, text="a claim"):

@@ -1,17 +1,16 @@
-"""A snippet is the real source of an object, found by its name."""
+"""A snippet on a page: source, file, test, and what can be copied."""
 
 import json
 import re
 from html import unescape
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
 
 from bookbuild.engine import standalone
+from bookbuild.engine.project import Project
 from bookbuild.site import snippets
-from bookbuild.engine.project import BookError, Project
 
 MODULE = '''\
 """Things to show."""
@@ -79,142 +78,61 @@ def project(fresh) -> Project:
     return Project.at(fresh.root)
 
 
-def body(snippet) -> list[str]:
-    """The lines that run when the object is used."""
-    lines = snippet.file.read_text().splitlines()
-    return [lines[number - 1].strip() for number in sorted(snippet.body)]
+class Domain:
+    """What the domain of the pages is told."""
+
+    def __init__(self):
+        self.warnings, self.implemented = [], []
+
+    def warn(self, *warning):
+        self.warnings.append(warning)
+
+    def note(self, kind, page, what):
+        assert (kind, page) == ("implemented", "alpha")
+        self.implemented.append(what)
 
 
-def test_a_function(project):
-    found = snippets.find(project, "tiny.things.plain")
-    assert found.file == project.code / "tiny/things.py"
-    assert found.text == (
-        'def plain(x):\n    """Docstring."""\n    y = x + 1\n    if y:\n        y += 1\n    return y'
-    )
-    lines = MODULE.splitlines()
-    assert (lines[found.first - 1], lines[found.last - 1]) == ("def plain(x):", "    return y")
-    assert body(found) == ["y = x + 1", "if y:", "y += 1", "return y"]
-
-
-def test_a_region_is_dedented_and_without_its_marks(project):
-    found = snippets.find(project, "tiny.things.plain", "work")
-    assert found.text == "y = x + 1\nif y:\n    y += 1"
-    lines = MODULE.splitlines()
-    assert lines[found.first - 1 : found.last] == ["    y = x + 1", "    if y:", "        y += 1"]
-    assert body(found) == ["y = x + 1", "if y:", "y += 1"]
-
-
-def test_a_region_of_a_class_may_be_in_a_method(project):
-    assert snippets.find(project, "tiny.things.Box", "odd-one").text == "return self.size / 2"
-
-
-def test_decorators_belong_to_it(project):
-    found = snippets.find(project, "tiny.things.decorated")
-    assert found.text == "@cache\n@cache\ndef decorated():\n    return 1"
-    assert body(found) == ["return 1"]
-
-
-def test_a_method_is_dedented_with_its_decorator(project):
-    found = snippets.find(project, "tiny.things.Box.half")
-    assert found.text == "@property\ndef half(self):\n    return self.size / 2"
-
-
-def test_a_class_runs_where_its_methods_do(project):
-    found = snippets.find(project, "tiny.things.Box")
-    assert found.text.startswith("class Box:") and found.text.endswith("            return 1")
-    assert body(found) == ["return self.size / 2", "return 1"]
-    assert snippets.find(project, "tiny.things.Box.Inner.deep").text == "async def deep(self):\n    return 1"
-    assert snippets.find(project, "tiny.things.Config").body == frozenset()
-
-
-def test_packages_and_their_modules(project):
-    assert snippets.find(project, "tiny.sub.here").file == project.code / "tiny/sub/__init__.py"
-    assert snippets.find(project, "tiny.sub.leaf.there").file == project.code / "tiny/sub/leaf.py"
-
-
-@pytest.mark.parametrize(
-    ("dotted", "region", "message"),
-    [
-        ("shown", None, "no module of code/ holds 'shown'"),
-        ("no.such.thing", None, "no module of code/ holds 'no.such.thing'"),
-        ("tiny.things.gone", None, r"no function, class or method 'gone' \(there is: Box, Config, decorated"),
-        ("tiny.things.CONSTANT", None, "no function, class or method 'CONSTANT'"),
-        ("tiny.things.plain.y", None, r"no function, class or method 'y' \(there is: nothing\)"),
-        ("tiny.things", None, "no function, class or method 'things'"),
-        ("tiny.things.plain", "play", r"'play' of .*plain is not there \(mark it '# region: play'\)"),
-        ("tiny.things.decorated", "work", "is not there"),  # it is another function's
-        ("tiny.things.open_end", "lost", r"has no end \('# endregion'\)"),
-    ],
-)
-def test_what_is_not_there_is_named(project, dotted, region, message):
-    with pytest.raises(BookError, match=message):
-        snippets.find(project, dotted, region)
-
-
-# ---- who tests it
-
-
-class Map:
-    """A map as the tests of the shown code leave it: every passing test runs line 1 of some file."""
-
-    def __init__(self, *tests: str, entering: tuple[str, ...] = ()):
-        self.map = {"lines": {"code/tiny/__init__.py": {"1": list(tests)}}}
-        self.asked = []
-        self.entering = lambda *asked: self.asked.append(asked) or list(entering)
-
-
-def test_a_function_is_tested_by_what_enters_its_lines(project):
-    found, tested = snippets.find(project, "tiny.things.plain", "work"), Map("t", entering=("t",))
-    assert snippets.tests_of(project, tested, found) == ["t"]
-    assert tested.asked == [(found.file, set(found.body), "plain")]
-
-
-def test_a_dataclass_is_tested_by_the_passing_tests_that_name_it(project, fresh):
-    fresh.write(
-        "tests/test_things.py",
-        "from tiny import things\nfrom tiny.things import Config\n\n\n"
-        "def test_attribute():\n    assert things.Config().rate\n\n\n"
-        "def test_name():\n    assert Config().rate\n\n\n"
-        "def test_other():\n    assert things.Box\n\n\n"
-        "def test_not_passing():\n    assert Config().rate == 7\n\n\n"
-        "class TestGroup:\n    def test_inside(self):\n        assert Config(1)\n",
-    )
-    names = ("test_attribute", "test_name", "TestGroup::test_inside")
-    passing = [f"tests/test_things.py::{name}" for name in names]
-    tested = Map(*passing, "tests/test_things.py::test_other")
-    found = snippets.find(project, "tiny.things.Config")
-    assert snippets.tests_of(project, tested, found) == sorted(passing)
-    assert snippets.tests_of(project, Map(), found) == []
-
-
-def test_a_docstring_alone_does_not_run(project):
-    assert snippets.find(project, "tiny.things.only_a_docstring").body == frozenset()
-
-
-# ---- on a page
-
-
-def directive(
-    project,
-    dotted,
-    region=None,
-    tests=("tests/test_x.py::test_a", "tests/test_x.py::test_b"),
-    page=None,
-    implemented=None,
-    **more,
-):
-    """The nodes that the directive makes, and the warnings that it gave. ``page``: what its page holds."""
-    warnings = []
-    tested = SimpleNamespace(entering=lambda *asked: list(tests), map={}, log="tested.log")
-    book = SimpleNamespace(project=project, tested=tested, warn=lambda *warning: warnings.append(warning))
-    book.implemented = {} if implemented is None else implemented
-    self = SimpleNamespace(
-        env=SimpleNamespace(
-            app=SimpleNamespace(book=book), docname="alpha", temp_data={} if page is None else page
-        ),
-        arguments=[dotted], options={"region": region, **more} if region else more, lineno=7,
+def page_of(project, docname="alpha", **tests):
+    """What a directive on a page stands on."""
+    builder = SimpleNamespace(outdir=project.root, get_target_uri=lambda name: f"{name}.html")
+    book = SimpleNamespace(project=project, tests=SimpleNamespace(log="tested.log", **tests))
+    domain = Domain()
+    return SimpleNamespace(
+        docname=docname, temp_data={}, note_dependency=lambda file: None, get_domain=lambda name: domain,
+        config=SimpleNamespace(book=book), _app=SimpleNamespace(builder=builder),
     )  # fmt: skip
-    return snippets.SnippetDirective.run(self)[0], warnings
+
+
+def run(kind, env, dotted, **options):
+    """The first node that a directive makes in its place."""
+    made = kind.__new__(kind)
+    made.state = SimpleNamespace(document=SimpleNamespace(settings=SimpleNamespace(env=env)))
+    made.arguments, made.options, made.lineno = [dotted], options, 7
+    return made.run()[0]
+
+
+def directive(project, dotted, region=None, tests=("x.py::test_a", "x.py::test_b"), page=None, **more):
+    """The nodes that the directive makes, and the warnings that it gave. ``page``: where it stands."""
+    page = page or page_of(project)
+    page.config.book.tests.entering = page.config.book.tests.naming = lambda *asked: list(tests)
+    options = {"region": region, **more} if region else more
+    return run(snippets.SnippetDirective, page, dotted, **options), page.get_domain("book").warnings
+
+
+def test_a_function_is_tested_by_what_enters_its_lines_and_a_dataclass_by_what_names_it(project):
+    asked = []
+
+    def answer(*question):
+        asked.append(question)
+        return ["t"]
+
+    page = page_of(project, entering=answer, naming=answer)
+    run(snippets.SnippetDirective, page, "tiny.things.plain", region="work")
+    run(snippets.SnippetDirective, page, "tiny.things.Config")
+    first = MODULE.splitlines().index("    y = x + 1") + 1
+    file = project.code / "tiny/things.py"
+    assert asked == [(file, {first, first + 1, first + 2}, "plain"), ("Config",)]
+    assert page.get_domain("book").warnings == []
 
 
 def test_the_page_shows_source_file_and_test(project, monkeypatch):
@@ -244,7 +162,7 @@ def buttons(node) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def test_a_snippet_carries_its_standalone_text_once_a_page(project):
-    page = {}
+    page = page_of(project)
     node, _ = directive(project, "tiny.things.plain", "work", page=page)
     labels, kept = buttons(node)
     key = labels["Copy standalone: plain"]
@@ -270,9 +188,10 @@ def test_a_difference_shows_what_goes_what_comes_and_where_lines_are_left_out(pr
     assert shown[-2:] == ["-    return x  # (eq-old)", "+    return a0  # (eq-new)"]
     assert "code/tiny/neighbours.py · changed from tiny.neighbours.old · " in node.children[1].astext()
     assert list(buttons(node)[0]) == ["Copy standalone: new"]  # a difference is no code to be copied
-    book = {}
-    directive(project, "tiny.neighbours.new", diff="tiny.neighbours.old", implemented=book)
-    assert list(book) == ["eq-new"]
+    page = page_of(project)
+    directive(project, "tiny.neighbours.new", diff="tiny.neighbours.old", page=page)
+    anchor = "code-tiny-neighbours-new-diff"
+    assert page.get_domain("book").implemented == [("eq-new", anchor)]
 
 
 def test_modules_are_compared_whole(project, fresh):
@@ -309,12 +228,8 @@ def test_a_snippet_that_cannot_be_taken_away_warns(project, fresh):
 
 def download(project, dotted, docname="part/alpha"):
     """The markup that ``{download-module}`` makes, and the warnings that it gave."""
-    warnings = []
-    builder = SimpleNamespace(outdir=project.root, get_target_uri=lambda name: f"{name}.html")
-    book = SimpleNamespace(project=project, warn=lambda *warning: warnings.append(warning))
-    env = SimpleNamespace(app=SimpleNamespace(book=book, builder=builder), docname=docname)
-    self = SimpleNamespace(env=env, arguments=[dotted], lineno=7)
-    return snippets.DownloadModuleDirective.run(self)[0].astext(), warnings
+    page = page_of(project, docname)
+    return run(snippets.DownloadModuleDirective, page, dotted).astext(), page.get_domain("book").warnings
 
 
 def test_a_module_can_be_downloaded(project):
@@ -350,12 +265,3 @@ def test_a_snippet_that_cannot_be_shown_warns_with_page_and_line(project, dotted
     node, ((message, page, line),) = directive(project, dotted, region, tests)
     assert words in message and words in node.astext()
     assert (page, line) == ("alpha", 7)
-
-
-def test_the_marks_of_the_real_code_are_all_well_formed():
-    """Every region that the code marks can be shown: it is closed, and its name is its own in the file."""
-    for file in Path(snippets.__file__).parents[1].glob("rlworkshop/**/*.py"):
-        marks = [found for line in file.read_text().splitlines() if (found := snippets.REGION.match(line))]
-        names = [mark["name"] for mark in marks]
-        assert all(names[0::2]) and not any(names[1::2]) and len(names) % 2 == 0, file
-        assert len(set(names[0::2])) == len(names[0::2]), file

@@ -8,6 +8,7 @@ import typing
 
 import pytest
 
+from bookbuild import __main__ as cli
 from bookbuild.engine import standalone
 from bookbuild.engine.project import BookError, Project
 
@@ -118,6 +119,7 @@ PLACES = '''\
 from dataclasses import dataclass, field
 
 from tiny import base
+from tiny.base import Kind
 from tiny.base import Kind as K2
 
 
@@ -130,7 +132,7 @@ class Box(K2):
     """A box."""
 
     size: int = base.K
-    kind: "base.Kind | None" = None
+    kind: "Kind | None" = None
     many: list = field(default_factory=lambda: [base.TOTAL])
 
     @property
@@ -142,7 +144,7 @@ class Box(K2):
         return base.used(4)
 
 
-def make(size: int = base.TOTAL, kind: "list[base.Kind]" = ()) -> Box:
+def make(size: int = base.TOTAL, kind: "list[Kind]" = ()) -> "Box":
     return Box(size, *kind)
 '''
 
@@ -178,32 +180,21 @@ def assigned():
 
 
 def lambdas():
-    return (lambda base: base.K)(type("B", (), {"K": 5})), (lambda x=base.K: x + base.K)()
+    return (lambda x=base.K: x + base.K)()
 
 
 def comprehension():
-    return [base.K for _ in range(base.K)], {base: 1 for base in range(base.K)}
+    return [base.K for _ in range(base.K)], {K for K in range(3)}
 
 
 class Holder:
     used = 4
-    K = base.K
 
     def get(self):
         return base.used(self.used)
 
-
-class Shadow:
-    base = 5
-    K = 7
-
-    def get(self):
-        return base.K
-
-
-class Keeper:
-    K = 7
-    both = base.K, K
+    def other(self, K):
+        return K
 
 
 def caught(x):
@@ -228,85 +219,75 @@ def test_only_names_that_mean_the_module_change(export):
     class B:
         K = 11
 
-    _, alone = export("tiny.top", top=SCOPES)
+    text, alone = export("tiny.top", top=SCOPES)
     assert alone["parameter"](B) == 11 and alone["assigned"]() == (7, [7])
-    assert alone["lambdas"]() == (5, 4)
-    assert alone["comprehension"]() == ([2, 2], {0: 1, 1: 1})
-    assert alone["Shadow"]().get() == 2 and alone["Keeper"].both == (2, 7)
-    assert alone["Holder"]().get() == 8 and alone["Holder"].K == 2
+    assert alone["lambdas"]() == 4 and alone["comprehension"]() == ([2, 2], {0, 1, 2})
+    assert alone["Holder"]().get() == 8 and alone["Holder"]().other(3) == 3
     assert alone["counted"]() == "3  2 'x'" and alone["caught"]([6]) == 6
 
 
-CLASH = """\
-from tiny import base, other
+T = "from tiny import base\n\n\n"
+LOCAL = {
+    "a parameter": (T + "def f(K):\n    return base.K + K\n", "K"),
+    "assigned": (T + "def f():\n    used = base.used(1)\n    return used\n", "used"),
+    "of a function around": (T + "def f(K):\n    def g():\n        return base.K\n    return g()\n", "K"),
+    "of a class": (T + "class f:\n    K = 7\n    both = base.K, K\n", "K"),
+    "of a comprehension": (T + "def f():\n    return [base.K for K in range(3)]\n", "K"),
+    "the module's": (T + "def f(x=base.K):\n    return [base for base in [x]]\n", "base"),
+}
 
 
-def f(x):
-    K = 10
-    return K, base.K, base.used(x), other.used(x), base.max(x), max(x, 5), other._own(), _own()
+@pytest.mark.parametrize("top, name", LOCAL.values(), ids=LOCAL)
+def test_a_local_name_that_is_like_the_one_meant_is_an_error(export, top, name):
+    message = rf"top\.py:\d+: 'base' stands for tiny\.base\.\w+, and '{name}' is a local name too"
+    with pytest.raises(BookError, match=message):
+        export("tiny.top.f", top=top)
 
 
-def _own():
-    return 0
-"""
-
-OTHER = """\
-import math as json
-
-
-def used(x):
-    return json.floor(x)
-
-
-def _own():
-    return 1
-"""
-
-
-def test_a_taken_name_gets_a_prefix_everywhere(export):
-    text, alone = export("tiny.top.f", top=CLASH, other=OTHER)
-    assert alone["f"](3.5) == (10, 2, 6, 3, 3.5, 5, 1, 0)
-    assert "return base_K * math.floor(x)" in text and "\ndef base_max(x):" in text
-    assert {"used", "other_used", "base_K", "_own", "_other_own", "json"} < alone.keys()
-    assert "K" not in alone and "import math as json" in text
-
-
-def test_the_asked_for_module_keeps_its_names(export):
-    top = "from tiny import base\n\n\ndef used():\n    return base.used(1), math()\n\n\n"
-    text, alone = export("tiny.top", top=top + "def math():\n    return 3\n")
-    assert alone["used"]() == (2, 3) and alone["base_used"](2) == 4
-    assert "import math as math_math" in text
+OTHER = "import math as json\n\n\ndef used(x):\n    return json.floor(x)\n\n\ndef _own():\n    return 1\n"
+B = T.replace("base", "base, other")
+COLLISIONS = {
+    "two modules": (
+        B + "def f(x):\n    return base.used(x), other.used(x)\n",
+        r"'used' is tiny\.\w+\.used here and tiny\.\w+\.used in code/tiny/\w+\.py:\d+: one file cannot hold",
+    ),
+    "the module asked for": (
+        B + "def f():\n    return other._own(), _own()\n\n\ndef _own():\n    return 0\n",
+        r"'_own' is tiny\.\w+\._own here and tiny\.\w+\._own in code/tiny/\w+\.py:\d+",
+    ),
+    "a built-in name": (
+        B + "def f(x):\n    return base.max(x), max(x, 5)\n",
+        r"'max' is [\w.]+\.max here and [\w.]+\.max in code/tiny/\w+\.py:\d+",
+    ),
+    "an import": (
+        B + "def f(x):\n    return base.used(x), math()\n\n\ndef math():\n    return 3\n",
+        r"'math' is [\w.]+ here and [\w.]+ in code/tiny/\w+\.py:\d+",
+    ),
+    "two imports": (
+        B + "def f(x):\n    return base.unused(), other.used(x)\n",
+        r"'json' is (math|json) here and (math|json) in code/tiny/\w+\.py:\d",
+    ),
+}
 
 
-LAZY = '''\
-def only():
-    from tiny import base
+@pytest.mark.parametrize("top, message", COLLISIONS.values(), ids=COLLISIONS)
+def test_one_name_for_two_things_is_an_error_that_names_both(export, top, message):
+    with pytest.raises(BookError, match=r"^code/tiny/\w+\.py:\d+: " + message):
+        export("tiny.top.f", top=top, other=OTHER)
 
 
-def first():
-    """Docstring."""
-    from tiny import base
-    import tiny.base as other
-
-    return base.K + other.K
-
-
-def tried():
-    try:
-        from tiny.base import K as k
-    finally:
-        pass
-    import json
-
-    return json.dumps(k)
-'''
+def test_what_is_not_needed_does_not_collide(export):
+    _, alone = export("tiny.top.f", top=B + "def f(x):\n    return base.used(x), other._own()\n", other=OTHER)
+    assert alone["f"](3.5) == (6, 1) and "json" not in alone
+    text, alone = export("tiny.base.max")
+    assert alone["max"](3) == 3 and "def used" not in text
 
 
-def test_imports_within_functions(export):
-    text, alone = export("tiny.top", top=LAZY)
-    assert alone["only"]() is None and alone["first"]() == 4 and alone["tried"]() == "2"
-    assert "tiny import" not in text and "    import json\n" in text
-    assert "def only():\n    pass\n" in text
+def test_an_alias_is_written_as_what_it_stands_for(export):
+    top = "from math import floor as f2\nfrom tiny.base import K as k, used as u\n\n\n"
+    top += "def f(x):\n    return k + u(f2(x))\n"
+    text, alone = export("tiny.top.f", top=top)
+    assert alone["f"](3.5) == 8 and "return K + used(f2(x))" in text and "import floor as f2" in text
 
 
 IMPORTS = """\
@@ -398,7 +379,7 @@ Book: part/top
 
 import sys
 
-from tiny import base
+from tiny import base, later
 
 # ---------------------------------------------------------------- one
 
@@ -411,8 +392,6 @@ def f():
 
 
 def g():
-    from tiny import later
-
     return later.h()
 
 
@@ -422,12 +401,12 @@ if __name__ == "__main__":
 
 
 def test_a_whole_module_has_its_docstring_on_top_its_comments_and_its_command_line(export, capsys):
-    later = "from tiny import top\n\nX = top.f()\n\n\ndef h(n: int = top.f()):\n    return X + n\n"
+    later = "from tiny import base\n\nX = base.K\n\n\ndef h(n: int = base.K):\n    return X + n\n"
     text, alone = export("tiny.top", top=WHOLE, later=later)
     assert alone["__doc__"] == ast.get_docstring(ast.parse(WHOLE), clean=False)
     assert "--- one\n\n\ndef f():" in text and "--- two\n\n\ndef g():" in text
     assert text.endswith('if __name__ == "__main__":\n    print(f(), g(), len(sys.argv))\n')
-    exec(text, {"__name__": "__main__"})  # what is imported late, and itself needs this module, is there
+    exec(text, {"__name__": "__main__"})
     assert capsys.readouterr().out.startswith("2 4 ")
     assert "__main__" not in export("tiny.top.g", top=WHOLE, later=later)[0]
 
@@ -441,7 +420,7 @@ def test_the_header_says_where_it_comes_from(export, fresh):
         "# Copyright (c) 2026 Someone. SPDX-License-Identifier: MIT\n"
         "# Explained on the page start/base\n"
         "# Source: code/tiny/base.py\n"
-        "# Made by `python -m bookbuild.engine.standalone tiny.base.used`: this object, with all that it needs"
+        "# Made by `python -m bookbuild standalone tiny.base.used`: this object, with all that it needs"
     )
     assert "Explained" not in export("tiny.base.max")[0]
     fresh.edit("pyproject.toml", 'url = ""', 'url = "https://example.org/b"')
@@ -450,10 +429,10 @@ def test_the_header_says_where_it_comes_from(export, fresh):
     assert "page https://example.org/b/blob/main/book/start/base.md\n" in text
 
 
-def test_the_same_names_are_known_by_their_origin(export, fresh):
-    export("tiny.top.f", top="from tiny import base\n\n\ndef f(K):\n    return base.K + base.used(K)\n")
+def test_it_says_what_it_holds(export, fresh):
+    export("tiny.top.f", top="from tiny import base as b\n\n\ndef f(x):\n    return b.K + b.used(x)\n")
     made = standalone.export(Project.at(fresh.root), "tiny.top.f")
-    assert made.names == {"tiny.top.f": "f", "tiny.base.K": "base_K", "tiny.base.used": "used"}
+    assert made.names == ("tiny.base.K", "tiny.base.used", "tiny.top.f")
 
 
 F = "from tiny import base\n\n\ndef f():\n    "
@@ -468,11 +447,11 @@ F = "from tiny import base\n\n\ndef f():\n    "
         (F + "return base.gone\n", r"top\.py:5: tiny\.base has no 'gone' \(there is: K, .*Kind"),
         ("from tiny.base import *\n\n\ndef f():\n    return K\n", r"top\.py:1: 'from tiny\.base import \*'"),
         ("def f():\n    return nowhere\n", r"top\.py:2: the name 'nowhere' is not defined"),
-        ("def f():\n    import json, tiny.base\n", r"top\.py:2: import the package's modules in a statement"),
-        (
-            "def f():\n    from tiny.base import K\n    K = K\n",
-            r"top\.py:2: 'K' is imported from the package and",
-        ),
+        ("def f():\n    import json, tiny.base\n", r"top\.py:2: import the package's modules at the top"),
+        ("from tiny.base import K\n\nK = 3\n\n\ndef f():\n    return K\n", r":1: 'K' has two"),
+        (F.replace("f()", 'f(x: "base.Kind")') + "pass\n", r"top\.py:4: 'base' stands .*, and take it out"),
+        ("a = 1; b = 2\n\n\ndef f():\n    return a\n", r"top\.py:1: two statements share a line"),
+        ("def f():\n    return 1 +\n", r"top\.py:2: Python cannot read this: invalid syntax"),
         ("g = 1\n", r"tiny\.top has no 'f' \(there is: g\)"),
     ],
 )
@@ -490,7 +469,48 @@ def test_what_is_not_of_the_code_is_refused(export):
 
 def test_command_line(export, fresh, capsys):
     text, _ = export("tiny.base")
-    assert standalone.main(["tiny.base", "--root", str(fresh.root)]) == 0
+    root = ["--root", str(fresh.root), "standalone"]
+    assert cli.main([*root, "tiny.base"]) == 0
     assert capsys.readouterr().out == text
-    assert standalone.main(["tiny.none.x", "--root", str(fresh.root)]) == 2
-    assert "bookbuild.engine.standalone: tiny has no 'none'" in capsys.readouterr().err
+    assert cli.main([*root, "tiny.none.x"]) == 2
+    assert "bookbuild: tiny has no 'none'" in capsys.readouterr().err
+
+
+# ---- source as Python reads it
+
+ACCENTS = "from tiny import base\n\n\ndef f():\n    return 'é', base.K  # à\n"
+ENCODED = {
+    "byte order mark": b"\xef\xbb\xbf" + ACCENTS.encode(),
+    "latin-1": b"# -*- coding: latin-1 -*-\n" + ACCENTS.encode("latin-1"),
+    "windows": ACCENTS.replace("\n", "\r\n").encode(),
+}
+
+
+@pytest.mark.parametrize("body", ENCODED.values(), ids=ENCODED)
+@pytest.mark.parametrize("dotted", ["tiny.top", "tiny.top.f"])
+def test_bytes_are_read_as_python_reads_them(export, fresh, body, dotted):
+    text, _ = export(dotted, top=ACCENTS)
+    (fresh.root / "code/tiny/top.py").write_bytes(body)
+    made = standalone.standalone(Project.at(fresh.root), dotted)
+    assert made == text and "return 'é', K  # à" in made
+
+
+def test_what_python_cannot_decode_is_named(export, fresh):
+    export("tiny.base.K")
+    for body in (b"\xff = 1\n", b"# coding: nothing\n", b"# coding: hex\n", b"a = 1\0\n"):
+        (fresh.root / "code/tiny/top.py").write_bytes(body)
+        with pytest.raises(BookError, match=r"code/tiny/top\.py.*: Python cannot read this: "):
+            standalone.standalone(Project.at(fresh.root), "tiny.top")
+
+
+def test_a_module_is_read_once_for_each_content(export, fresh, monkeypatch):
+    read, parse = [], ast.parse
+    monkeypatch.setattr(
+        ast, "parse", lambda text, *more, **named: read.append(str(more)) or parse(text, *more, **named)
+    )
+    top = T + "def f():\n    return base.K\n\n\ndef g():\n    return base.used(1)\n"
+    for dotted in ("tiny.top.f", "tiny.top.g", "tiny.top"):
+        export(dotted, top=top)
+    assert sum("top.py" in file for file in read) == sum("base.py" in file for file in read) == 1
+    assert export("tiny.top.f", top=top.replace("K", "TOTAL"))[1]["f"]() == 5  # another content
+    assert sum("top.py" in file for file in read) == 2

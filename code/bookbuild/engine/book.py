@@ -26,6 +26,7 @@ from bookbuild.engine.store import Store, read_json, write_json
 from bookbuild.engine.tests import Tests
 
 SNIPPET = re.compile(r"^`{3,}\{snippet\} +(\S+)", re.M)
+FACTS = ("seconds", "cpu", "peak_mib", "when", "cost")  # that are kept of a page's run
 TRIES = 3  # of a page whose sources change while it runs
 
 
@@ -82,13 +83,9 @@ def bring_up_to_date(
     work = Work(book, store, say)
     jobs, exercises = work.pages(chosen), Exercises(project, store)
 
-    async def all_of_it() -> None:
-        async with Warm({**store.environment, "MPLBACKEND": "agg"}, loaded(project)) as warm:
-            beside = book.tests.jobs(warm, [(file, "fast") for file in _tests_shown(book)])
-            beside += exercises.jobs(warm)
-            await Schedule([*jobs, *beside], cores or os.cpu_count() or 1, say).run()
-
-    Schedule.begin(all_of_it())
+    warm = Warm(store.environment, loaded(project))
+    jobs += exercises.jobs(warm) + book.tests.jobs(warm, [(file, "fast") for file in _tests_shown(book)])
+    Schedule.begin(Schedule(jobs, cores or os.cpu_count() or 1, say).run())
     book.exercises = exercises.found
     book.problems += [(problem, "index", 1) for problem in exercises.problems]
     work.end()
@@ -126,11 +123,11 @@ class Work:
         todo = []
         for page in chosen:
             kept = self.store.get(pages.subject(self.project, page))
-            notebook = kept and self.store.notebooks().get(kept["number"], kept["checksum"])
+            notebook = kept and self.store.notebooks.get(kept["number"], kept["checksum"])
             if notebook is None:
                 todo.append(page)
                 continue
-            facts = {name: kept[name] for name in ("seconds", "cpu", "peak_mib", "when", "cost")}
+            facts = {name: kept[name] for name in FACTS}
             self._hold(Outcome(page, _merged(page, notebook), cached=True, **facts))
         times = {page.name: self.times.get(page.name, page.budget) for page in todo}
         return [Job(p.name, times[p.name], partial(self._run, p), p.exclusive) for p in todo]
@@ -156,10 +153,9 @@ class Work:
             return
         try:
             notebook = copy.deepcopy(outcome.notebook)
-            number, checksum = self.store.notebooks().put(page.name, notebook, [key, outcome.inputs])
-            kept = {"number": number, "checksum": checksum, "seconds": outcome.seconds, "cpu": outcome.cpu,
-                    "peak_mib": outcome.peak_mib, "when": outcome.when, "cost": outcome.cost}  # fmt: skip
-            self.store.put(subject, kept, outcome.inputs, key)
+            number, checksum = self.store.notebooks.put(page.name, notebook, [key, outcome.inputs])
+            kept = {name: getattr(outcome, name) for name in FACTS}
+            self.store.put(subject, key, {**kept, "number": number, "checksum": checksum}, outcome.inputs)
         except OSError as error:  # a full disk: the result itself is sound
             self.say(f"{page.name} could not be stored and will run again: {run.one_line(str(error))}")
 

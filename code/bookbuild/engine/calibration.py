@@ -6,6 +6,7 @@ claim's values. A bound should lie at least three standard deviations away from 
 
 import math
 import os
+import re
 import statistics
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -90,6 +91,24 @@ class Rerun:
     failures: list[run.Failure]
 
 
+def seed_sets(text: str) -> list[int]:
+    """``"1000..1009"`` or ``"7"`` as a list of seed sets.
+
+    Raises:
+        BookError: the text is neither, or a set is 0 (the one that builds use).
+    """
+    found = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", text)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= first <= last:
+        raise BookError(f"SEEDS={text}: give seed sets from 1 up, as 1000..1009 or 7")
+    return list(range(first, last + 1))
+
+
+def command(project: Project, seeds: str, page: str | None, save: bool) -> int:
+    """``make claims`` and ``make calibrate``."""
+    return rerun(project, seed_sets(seeds or ""), page, save)
+
+
 def rerun(project: Project, seed_sets: list[int], only: str | None = None, save: bool = False) -> int:
     """Re-run the claims of a page (or of all) on other seed sets and print how often each held.
 
@@ -123,8 +142,8 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
                 key = store.key(subject)
                 outcome = await run.run_page(project, page, dict(subject.variables))
                 results[page.name, seed_set] = Rerun(outcome.claims, outcome.failures)
-                if not outcome.failures and store.unchanged(subject, outcome.inputs):
-                    store.put(subject, {"claims": outcome.claims}, outcome.inputs, key)
+                if not outcome.failures:
+                    store.put(subject, key, {"claims": outcome.claims}, outcome.inputs)
 
             name = f"{page.name}, seed set {seed_set}"
             jobs.append(Job(name, page.budget, work, page.exclusive))

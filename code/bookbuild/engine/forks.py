@@ -1,21 +1,25 @@
-"""One warm process whose forks do the work: other packages are loaded once, the book's code never.
+"""Forks of one warm process do the work: other packages are loaded once, the book's code never.
 
-``Warm`` is the side of the build. As a script, which imports nothing of the book, this file is the process:
-it reads a request a line, forks for each, and tells when a fork has ended. What a fork imports of the book
-comes from the folders that its request names, so that each sees the code as it is then and there.
+The warm process is multiprocessing's fork server. What a fork imports of the book comes from the folders
+that it is told, so that each sees the code as it is then and there.
 """
 
 import asyncio
 import contextlib
 import importlib
-import itertools
 import json
+import multiprocessing
 import os
+import resource
 import signal
 import sys
+import tempfile
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bookbuild.engine import watch
 
 
 @dataclass(frozen=True)
@@ -23,184 +27,117 @@ class Result:
     """How a call in a fork has ended: what it returned (``None`` if it did not return) and what it cost."""
 
     value: Any
-    status: int  # 0, or an exit status; negative: the signal that ended it
-    cpu: float  # seconds, its children's included
+    inputs: dict[str, str]  # what it read (see ``watch``), if it began to note it
+    status: int  # 0, or an exit status; negative: the signal that ended it, SIGXCPU or SIGALRM at a limit
+    cpu: float  # seconds, its children's included; 0 where it was killed
     printed: str
 
 
 class Warm:
-    """The warm process, begun at the first call. At the end of ``async with`` it and its forks are gone."""
+    """The warm process, which begins at the first call and ends with this one.
+
+    Args:
+        environment: that of the warm process and, where none is given, of its forks.
+        loaded: the modules that it loads.
+    """
 
     def __init__(self, environment: dict[str, str], loaded: tuple[str, ...]):
-        self.environment, self.loaded = environment, loaded
-        self._process: asyncio.subprocess.Process | None = None
-        self._numbers, self._ended = itertools.count(), {}
-
-    async def __aenter__(self) -> "Warm":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._process:
-            self._process.stdin.close()
-            await self._process.wait()
-            self._listener.cancel()
+        self.environment = environment
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([*loaded])
+        self._starting = asyncio.Lock()
 
     async def call(
         self,
         target: str,
         *arguments: Any,
         folder: Path,
-        scratch: Path,
         environment: dict[str, str] | None = None,
         timeout: float | None = None,
+        cpu_limit: int | None = None,
     ) -> Result:
         """Call ``module:function`` with JSON values in a fork whose working folder is ``folder``.
 
-        ``environment`` is all of the fork's environment (default: that of the warm process), its PYTHONPATH
-        the fork's path; ``scratch`` a folder for what it prints and returns. A fork that takes longer than
-        ``timeout`` seconds is killed with its children, as it is when the caller is cancelled.
+        ``environment`` is all of the fork's environment, its PYTHONPATH the fork's path. A fork is killed
+        with its children when it takes longer than ``timeout`` seconds, when it has worked for ``cpu_limit``
+        seconds, and when the caller is cancelled.
         """
-        await self._start()
-        number = str(next(self._numbers))
-        place = Path(scratch) / f"fork-{os.getpid()}-{number}"
-        request = {"target": target, "arguments": arguments, "folder": str(folder), "place": str(place)}
-        ended = self._ended[number] = asyncio.get_running_loop().create_future()
-        self._send({"number": number, "environment": environment or self.environment, **request})
-        try:
-            status, cpu = await asyncio.wait_for(asyncio.shield(ended), timeout)
-        except (TimeoutError, asyncio.CancelledError) as error:
-            self._send({"kill": number})
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            status, cpu = await ended
-        printed, value = place.with_suffix(".out"), place.with_suffix(".json")
-        try:
+        environment = environment or self.environment
+        with tempfile.TemporaryDirectory(prefix="fork-") as place:
+            log = Path(place, "log")
+            environment = {**environment, watch.LOG: str(log), watch.ROOT: str(folder)}
+            request = (target, arguments, str(folder), environment, cpu_limit, place)
+            process = self._context.Process(target=_fork, args=request, daemon=True)
+            async with self._starting:
+                await asyncio.to_thread(self._start, process)
+            try:
+                hung = not await _ended(process, timeout)
+            finally:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)  # or what it has left behind
+            process.join()
+            printed, answer = Path(place, "printed"), Path(place, "answer.json")
             text = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
-            return Result(json.loads(value.read_text()) if value.exists() else None, status, cpu, text)
+            value, cpu = json.loads(answer.read_text()) if process.exitcode == 0 else (None, 0.0)
+            return Result(value, watch.inputs(log), -signal.SIGALRM if hung else process.exitcode, cpu, text)
+
+    def _start(self, process: multiprocessing.Process) -> None:
+        """Start a fork; the warm process, if it has to begin, gets its environment from here."""
+        before = dict(os.environ)
+        try:
+            os.environ.clear()
+            os.environ.update(self.environment)
+            process.start()
         finally:
-            printed.unlink(missing_ok=True)
-            value.unlink(missing_ok=True)
-
-    async def _start(self) -> None:
-        if self._process is None:
-            command = [sys.executable, "-P", __file__, *self.loaded]
-            self._starting = asyncio.Event()
-            self._process = await asyncio.create_subprocess_exec(
-                *command, env=self.environment, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-            )
-            self._listener = asyncio.create_task(self._listen())
-
-    def _send(self, request: dict) -> None:
-        self._process.stdin.write(f"{json.dumps(request)}\n".encode())
-
-    async def _listen(self) -> None:
-        async for line in self._process.stdout:
-            number, status, cpu = json.loads(line)
-            self._ended.pop(number).set_result((status, cpu))
-        for ended in self._ended.values():  # it died: so did its forks
-            ended.set_result((-signal.SIGKILL, 0.0))
-        self._ended.clear()
+            os.environ.clear()
+            os.environ.update(before)
 
 
-# ---- the warm process
+async def _ended(process: multiprocessing.Process, timeout: float | None) -> bool:
+    """Wait for the end of a process; whether it came in time."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(process.sentinel, ended.set)
+    try:
+        await asyncio.wait_for(ended.wait(), timeout)
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(process.sentinel)
+    return True
 
 
-def serve(loaded: list[str]) -> None:
-    """Fork for each request on standard input until it closes; tell on standard output how each has ended."""
-    import gc
-    import selectors
-
-    die_with_parent()
-    for name in loaded:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    gc.freeze()  # what is loaded stays shared with the forks
-    running: dict[int, str] = {}
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the build's affair, which closes our input
-    sources = selectors.DefaultSelector()
-    sources.register(0, selectors.EVENT_READ)
-    sources.register(woken, selectors.EVENT_READ)
-    rest = b""
-    while True:
-        for source, _ in sources.select():
-            read = os.read(source.fd, 1 << 16)
-            if source.fd == woken:
-                continue
-            if not read:
-                for pid in running:
-                    _kill(pid)
-                return
-            *lines, rest = (rest + read).split(b"\n")
-            for request in map(json.loads, lines):
-                if "kill" in request:
-                    for pid in [pid for pid, number in running.items() if number == request["kill"]]:
-                        _kill(pid)
-                elif (pid := os.fork()) == 0:
-                    _fork(request)
-                else:
-                    running[pid] = request["number"]
-        while running:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
-            if pid == 0:
-                break
-            if pid in running:
-                _kill(pid)  # what it has left behind
-                how, cpu = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
-                os.write(1, f"{json.dumps([running.pop(pid), how, cpu])}\n".encode())
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _fork(request: dict) -> None:
-    """Be the fork: call what was asked for, write down what it returned, end."""
+def _fork(
+    target: str, arguments: list, folder: str, environment: dict[str, str], cpu_limit: int | None, place: str
+) -> None:
+    """Be the fork: call what was asked for, write down what it returned and cost, end."""
     status = 1
     try:
         os.setsid()
-        die_with_parent()
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        watch.die_with_parent()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        out = os.open(f"{request['place']}.out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        out = os.open(os.path.join(place, "printed"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.closerange(3, 64)
         os.environ.clear()
-        os.environ.update(request["environment"])
-        os.chdir(request["folder"])
-        sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-        module, function = request["target"].split(":")
-        value = getattr(importlib.import_module(module), function)(*request["arguments"])
-        with open(f"{request['place']}.json", "w", encoding="utf-8") as file:
-            json.dump(value, file)
+        os.environ.update(environment)
+        sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
+        if cpu_limit:
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu_limit, cpu_limit + 5))
+        os.chdir(folder)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "bookbuild"]:
+            del sys.modules[name]  # this module, which is the builder's and not that of the folder
+        sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+        module, function = target.split(":")
+        value = getattr(importlib.import_module(module), function)(*arguments)
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        cpu = sum(usage.ru_utime + usage.ru_stime for usage in used)
+        Path(place, "answer.json").write_text(json.dumps([value, cpu]))
         status = 0
     except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else 1
+        status = ended.code if isinstance(ended.code, int) and ended.code else 1
     except BaseException:
-        import traceback
-
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def die_with_parent() -> None:
-    """On Linux, have this process killed when its parent is: no orphan goes on training."""
-    if sys.platform == "linux":
-        import ctypes
-
-        PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    serve(sys.argv[1:])

@@ -65,17 +65,18 @@ class Store:
         """Whether what was read when a result was made is now what it was then."""
         return watch.unchanged(inputs, self.project.root, {**self.environment, **dict(subject.variables)})
 
-    def put(self, subject: Subject, value: dict, inputs: dict[str, str], key: str | None = None) -> None:
-        """Keep a result (JSON values) with the inputs it was made from, under its ``key`` of then."""
-        file = self._file(subject, key)
-        others = [version for version in self._versions(file) if version["inputs"] != inputs]
-        write_json(file, [{"inputs": inputs, "value": value}, *others[: VERSIONS - 1]])
-
-    def notebooks(self) -> "Notebooks":
-        return self._notebooks
+    def put(self, subject: Subject, key: str, value: dict, inputs: dict[str, str]) -> None:
+        """Keep a result (JSON values) with what was read when it was made, unless something has changed
+        since its ``key`` was taken.
+        """
+        if key == self.key(subject) and self.unchanged(subject, inputs):
+            file = self._file(subject)
+            others = [version for version in self._versions(file) if version["inputs"] != inputs]
+            write_json(file, [{"inputs": inputs, "value": value}, *others[: VERSIONS - 1]])
 
     @cached_property
-    def _notebooks(self) -> "Notebooks":
+    def notebooks(self) -> "Notebooks":
+        """The executed notebooks, which results of pages lead to."""
         return Notebooks(self.project.state / "jupyter-cache")
 
     def prune(self) -> None:
@@ -85,8 +86,8 @@ class Store:
             for file in files[:-KEPT]:
                 file.unlink()
 
-    def _file(self, subject: Subject, key: str | None = None) -> Path:
-        return self.folder / subject.kind / f"{key or self.key(subject)}.json"
+    def _file(self, subject: Subject) -> Path:
+        return self.folder / subject.kind / f"{self.key(subject)}.json"
 
     def _versions(self, file: Path) -> list[dict]:
         """What a file holds; what was damaged counts as absent."""

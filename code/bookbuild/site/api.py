@@ -11,11 +11,11 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 from bookbuild.engine.pages import CHAPTER_PARTS
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.source import find
+from bookbuild.site.domain import BookDirective
 
 BOOK = re.compile(r"^Book:\s*([^#]+)")  # the pages, separated by commas
 STAR = re.compile(r"(?<=, )\*(?=\w+\))")  # as in (B, *shape): it begins no emphasis
@@ -54,13 +54,11 @@ def undocumented(name: str, file: Path) -> list[str]:
     return list(within(ast.parse(file.read_bytes()), name))
 
 
-class ApiDirective(SphinxDirective):
+class ApiDirective(BookDirective):
     """Usage: ``{api} PACKAGE``: a section for each part of the package, one below it for each module."""
 
-    required_arguments = 1
-
     def run(self) -> list[nodes.Node]:
-        domain, package = self.env.get_domain("book"), self.arguments[0]
+        package = self.arguments[0]
         try:
             found = public_modules(self.config.book.project, package)
         except BookError as error:
@@ -68,7 +66,7 @@ class ApiDirective(SphinxDirective):
         lines = []
         for name, file in found.items():
             for gap in undocumented(name, file):
-                domain.warn(f"api: {gap} has no docstring", self.env.docname, self.lineno)
+                self.warn(f"api: {gap} has no docstring")
             if file.name == "__init__.py":
                 title = name.rpartition(".")[2].capitalize() if "." in name else f"`{name}`"
                 lines += [f"## {title}", *_module(name)]

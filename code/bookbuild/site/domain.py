@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.domains import Domain
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 
 logger = logging.getLogger(__name__)
 
@@ -43,3 +45,18 @@ class BookDomain(Domain):
         """Take over the pages that another process has read."""
         for kind in self.initial_data:
             self.data[kind] |= {page: kept for page, kept in otherdata[kind].items() if page in docnames}
+
+
+class BookDirective(SphinxDirective):
+    """A directive that shows something of the book, or says what is wrong with it."""
+
+    required_arguments = 1
+
+    def warn(self, message: str) -> None:
+        """Something is wrong here."""
+        self.env.get_domain("book").warn(message, self.env.docname, self.lineno)
+
+    def fail(self, message: str) -> list[nodes.Node]:
+        """Something is wrong here, and takes the place of what should be shown."""
+        self.warn(message)
+        return [nodes.error("", nodes.paragraph(text=message))]

@@ -5,10 +5,9 @@ import difflib
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 from bookbuild.engine.book import Book
-from bookbuild.site.domain import BookDomain
+from bookbuild.site.domain import BookDirective, BookDomain
 
 
 def _html(text: str) -> nodes.raw:
@@ -23,27 +22,23 @@ def _code(text: str, language: str, *classes: str) -> nodes.literal_block:
     return nodes.literal_block(text, text, language=language, classes=list(classes))
 
 
-class ExerciseDirective(SphinxDirective):
+class ExerciseDirective(BookDirective):
     """Usage: ``{exercise} NAME``; its content is the statement."""
 
-    required_arguments = 1
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        known, domain = self.config.book.exercises, self.env.get_domain("book")
-        page, name = self.env.docname, self.arguments[0]
+        page, name, known = self.env.docname, self.arguments[0], self.config.book.exercises
         exercise = known.get(name)
         if exercise is None:
-            close = difflib.get_close_matches(name, known, n=1)
-            message = f"no exercise is called {name!r}" + (f"; there is {close[0]!r}" if close else "")
-            domain.warn(message, page, self.lineno)
-            return [nodes.error("", nodes.paragraph(text=message))]
-        domain.note("exercises", page, (name, self.lineno))
+            close = [f"; there is {other!r}" for other in difflib.get_close_matches(name, known, n=1)]
+            return self.fail(f"no exercise is called {name!r}{''.join(close)}")
+        self.env.get_domain("book").note("exercises", page, (name, self.lineno))
         if exercise["page"] != page:
-            domain.warn(f"exercise {name!r} says that its page is {exercise['page']}", page, self.lineno)
+            self.warn(f"exercise {name!r} says that its page is {exercise['page']}")
         if not exercise["right"]:
             why = " ".join(exercise["verdict"].split())
-            domain.warn(f"exercise {name!r}: its checker rejects its solution: {why}", page, self.lineno)
+            self.warn(f"exercise {name!r}: its checker rejects its solution: {why}")
         file = exercise.get("file", f"{name.replace('-', '_')}.py")
         command = "$ python -m rlworkshop.check"
         commands = f"{command} --stub {name} > {file}\n{command} {name} {file}"
@@ -60,27 +55,17 @@ class ExerciseDirective(SphinxDirective):
         rubric["heading-level"] = 3
         said = nodes.paragraph(text="What the checker says to it, in this build:")
         verdict = _code(exercise["verdict"], "text", "verdict")
-        return [
-            nodes.container(
-                "",
-                rubric,
-                *self.parse_content_to_nodes(),
-                _code(exercise["stub"], "python"),
-                nodes.paragraph(text=how),
-                _code(commands, "console"),
-                *_fold("Solution", _code(exercise["answer"], "python"), said, verdict),
-                *changed,
-                classes=["exercise", "stage"] if "file" in exercise else ["exercise"],
-                ids=[nodes.make_id(f"exercise-{name}")],
-                anchor=exercise["anchor"],
-            )
-        ]
+        shown = nodes.container("", rubric, *self.parse_content_to_nodes(), _code(exercise["stub"], "python"))
+        shown += [nodes.paragraph(text=how), _code(commands, "console")]
+        shown += [*_fold("Solution", _code(exercise["answer"], "python"), said, verdict), *changed]
+        shown["classes"] = ["exercise", "stage"] if "file" in exercise else ["exercise"]
+        shown["ids"], shown["anchor"] = [nodes.make_id(f"exercise-{name}")], exercise["anchor"]
+        return [shown]
 
 
-class PredictDirective(SphinxDirective):
+class PredictDirective(BookDirective):
     """Usage: ``{predict} QUESTION``; its content is the answer, folded. ``:title:`` is the call to it."""
 
-    required_arguments = 1
     final_argument_whitespace = True
     has_content = True
     option_spec = {"title": directives.unchanged_required}

@@ -1,5 +1,6 @@
 """The Sphinx extension: shows the executed book that it is handed, and marks what failed."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def prepare(app: Sphinx) -> None:
         f"{app.srcdir}/{page}.md": (reader, {"file": str(book.executed / f"{page}.ipynb")})
         for page in book.outcomes
     }
+    gc.disable()  # a third of the time would go into looking through trees that stay until the end
     app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=executed, execution_mode="off")
 
 
@@ -102,6 +104,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", depend)
     app.connect("doctree-read", exercises.check_anchors)
     app.connect("env-updated", check)
+    app.connect("build-finished", lambda app, exception: (gc.freeze(), gc.enable()))
     app.connect("doctree-resolved", equations.link)
     app.connect("doctree-resolved", mark_failures)
     app.connect("html-page-context", offer_downloads, priority=600)  # after the theme's own buttons

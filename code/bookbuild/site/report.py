@@ -5,27 +5,20 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from docutils import nodes
-from sphinx.util.docutils import SphinxDirective
 
 from bookbuild.engine import calibration
 from bookbuild.engine.run import Outcome
+from bookbuild.site.domain import BookDirective
 from rlworkshop import provenance, runs, verify
 
 SHOWN_VERSIONS = ("torch", "gymnasium", "mujoco", "numpy", "matplotlib", "sphinx", "myst-nb", "jupyter-cache")
 
 
-class VerificationDirective(SphinxDirective):
+class VerificationDirective(BookDirective):
     """Usage: ``{verification} WHAT`` with ``claims``, ``pages``, ``stored`` (runs) or ``machine``."""
 
-    required_arguments = 1
-
     def run(self) -> list[nodes.Node]:
-        tables = {
-            "claims": claims_table,
-            "pages": pages_table,
-            "stored": stored_table,
-            "machine": machine_table,
-        }
+        tables = dict(claims=claims_table, pages=pages_table, stored=stored_table, machine=machine_table)
         if self.arguments[0] not in tables:
             raise self.error(f"verification shows one of: {', '.join(tables)}")
         self.env.note_reread()  # any page may have run again
@@ -47,16 +40,11 @@ def claims_table(project, outcomes: list[Outcome]) -> str:
         rows = []
         for record in outcome.claims:
             kept = known.get(record["name"])
-            rows.append(
-                [
-                    record["text"],
-                    "holds" if record["held"] else "**fails**",
-                    f"{{claim}}`{name}#{record['name']}`",
-                    verify.bound(record),
-                    "exact" if record["seeds"] is None else str(record["seeds"]),
-                    *calibration.summary(record, kept),
-                ]
-            )
+            seeds = "exact" if record["seeds"] is None else str(record["seeds"])
+            verdict = "holds" if record["held"] else "**fails**"
+            measured = f"{{claim}}`{name}#{record['name']}`"
+            facts = [record["text"], verdict, measured, verify.bound(record), seeds]
+            rows.append([*facts, *calibration.summary(record, kept)])
         heads = ["claim", "", "measured", "bound", "seeds", "fresh seed sets", "mean ± s.d.", "margin"]
         parts += [f"{{doc}}`/{name}`", table(heads, rows)]
     return "\n\n".join(parts) or "No page makes a claim."

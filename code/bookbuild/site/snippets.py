@@ -10,29 +10,29 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
 from bookbuild.engine.project import BookError
 from bookbuild.engine.source import difference, find, locate
 from bookbuild.engine.standalone import standalone
 from bookbuild.site import equations
+from bookbuild.site.domain import BookDirective
 
 
-class SnippetDirective(SphinxDirective):
+class SnippetDirective(BookDirective):
     """Usage: ``{snippet} dotted.name``, with the option ``:region: NAME`` or ``:diff: dotted.other``.
 
     With ``:diff:`` it is shown as what has changed since the other, which may both be modules.
     """
 
-    required_arguments = 1
     option_spec = {"region": directives.unchanged_required, "diff": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
-        book, domain = self.config.book, self.env.get_domain("book")
+        book = self.config.book
         dotted, region, other = self.arguments[0], self.options.get("region"), self.options.get("diff")
         try:
             snippet = find(book.project, dotted, region, whole=bool(other))
+            self.env.note_dependency(snippet.file)
             text = snippet.text
             if other:
                 text = difference(find(book.project, other, whole=True).text, snippet.text)
@@ -45,10 +45,8 @@ class SnippetDirective(SphinxDirective):
                 why = f"no passing test enters {dotted}" + (f", region {region}" if region else "")
                 raise BookError(f"{why}: write one, or see {book.tests.log}")
         except BookError as error:
-            domain.warn(f"snippet: {error}", self.env.docname, self.lineno)
-            return [nodes.error("", nodes.paragraph(text=str(error)))]
+            return self.fail(f"snippet: {error}")
         block = nodes.literal_block(text, text, language="diff" if other else "python")
-        self.env.note_dependency(snippet.file)
         path = snippet.file.relative_to(book.project.root).as_posix()
         place = nodes.literal(text=path)
         if book.project.repository_url:
@@ -56,15 +54,13 @@ class SnippetDirective(SphinxDirective):
             place = nodes.reference("", "", place, refuri=address)
         test = tests[0].split("::")[-1]
         more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
-        caption = nodes.paragraph(classes=["snippet-source"])
-        caption += [place]
-        if other:
-            caption += [nodes.Text(" · changed from "), nodes.literal(text=other)]
-        caption += [nodes.Text(" · tested by "), nodes.literal(text=test), nodes.Text(more)]
+        since = [nodes.Text(" · changed from "), nodes.literal(text=other)] if other else []
+        by = [nodes.Text(" · tested by "), nodes.literal(text=test), nodes.Text(more)]
+        caption = nodes.paragraph("", "", place, *since, *by, classes=["snippet-source"])
         anchor = nodes.make_id("-".join(filter(None, ["code", dotted, region, other and "diff"])))
         lines = [line for line in text.splitlines() if not (other and line.startswith("-"))]
         for label in (label for line in lines for label in equations.labels(line)):
-            domain.note("implemented", self.env.docname, (label, anchor))
+            self.env.get_domain("book").note("implemented", self.env.docname, (label, anchor))
         there = self.env.temp_data.setdefault("standalone", {})  # one text for all regions of an object
         address = there.get(alone) or nodes.make_id(f"standalone-{anchor}")
         buttons = _buttons(dotted.split(".")[-1], address, "" if alone in there else alone, copy=not other)
@@ -90,10 +86,8 @@ def _buttons(name: str, address: str, text: str, copy: bool = True) -> str:
     )
 
 
-class DownloadModuleDirective(SphinxDirective):
+class DownloadModuleDirective(BookDirective):
     """Usage: ``{download-module} dotted.module``: a link to the module as one file that runs alone."""
-
-    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         builder, project, dotted = self.env._app.builder, self.config.book.project, self.arguments[0]
@@ -103,8 +97,7 @@ class DownloadModuleDirective(SphinxDirective):
                 raise BookError(f"{dotted} is no module: a module's file can be downloaded")
             text = standalone(project, dotted)
         except BookError as error:
-            self.env.get_domain("book").warn(f"download-module: {error}", self.env.docname, self.lineno)
-            return [nodes.error("", nodes.paragraph(text=str(error)))]
+            return self.fail(f"download-module: {error}")
         file = Path(builder.outdir) / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")

@@ -46,14 +46,11 @@ def notebook(book: Book, page: str) -> nbformat.NotebookNode:
     for cell in source.cells:
         if cell.cell_type == "markdown":
             cell.source = plain(cell.source, book.project, quote)
-    install = nbformat.v4.new_code_cell(_install(book.project))
-    install.metadata["tags"] = ["install"]
+    install = nbformat.v4.new_code_cell(_install(book.project), metadata={"tags": ["install"]})
     cells = [cell for cell in source.cells if cell.source.strip()]
-    made = nbformat.v4.new_notebook(cells=[install, *cells])
-    made.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    made = nbformat.v4.new_notebook(cells=[install, *cells], metadata=metadata)
     for number, cell in enumerate(made.cells):
         cell.id = f"cell-{number}"  # the same page gives the same file
     return made
@@ -131,9 +128,9 @@ def quoting(book: Book, page: str) -> Callable[[str, str], str]:
         key, _, form = text.rpartition(":") if role == "glue:text" and ":" in text else (text, "", "s")
         other, name = key.split("::", 1) if "::" in key else ("", key)
         where = posixpath.normpath(posixpath.join("/", posixpath.dirname(page), other))[1:]
-        shown = glued(where.removesuffix(".md") if other else page).get(name, {}).get("text/plain")
+        shown = glued(where.removesuffix(".md") if other else page).get(name, {}).get("text/plain", "")
         try:
-            return format_plain_text(shown, form) if role == "glue:text" else shown or ""
+            return format_plain_text(shown, form) if role == "glue:text" and shown else shown
         except Exception:  # of many kinds, as what is quoted
             return ""
 
@@ -160,12 +157,11 @@ def write(book: Book, site: Path, page: str) -> dict[str, str]:
 
 def buttons(project: Project, page: str, addresses: dict[str, str], up: str) -> list[dict]:
     """The theme's header buttons for a page; ``up`` leads from the page to the site's root."""
+    kinds = (("ipynb", "Executed notebook", "fas fa-code"), ("py", "Script", "fas fa-file"))
     links = [
-        {"type": "link", "url": up + addresses["ipynb"], "text": ".ipynb", "tooltip": "Executed notebook"},
-        {"type": "link", "url": up + addresses["py"], "text": ".py", "tooltip": "Script"},
+        {"type": "link", "url": up + addresses[kind], "text": f".{kind}", "tooltip": what, "icon": icon}
+        for kind, what, icon in kinds
     ]
-    for link, icon in zip(links, ("fas fa-code", "fas fa-file"), strict=True):
-        link["icon"] = icon
     group = {"type": "group", "label": "download-buttons", "icon": "fas fa-download", "buttons": links}
     found = [{**group, "tooltip": "Take this page with you"}]
     if address := colab(project, page):
