@@ -63,3 +63,17 @@ def test_equation_and_snippet_lead_to_each_other_and_a_lost_one_is_red(book):
         assert red.status == 1
         assert "code/tiny/direct.py:7: WARNING: no page has an equation eq-som" in red.output
         assert "book/gamma.md:1: WARNING: equation eq-sum: no line of code implements it" in red.output
+
+
+def test_labels_are_found_in_code_that_python_can_read(fresh):
+    project, line = Project.at(fresh.root), "x = 'é'  # (eq-sum)\n"
+    for name, body in {
+        "marked": b"\xef\xbb\xbf" + line.encode(),
+        "latin": b"# coding: latin-1\n" + line.encode("latin-1"),
+        "windows": b"y = '\x0c'\r\n" + line.encode(),
+        "broken": b"# coding: none\n" + line.encode(),
+    }.items():
+        (project.code / f"tiny/{name}.py").write_bytes(body)
+    found = equations.named_in_code(project)["eq-sum"]
+    assert {(f.stem, line) for f, line in found} >= {("marked", 1), ("latin", 2), ("windows", 2)}
+    assert "broken" not in {f.stem for f, _ in found}
