@@ -451,6 +451,7 @@ F = "from tiny import base\n\n\ndef f():\n    "
         ("from tiny.base import K\n\nK = 3\n\n\ndef f():\n    return K\n", r":1: 'K' has two"),
         (F.replace("f()", 'f(x: "base.Kind")') + "pass\n", r"top\.py:4: 'base' stands .*: take it out"),
         ("a = 1; b = 2\n\n\ndef f():\n    return a\n", r"top\.py:1: two statements share a line"),
+        ("def f(a, a):\n    return a\n", r"top\.py:1: Python cannot read this: duplicate argument 'a'"),
         ("def f():\n    return 1 +\n", r"top\.py:2: Python cannot read this: invalid syntax"),
         ("g = 1\n", r"tiny\.top has no 'f' \(there is: g\)"),
     ],

@@ -108,7 +108,10 @@ class Module:
             raise BookError(f"{self.place(node)}: two statements share a line: give each its own")
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))]) - 1
         text = self.body[self.starts[first] : self.starts[node.end_lineno]].decode()
-        scopes, quoted = list(_scopes(symtable(text, self.shown, "exec"))), _quoted(node)
+        try:
+            scopes, quoted = list(_scopes(symtable(text, self.shown, "exec"))), _quoted(node)
+        except SyntaxError as error:
+            raise BookError(f"{self.place(node)}: Python cannot read this: {error.msg}") from None
         symbols = scopes[0][0].get_symbols() if not isinstance(node, Importing) else []
         bound = [s.get_name() for s in symbols if s.is_assigned() or s.is_imported()]
         bound = [name for name in bound if name in text]  # Python 3.14 adds names of its own
@@ -178,7 +181,7 @@ def _quoted(node: ast.AST) -> list[ast.AST]:
     hints = [getattr(n, name, None) for n in ast.walk(node) for name in ("annotation", "returns")]
     found = []
     for text in (n for hint in hints if hint for n in ast.walk(hint) if isinstance(n, ast.Constant)):
-        with contextlib.suppress(SyntaxError, TypeError):  # the text may be no annotation
+        with contextlib.suppress(SyntaxError, TypeError, ValueError):  # the text may be no annotation
             found += [ast.copy_location(n, text) for n in ast.walk(ast.parse(text.value, mode="eval").body)]
     return found
 
