@@ -17,6 +17,7 @@ from bookbuild.engine import calibration, pages
 from bookbuild.engine.project import Project
 from bookbuild.engine.store import Store
 from bookbuild.site.extension import lock
+from rlworkshop import verify
 
 MAX_WEIGHT = 3_000_000  # bytes of a page and the media that are its own
 ELSEWHERE = re.compile(r"\s*(https?:)?//", re.I)
@@ -230,7 +231,7 @@ def uncalibrated(claims: dict[str, list[dict]], kept: dict[str, dict[str, dict]]
         f"{page}: {record['text']}: {wrong}"
         for page, records in claims.items()
         for record in records
-        if (wrong := calibration.problem(record, kept[page].get(record["name"])))
+        if (wrong := verify.doubt(record, kept[page].get(record["name"], {}).get("values")))
     ]
 
 
