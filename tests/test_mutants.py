@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from bookbuild.engine import mechanical, mutants
 from bookbuild.engine.project import Project
+from mutation import catalogue, table
 
 BOOK = Project.at(Path(__file__).parents[1])
 
 
 def test_the_table_fits_the_code_and_covers_gae():
-    names = [mutant.name for mutant in mutants.read(BOOK)]
+    names = [mutant.name for mutant in table.read(BOOK)]
     assert sum("gae" in name.lower() for name in names) >= 8
     assert len(set(names)) == len(names) >= 200
-    mechanical.equivalents(BOOK)
+    catalogue.equivalents(BOOK)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild.engine import mechanical
 from bookbuild.engine.project import BookError, Project
+from mutation import catalogue
 
 CODE = Path(__file__).parents[2] / "code"
 
@@ -14,7 +14,7 @@ CODE = Path(__file__).parents[2] / "code"
 def made(line: str) -> list[str]:
     """What becomes of the last line of a function, without its indentation, in order."""
     before = "def f(a, b, x):\n    i, n = 0, a\n    "
-    found = [change.text for change in mechanical.changes(f"{before}{line}\n")]
+    found = [change.text for change in catalogue.changes(f"{before}{line}\n")]
     assert len(set(found)) == len(found) and all(ast.parse(text) for text in found)
     return sorted(text.removeprefix(before)[:-1] for text in found if text.startswith(before))
 
@@ -86,21 +86,21 @@ def test_the_catalogue_of_statements(line, expected):
 def test_annotations_scripts_and_messages_are_left_alone_and_decorators_are_not():
     text = '"""Doc 1."""\n@d(1)\ndef f(a: "1 + 1" = 2) -> x[1]:\n    raise E(f"{a + 1}")\n'
     text += 'size: x[1] = 3\nif __name__ == "__main__":\n    f(1 + 1)\n'
-    assert [change.where for change in mechanical.changes(text)] == [
+    assert [change.where for change in catalogue.changes(text)] == [
         "2:1: @d(1) -> (nothing)", "3:20: 2 -> 1", "3:20: 2 -> 3", '4:5: raise E(f"{a + 1}") -> pass',
         "5:14: 3 -> 2", "5:14: 3 -> 4",
     ]  # fmt: skip
 
 
 def test_a_change_says_where_it_is_in_characters():
-    (change,) = mechanical.changes("x = ('γ', a\n     +\n  b)\n")
+    (change,) = catalogue.changes("x = ('γ', a\n     +\n  b)\n")
     assert (change.line, change.last, change.where) == (2, 2, "2:6: + -> -")
-    (change,) = mechanical.changes("x = 'γ±', a + b\n")
+    (change,) = catalogue.changes("x = 'γ±', a + b\n")
     assert change.where == "1:13: + -> -"
 
 
 def test_a_hash_in_a_gap_is_no_operator():
-    (change,) = mechanical.changes("x = (a  # a + b\n     + b)\n")
+    (change,) = catalogue.changes("x = (a  # a + b\n     + b)\n")
     assert change.text == "x = (a  # a + b\n     - b)\n"
 
 
@@ -156,7 +156,7 @@ def project(fresh, monkeypatch) -> Project:
 @pytest.mark.slow
 def test_what_survives_is_listed_with_the_share_of_the_others(project, fresh, capsys):
     before = {file: file.read_bytes() for file in project.sources()}
-    assert mechanical.run(project, "code/tiny/clipping.py") == 0
+    assert catalogue.run(project, "code/tiny/clipping.py") == 0
     said = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("[")]
     assert said == [
         "code/tiny/clipping.py:18:14: + -> -   in: return a + a",
@@ -166,7 +166,7 @@ def test_what_survives_is_listed_with_the_share_of_the_others(project, fresh, ca
     ]
     assert {file: file.read_bytes() for file in project.sources()} == before
     fresh.edit("tests/test_clipping.py", "twice(0) == 0", "twice(1) == 2")
-    mechanical.run(project, "code/tiny/clipping.py")
+    catalogue.run(project, "code/tiny/clipping.py")
     assert "4 of 5 mutants killed" in capsys.readouterr().out
 
 
@@ -175,7 +175,7 @@ def test_what_survives_is_listed_with_the_share_of_the_others(project, fresh, ca
 )
 def test_only_a_file_of_the_code_is_changed(project, file):
     with pytest.raises(BookError, match=f"FILE={file}: name a Python file below code/"):
-        mechanical.run(project, file)
+        catalogue.run(project, file)
 
 
 @pytest.mark.parametrize(
@@ -190,4 +190,4 @@ def test_only_a_file_of_the_code_is_changed(project, file):
 def test_an_equivalent_must_fit_the_code_and_the_catalogue(project, fresh, old, new, said):
     fresh.edit("tests/mutants.toml", old, new)
     with pytest.raises(BookError, match=said):
-        mechanical.run(project, "code/tiny/clipping.py")
+        catalogue.run(project, "code/tiny/clipping.py")

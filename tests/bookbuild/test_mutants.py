@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild.engine import mutants
 from bookbuild.engine.project import BookError, Project
+from mutation import table
 
 CODE = Path(__file__).parents[2] / "code"
 
@@ -32,7 +32,7 @@ def project(fresh, monkeypatch) -> Project:
 def verdicts(project, capsys) -> list[str]:
     """What a run says of the mutants."""
     capsys.readouterr()
-    status = mutants.run(project)
+    status = table.run(project)
     said = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("[")]
     assert status == any(line.startswith("SURVIVES") for line in said)
     return [*sorted(said[:-1]), said[-1]]
@@ -41,13 +41,13 @@ def verdicts(project, capsys) -> list[str]:
 @pytest.fixture
 def runs(monkeypatch) -> list[list[str]]:
     """The tests that were run in copies, a list for each time."""
-    found, run = [], mutants.Trials._run
+    found, run = [], table.Trials._run
 
     async def noted(self, copy, tests):
         found.append(tests)
         return await run(self, copy, tests)
 
-    monkeypatch.setattr(mutants.Trials, "_run", noted)
+    monkeypatch.setattr(table.Trials, "_run", noted)
     return found
 
 
@@ -89,13 +89,13 @@ def test_what_is_known_is_not_run_again_until_something_of_it_changes(project, f
 def test_tests_that_fail_or_do_not_run_without_any_mutant_are_an_error(project, fresh, capsys):
     fresh.edit("tests/test_direct.py", "> 0", "> 99")
     with pytest.raises(BookError, match="the tests fail without any mutant: mend that first.*test_shown"):
-        mutants.run(project)
+        table.run(project)
     fresh.edit("tests/test_direct.py", "def test_shown", "def shown")
     with pytest.raises(BookError, match="tests/test_direct.py did not run"):
-        mutants.run(project)
+        table.run(project)
     fresh.edit("tests/test_direct.py", "def shown", "def broken(:\n    pass\n\n\ndef test_shown")
     with pytest.raises(BookError, match="tests/test_direct.py did not run"):
-        mutants.run(project)
+        table.run(project)
 
 
 OTHERS = """
@@ -152,7 +152,7 @@ def test_small(number):
 
 @pytest.mark.slow
 def test_every_way_of_not_passing_kills(project, fresh, capsys, monkeypatch):
-    monkeypatch.setattr(mutants, "WORK", 5)
+    monkeypatch.setattr(table, "WORK", 5)
     fresh.write("tests/mutants.toml", KILLED + OTHERS)
     fresh.write("code/tiny/params.py", '"""Numbers."""\n\nNUMBERS = (1, 2)\n')
     fresh.write("tests/test_child.py", CHILD)
@@ -167,19 +167,19 @@ def test_every_way_of_not_passing_kills(project, fresh, capsys, monkeypatch):
 def test_a_mutant_must_fit_the_code_in_exactly_one_place(project, fresh, old, new):
     fresh.write("tests/mutants.toml", KILLED.replace(f'"{old}"', f'"{new}"'))
     with pytest.raises(BookError, match=r"code/tiny/base.py \(the sign\): its text must occur once"):
-        mutants.read(project)
+        table.read(project)
 
 
 @pytest.mark.parametrize(
-    "table",
+    "text",
     [None, "[[mutant]", "[other]", '[[mutant]]\nfile = "x"\ntests = []', KILLED + "x = 1"]
     + [KILLED.replace('["tests/test_direct.py"]', tests) for tests in ('"tests/test_direct.py"', "[]")],
 )
-def test_a_table_that_cannot_be_read_is_one_clear_error(project, table):
+def test_a_table_that_cannot_be_read_is_one_clear_error(project, text):
     file = project.root / "tests/mutants.toml"
-    file.write_text(table) if table is not None else file.unlink()
+    file.write_text(text) if text is not None else file.unlink()
     with pytest.raises(BookError, match="tests/mutants.toml cannot be read"):
-        mutants.read(project)
+        table.read(project)
 
 
 @pytest.mark.parametrize(
@@ -188,13 +188,13 @@ def test_a_table_that_cannot_be_read_is_one_clear_error(project, table):
 def test_a_mutant_of_a_file_that_is_gone_is_one_clear_error(project, fresh, old, gone):
     fresh.write("tests/mutants.toml", KILLED.replace(old, gone))
     with pytest.raises(BookError, match=f"{gone}.*"):
-        mutants.read(project)
+        table.read(project)
 
 
 def test_a_file_keeps_its_coding_and_a_mutant_is_read_in_it(project, fresh):
     latin = '# coding: latin-1\n"""Früchte."""\n\n\ndef number():\n    return 41\n'
     (fresh.root / "code/tiny/base.py").write_bytes(latin.encode("latin-1"))
-    (mutant,) = mutants.read(project)
+    (mutant,) = table.read(project)
     assert mutant.text == latin.replace("41", "-41")
 
 
@@ -244,13 +244,13 @@ class Thing:
     + [(line, line, set(range(1, LINES.count("\n") + 2))) for line in (3, 7, 9, 26, 28)],
 )
 def test_the_lines_of_a_change_are_those_of_its_statements(first, last, lines):
-    assert mutants.lines_around(LINES, first, last) == lines
+    assert table.lines_around(LINES, first, last) == lines
 
 
 def test_a_copy_has_what_tests_need_and_is_gone_afterwards(project, fresh):
     fresh.write("code/tiny/__pycache__/base.pyc", "x")
     fresh.write("benchmarks/x.json", "{}")
-    with mutants.copy_of(project) as root:
+    with table.copy_of(project) as root:
         files = {file.relative_to(root).as_posix() for file in root.glob("**/*") if file.is_file()}
         assert {"code/tiny/base.py", "tests/test_direct.py", "pyproject.toml", "benchmarks/x.json"} <= files
         assert not any("__pycache__" in file for file in files)

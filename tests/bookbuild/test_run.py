@@ -76,7 +76,11 @@ def test_a_page_that_runs_too_long_is_stopped(fresh):
     assert errors(outcome) == ["cell 1: ran longer than 1 s (execution_timeout)"]
 
 
-PROGRAMS = ["!cat data.txt", "%%bash\ncat data.txt", "files = !ls\nimport subprocess\nsubprocess.run('uname')"]
+PROGRAMS = [
+    "!cat data.txt",
+    "%%bash\ncat data.txt",
+    "files = !ls\nimport subprocess\nsubprocess.run('uname')",
+]
 
 
 def test_programs_that_a_page_starts_are_refused_unless_it_names_them(fresh):

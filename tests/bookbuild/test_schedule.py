@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bookbuild.engine import pages
-from bookbuild.engine.run import Job, Schedule, refresh, run_page
 from bookbuild.engine.project import Project
+from bookbuild.engine.run import Job, Schedule, refresh, run_page
 
 
 class Watched:

@@ -111,7 +111,9 @@ def test_a_result_is_kept_under_the_key_of_then(project, subject, fresh):
     assert kept.get(subject) == {"x": 1}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '[{"value": 1}]', "\udcff", '[{"inputs": {}, "value"'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "{}", '[{"value": 1}]', "\udcff", '[{"inputs": {}, "value"']
+)
 def test_a_damaged_result_counts_as_absent_and_can_be_put_again(project, subject, text):
     kept = Store(project)
     kept.put(subject, {"x": 1}, {})
@@ -197,7 +199,9 @@ def test_a_database_that_is_gone_is_made_again(notebooks):
 
 
 @pytest.mark.parametrize("error", [AttributeError, TypeError, NotImplementedError])
-@pytest.mark.parametrize("method", ["get_cache_record", "get_cache_bundle", "cache_notebook_bundle", "list_cache_records"])
+@pytest.mark.parametrize(
+    "method", ["get_cache_record", "get_cache_bundle", "cache_notebook_bundle", "list_cache_records"]
+)
 def test_a_jupyter_cache_that_works_otherwise_than_ours_is_not_taken_for_damage(
     notebooks, monkeypatch, error, method
 ):

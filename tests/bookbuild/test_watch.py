@@ -11,7 +11,9 @@ import pytest
 from bookbuild.engine import watch
 
 CODE = Path(__file__).parents[2] / "code"
-START = "import glob, os, pathlib, subprocess, sys\nfrom bookbuild.engine import watch\nwatch.begin('.', LOG)\n"
+START = (
+    "import glob, os, pathlib, subprocess, sys\nfrom bookbuild.engine import watch\nwatch.begin('.', LOG)\n"
+)
 PYTHON = "[sys.executable, '-c', {0!r}]"
 
 
@@ -276,6 +278,12 @@ def test_programs_that_a_library_starts_do_not_count(watched):
 
 
 def test_the_log_is_read_in_order(tmp_path):
-    lines = [["file", "a", "1"], ["write", "a", ""], ["write", "b", ""], ["file", "b", "2"], ["file", "a", "3"]]
+    lines = [
+        ["file", "a", "1"],
+        ["write", "a", ""],
+        ["write", "b", ""],
+        ["file", "b", "2"],
+        ["file", "a", "3"],
+    ]
     (tmp_path / "log").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     assert watch.inputs(tmp_path / "log") == {"file a": "1"}

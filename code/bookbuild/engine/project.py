@@ -95,7 +95,7 @@ class Project:
             "PYTHONHASHSEED": "0",
             "RLWORKSHOP_RUNS": str(self.state / "runs"),
             "SDL_VIDEODRIVER": "dummy",
-            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+            "MPLBACKEND": "agg",
         }
 
     def sources(self) -> Iterator[Path]:

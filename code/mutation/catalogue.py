@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookbuild.engine.mutants import Mutant, changed, lines_around, read_table, try_all
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.tests import Tests
+from mutation.table import Mutant, changed, lines_around, read_table, try_all
 from rlworkshop import provenance
 
 TOKENS = {
