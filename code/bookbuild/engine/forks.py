@@ -16,6 +16,7 @@ import sys
 import tempfile
 import traceback
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ class Warm:
             request = (target, arguments, str(folder), environment, cpu_limit, place)
             process = self._context.Process(target=_fork, args=request, daemon=True)
             async with self._starting:
-                await asyncio.to_thread(self._start, process)
+                self._begin()
+                await asyncio.to_thread(process.start)
             try:
                 hung = not await _ended(process, timeout)
             finally:
@@ -81,13 +83,13 @@ class Warm:
             value, cpu = json.loads(answer.read_text()) if process.exitcode == 0 else (None, 0.0)
             return Result(value, watch.inputs(log), -signal.SIGALRM if hung else process.exitcode, cpu, text)
 
-    def _start(self, process: multiprocessing.Process) -> None:
-        """Start a fork; the warm process, if it has to begin, gets its environment from here."""
+    def _begin(self) -> None:
+        """Have the warm process begin, if it has not, with the environment that it is to have."""
         before = dict(os.environ)
         try:
             os.environ.clear()
             os.environ.update(self.environment)
-            process.start()
+            forkserver.ensure_running()
         finally:
             os.environ.clear()
             os.environ.update(before)
