@@ -13,7 +13,7 @@ from bookbuild.engine import calibration
 from bookbuild.engine.book import Book, bring_up_to_date, lock
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.store import read_json, write_json
-from rlworkshop import runs
+from rlworkshop import runs, verify
 
 NOTICE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>No finished build</title><p>This book is being built, or its last build was interrupted.
@@ -150,7 +150,7 @@ def release_check(project: Project) -> int:
             problems.append(f"{name} makes no claim")
         kept = calibration.read(project, name)
         for record in outcome.claims:
-            if wrong := calibration.problem(record, kept.get(record["name"])):
+            if wrong := verify.doubt(record, kept.get(record["name"], {}).get("values")):
                 problems.append(f"{name}: {record['text']}: {wrong}")
     for file in sorted((project.root / "benchmarks" / "results").glob("*.json")):
         stored = runs.stored(file.stem, folder=file.parent)

@@ -1,7 +1,6 @@
 """How far a bound lies from what other seeds measure."""
 
 import json
-import math
 import random
 import re
 from pathlib import Path
@@ -13,59 +12,10 @@ from bookbuild.engine.project import BookError, Project
 from rlworkshop.verify import SEED_SET
 
 CODE = Path(__file__).parents[2] / "code"
-NINE = [1.0, 2.0, 3.0] * 3  # mean 2
-SPREAD = math.sqrt(6 / 8)  # their sample standard deviation
 
 
 def record(at_least=None, at_most=None, seeds=5, **more):
     return {"text": "t", "name": "n", "seeds": seeds, "at_least": at_least, "at_most": at_most, **more}
-
-
-@pytest.mark.parametrize(
-    ("bounds", "margin"),
-    [
-        ({"at_least": 0}, 2 / SPREAD),
-        ({"at_most": 7}, 5 / SPREAD),
-        ({"at_least": 0, "at_most": 3}, 1 / SPREAD),  # the nearer one
-        ({"at_least": 1.5, "at_most": 30}, 0.5 / SPREAD),
-        ({"at_least": 2}, 0),
-        ({"at_least": 3}, -1 / SPREAD),  # the mean breaks it
-    ],
-)
-def test_the_margin_is_the_distance_in_standard_deviations(bounds, margin):
-    assert calibration.margin(record(**bounds), NINE) == pytest.approx(margin)
-
-
-@pytest.mark.parametrize(("bound", "margin"), [(0, math.inf), (2, math.inf), (2.001, -math.inf)])
-def test_values_that_do_not_vary_are_infinitely_far(bound, margin):
-    assert calibration.margin(record(at_least=bound), [2.0] * 10) == margin
-    assert calibration.margin(record(at_least=bound), [2.0]) == margin
-
-
-@pytest.mark.parametrize("shift", [-3.0, 0.0, 5.0])
-@pytest.mark.parametrize("scale", [0.1, 10.0])
-def test_the_margin_does_not_depend_on_units(shift, scale):
-    moved = [scale * value + shift for value in NINE]
-    assert calibration.margin(record(at_least=shift), moved) == pytest.approx(2 / SPREAD)
-
-
-def test_the_bound_itself_still_holds():
-    both = record(at_least=1, at_most=2)
-    values = (0.99, 1, 1.5, 2, 2.01)
-    assert [calibration.holds(both, value) for value in values] == [False, True, True, True, False]
-    assert calibration.holds(record(at_least=1), 1e9) and calibration.holds(record(at_most=1), -1e9)
-    assert not calibration.holds(record(at_least=1), math.nan)
-
-
-def test_what_is_wrong_with_a_calibration():
-    ten = [*NINE, 2.0]
-    tight, wide = record(at_least=0), record(at_least=-5)
-    assert calibration.problem(wide, {"values": ten}) is None
-    assert calibration.problem(wide, None) == "not calibrated on 10 fresh seed sets"
-    assert calibration.problem(wide, {"values": NINE}) == "not calibrated on 10 fresh seed sets"
-    assert calibration.problem(tight, {"values": ten}) == "its bound lies 2.4 standard deviations away, not 3"
-    assert calibration.problem(record(at_least=3), {"values": [2.0] * 10}) is not None
-    assert calibration.problem(record(at_least=3, seeds=None), None) is None  # exact
 
 
 def test_a_summary_for_the_report():

@@ -170,7 +170,9 @@ def test_each_part_has_a_result_of_its_own(tiny):
 
 
 def test_what_was_skipped_is_tried_again_and_nothing_else(tiny):
-    skips = "@pytest.mark.skipif(not os.path.exists('/tmp' if os.getenv('READY') else '/no'), reason='not yet')"
+    skips = (
+        "@pytest.mark.skipif(not os.path.exists('/tmp' if os.getenv('READY') else '/no'), reason='not yet')"
+    )
     tiny.write(FILE, f"import os\n{SOUND.replace('@pytest.mark.skip', skips)}\nopen('log', 'a').write('x')\n")
     tiny.edit(FILE, "    assert shown.double(x) == 2 * x", "    open('ran', 'a').write('x')")
     _, tests = run(tiny)

@@ -5,7 +5,6 @@ import contextlib
 import copy
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,17 +14,16 @@ from pathlib import Path
 import nbformat
 from filelock import FileLock
 
-from bookbuild.engine import pages, run, source
+from bookbuild.engine import pages, run
 from bookbuild.engine.exercises import Exercises
 from bookbuild.engine.forks import Warm
 from bookbuild.engine.pages import Page
-from bookbuild.engine.project import BookError, Project, drop_bytecode
+from bookbuild.engine.project import Project, drop_bytecode
 from bookbuild.engine.run import Failure, Outcome
 from bookbuild.engine.schedule import Job, Schedule
 from bookbuild.engine.store import Store, read_json, write_json
 from bookbuild.engine.tests import Tests
 
-SNIPPET = re.compile(r"^`{3,}\{snippet\} +(\S+)", re.M)
 FACTS = ("seconds", "cpu", "peak_mib", "when", "cost")  # that are kept of a page's run
 TRIES = 3  # of a page whose sources change while it runs
 
@@ -84,7 +82,9 @@ def bring_up_to_date(
     jobs, exercises = work.pages(chosen), Exercises(project, store)
 
     warm = Warm(store.environment, loaded(project))
-    jobs += exercises.jobs(warm) + book.tests.jobs(warm, [(file, "fast") for file in _tests_shown(book)])
+    shows = any("{snippet}" in file.read_text("utf-8", "replace") for file in project.book.glob("**/*.md"))
+    files = book.tests.of_the_code if shows else []
+    jobs += exercises.jobs(warm) + book.tests.jobs(warm, [(file, "fast") for file in files])
     Schedule.begin(Schedule(jobs, cores or os.cpu_count() or 1, say).run())
     book.exercises = exercises.found
     book.problems += [(problem, "index", 1) for problem in exercises.problems]
@@ -95,19 +95,6 @@ def bring_up_to_date(
 def loaded(project: Project) -> tuple[str, ...]:
     """What the warm process loads: of ``[tool.bookbuild] warm``, or what tests need at the least."""
     return tuple(project.settings.get("warm", ("pytest", "coverage")))
-
-
-def _tests_shown(book: Book) -> list[Path]:
-    """The files of tests of the code that the book shows; for one page, those that reach what it shows."""
-    files = [book.project.book / f"{book.only}.md"] if book.only else book.project.book.glob("**/*.md")
-    names = {name for file in files for name in SNIPPET.findall(file.read_text("utf-8", "replace"))}
-    if not names or not book.only:
-        return book.tests.of_the_code if names else []
-    shown = set()
-    for name in names:
-        with contextlib.suppress(BookError):
-            shown.add(source.locate(book.project, name)[1])
-    return [file for file in book.tests.of_the_code if shown & book.tests.subject(file, "fast").files]
 
 
 class Work:

@@ -1,5 +1,6 @@
-"""What runs in forks of the warm process, and is watched: a file of tests, a module of exercises."""
+"""What runs in forks of the warm process, and is watched: files of tests, functions of the book's code."""
 
+import importlib
 import os
 from pathlib import Path
 
@@ -66,30 +67,8 @@ class Recorder:
         return {**names, "seen": self.seen, "lines": lines}
 
 
-def describe_exercises(module: str) -> dict[str, dict]:
-    """The exercises of a module by name, with the checker's verdict on each solution."""
+def watched(target: str, argument: str) -> object:
+    """What the function ``module:name`` returns for ``argument``; all that it reads is noted."""
     watch.begin()
-    from rlworkshop import check
-
-    found = {}
-    for name, exercise in check.collect(module).items():
-        space: dict = {"__name__": "answer"}
-        verdict = check.Verdict(name)
-        try:
-            exec(compile(exercise.answer, f"{name}.py", "exec"), space)
-            exercise.check(exercise.pick(space), verdict.passed.append)
-        except check.Wrong as wrong:
-            verdict.wrong = wrong
-        found[name] = {
-            "title": exercise.title,
-            "page": exercise.page,
-            "anchor": exercise.reread.rpartition("#")[2],
-            "stub": exercise.part,
-            "answer": exercise.solved_part,
-            "verdict": check.transcript(verdict),
-            "right": verdict.wrong is None,
-        }
-        if isinstance(exercise, check.Stage):
-            before = exercise.before.__name__ if exercise.before else ""
-            found[name] |= {"file": exercise.file, "after": exercise.solution.__name__, "before": before}
-    return found
+    module, name = target.split(":")
+    return getattr(importlib.import_module(module), name)(argument)

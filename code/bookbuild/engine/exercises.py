@@ -40,8 +40,8 @@ class Exercises:
 
     async def _run(self, warm: Warm, subject: Subject) -> None:
         key = self.store.key(subject)
-        target = "bookbuild.engine.collect:describe_exercises"
-        done = await warm.call(target, subject.name, folder=self.project.root)
+        call = ("bookbuild.engine.collect:watched", "rlworkshop.check:describe", subject.name)
+        done = await warm.call(*call, folder=self.project.root)
         if done.value is None:
             last = (done.printed.strip().splitlines() or ["their process ended without a word"])[-1]
             self.problems.append(f"the exercises of {subject.name} cannot be read: {last}")

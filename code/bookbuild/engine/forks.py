@@ -16,7 +16,6 @@ import sys
 import tempfile
 import traceback
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +37,13 @@ class Warm:
     """The warm process, which begins at the first call and ends with this one.
 
     Args:
-        environment: that of the warm process and, where none is given, of its forks.
+        environment: that of the forks, where none is given; the warm process has its numbers of threads.
         loaded: the modules that it loads.
     """
 
     def __init__(self, environment: dict[str, str], loaded: tuple[str, ...]):
         self.environment = environment
+        os.environ |= {name: value for name, value in environment.items() if name.endswith("_NUM_THREADS")}
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([*loaded])
         self._starting = asyncio.Lock()
@@ -69,8 +69,7 @@ class Warm:
             environment = {**environment, watch.LOG: str(log), watch.ROOT: str(folder)}
             request = (target, arguments, str(folder), environment, cpu_limit, place)
             process = self._context.Process(target=_fork, args=request, daemon=True)
-            async with self._starting:
-                self._begin()
+            async with self._starting:  # the first waits for the warm process
                 await asyncio.to_thread(process.start)
             try:
                 hung = not await _ended(process, timeout)
@@ -82,17 +81,6 @@ class Warm:
             text = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
             value, cpu = json.loads(answer.read_text()) if process.exitcode == 0 else (None, 0.0)
             return Result(value, watch.inputs(log), -signal.SIGALRM if hung else process.exitcode, cpu, text)
-
-    def _begin(self) -> None:
-        """Have the warm process begin, if it has not, with the environment that it is to have."""
-        before = dict(os.environ)
-        try:
-            os.environ.clear()
-            os.environ.update(self.environment)
-            forkserver.ensure_running()
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
 
 
 async def _ended(process: multiprocessing.Process, timeout: float | None) -> bool:

@@ -98,9 +98,7 @@ class Shop:
                 for chain in statement.uses:
                     todo += self.follow(module, statement, chain, edits)
 
-    def follow(
-        self, module: Module, statement: Statement, chain: list, edits: list[Edit]
-    ) -> list[tuple[str, int]]:
+    def follow(self, module: Module, statement: Statement, chain: list, edits: list) -> list[tuple[str, int]]:
         """The statements that a use needs; what it must be changed to is added to ``edits``."""
         root, *attributes = links = [chain[0].id, *(node.attr for node in chain[1:])]
         place, (start, end) = module.place(chain[0]), module.at(chain[0])
@@ -108,29 +106,23 @@ class Shop:
         if root not in module.binding and root not in module.imports:
             if root not in MAGIC and not quoted:
                 raise BookError(f"{place}: the name {root!r} is not defined")
-            self.claim(root, f"builtins.{root}", place) if not quoted else None
+            if not quoted:
+                self.claim(root, f"builtins.{root}", place)
             return []
         there, name, rest = self.resolve([*module.name.split("."), *links], f"{place}: ")
-        last = chain[len(attributes) - rest]
+        last, meant = chain[len(attributes) - rest], f"{there.name}.{name}"
         if last is not chain[0] or name != root:
-            local = statement.hides(root, name)
-            if quoted or local:
-                why = (
-                    f"{local!r} is a local name too: use two names" if local else "take it out of the quotes"
-                )
-                raise BookError(f"{place}: {root!r} stands for {there.name}.{name}, and {why}")
+            if local := statement.hides(root, name):
+                raise BookError(f"{place}: {root!r} stands for {meant}, and {local!r} is a local name too")
+            if quoted:
+                raise BookError(f"{place}: {root!r} stands for {meant}: take it out of the quotes")
             edits.append((start, module.at(last)[1], name))
         if name in there.binding:
             if there is not module and not rest and not isinstance(last.ctx, ast.Load):
-                raise BookError(
-                    f"{place}: {there.name}.{name} is changed from another module: give it a function"
-                )
+                raise BookError(f"{place}: {meant} is changed from another module: give it a function")
             return [(there.name, i) for i in there.binding[name]]
-        dotted = ".".join([name, *links[len(links) - rest :], ""])
-        for one in [o for o in there.imports[name] if dotted.startswith(f"{o.module}.")] or there.imports[
-            name
-        ]:
-            self.foreign.add(one)  # of import a.b and import a.c that which the chain begins with
+        for one in there.begun([name, *links[len(links) - rest :]]):
+            self.foreign.add(one)
             self.claim(name, one.origin, one.place)
         return []
 

@@ -85,6 +85,11 @@ class Module:
         start, end = self.starts[node.lineno - 1], self.starts[node.end_lineno - 1]
         return start + node.col_offset, end + node.end_col_offset
 
+    def begun(self, links: list[str]) -> list[Import]:
+        """Of ``import a.b`` and ``import a.c`` those that a dotted name begins with."""
+        dotted, ones = ".".join([*links, ""]), self.imports[links[0]]
+        return [one for one in ones if dotted.startswith(f"{one.module}.")] or ones
+
     def _imported(self, node: ast.AST) -> Iterator[Import]:
         base = getattr(node, "module", "") or ""
         if level := getattr(node, "level", 0):
@@ -103,9 +108,13 @@ class Module:
             raise BookError(f"{self.place(node)}: two statements share a line: give each its own")
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))]) - 1
         text = self.body[self.starts[first] : self.starts[node.end_lineno]].decode()
-        scopes, quoted = list(_scopes(symtable(text, self.shown, "exec"))), _quoted(node)
+        try:
+            scopes, quoted = list(_scopes(symtable(text, self.shown, "exec"))), _quoted(node)
+        except SyntaxError as error:
+            raise BookError(f"{self.place(node)}: Python cannot read this: {error.msg}") from None
         symbols = scopes[0][0].get_symbols() if not isinstance(node, Importing) else []
         bound = [s.get_name() for s in symbols if s.is_assigned() or s.is_imported()]
+        bound = [name for name in bound if name in text]  # Python 3.14 adds names of its own
         free = {s.get_name() for table, _ in scopes for s in table.get_symbols() if s.is_global()}
         parts = [*ast.walk(node), *quoted]
         uses = [[n] for n in parts if isinstance(n, ast.Name) and (n.id in free or n in quoted)]
@@ -172,7 +181,7 @@ def _quoted(node: ast.AST) -> list[ast.AST]:
     hints = [getattr(n, name, None) for n in ast.walk(node) for name in ("annotation", "returns")]
     found = []
     for text in (n for hint in hints if hint for n in ast.walk(hint) if isinstance(n, ast.Constant)):
-        with contextlib.suppress(SyntaxError, TypeError):  # the text may be no annotation
+        with contextlib.suppress(SyntaxError, TypeError, ValueError):  # the text may be no annotation
             found += [ast.copy_location(n, text) for n in ast.walk(ast.parse(text.value, mode="eval").body)]
     return found
 
