@@ -153,9 +153,7 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
     for name in (name.removeprefix("program ") for name in read if name.startswith("program ")):
         if name not in page.programs:
             why = f"it starts {name!r}, and what other programs read is not seen"
-            mend = (
-                f"put {name!r} into the front matter's 'programs', and the files that it reads into 'depends'"
-            )
+            mend = f"put {name!r} into the front matter's 'programs', what it reads into 'depends'"
             fail(0, 0, f"{why}: {mend}")
     return Outcome(page, notebook, seconds, cpu, peak, when, False, failures, read)
 

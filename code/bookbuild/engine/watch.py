@@ -18,7 +18,7 @@ LOG, ROOT = "BOOKBUILD_WATCH_LOG", "BOOKBUILD_WATCH_ROOT"  # tell a child to go 
 KERNEL = "BOOKBUILD_KERNEL"  # tells a process to die with the build
 UNSEEN = ("_build", ".venv", ".git", ".hypothesis", ".pytest_cache")  # below the root: made, not given
 STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
-SHELL = ("PWD", "OLDPWD", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "MFLAGS")  # variables, no inputs
+SHELL = ("PWD", "OLDPWD", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "MFLAGS", "MPLBACKEND")  # no inputs
 TOOLS = ("MAKE", "BOOKBUILD_", "JPY_", "PYTEST_", "COVERAGE_")  # beginnings of such names
 MACHINE = ("uname", "sysctl", "ldconfig", "gcc", "cc", "ld", "lsb_release")  # tell of the machine
 SHELLS = ("sh", "bash", "dash", "zsh")
@@ -107,9 +107,8 @@ def begin() -> None:
         if (what, name) not in noted:
             noted.add((what, name))  # first, for the digest may read again
             line = f"{json.dumps([what, name, digest()])}\n".encode()
-            out = os.open(
-                log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
-            )  # a child may close what is open
+            # anew each time: a child may have closed what was open
+            out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.write(out, line)
             os.close(out)
 
