@@ -1,4 +1,4 @@
-"""The builder of the book. ``rlworkshop`` never imports it; ``site`` stands on ``engine``, which knows no Sphinx.
+"""The builder of the book, which ``rlworkshop`` never imports: ``engine``, which knows no Sphinx, and ``site``.
 
 - ``__main__``: the commands that the Makefile calls.
 - ``build``, ``live``: engine first, then Sphinx, then the new site in the place of the old one.
@@ -10,13 +10,12 @@
 - ``book``: brings a book up to date, and is what Sphinx is handed.
 - ``schedule``: jobs on all cores. ``run``: a page in its kernel. ``forks``: the warm process and its forks.
 - ``watch``: what a process reads. ``store``: results by what they were made from.
-- ``tests``, ``exercises``, ``suite``: files of tests and modules of exercises as jobs; ``collect`` is their side
-  of a fork.
+- ``tests``, ``exercises``, ``suite``: files of tests and modules of exercises as jobs. ``collect``: in a fork.
 - ``calibration``: claims on other seeds. ``reference``: how fast this machine is.
 - ``source``, ``statements``, ``standalone``: objects of the code by name, and what they need to run alone.
 
 ``site``: shows what the engine holds.
 
-- ``extension``: what joins Sphinx. ``domain``, ``markup``: what pages tell each other, and how it is written.
-- ``snippets``, ``exercises``, ``equations``, ``api``, ``report``: directives. ``takeaway``: pages as notebooks.
+- ``extension``: what joins Sphinx. ``domain``, ``markup``: what pages tell each other, how it is written.
+- ``snippets``, ``exercises``, ``equations``, ``api``, ``report``: directives. ``takeaway``: notebooks.
 """
