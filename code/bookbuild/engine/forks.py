@@ -6,6 +6,7 @@ that it is told, so that each sees the code as it is then and there.
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import json
 import multiprocessing
@@ -14,6 +15,7 @@ import resource
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,14 +99,20 @@ async def _ended(process: multiprocessing.Process, timeout: float | None) -> boo
     return True
 
 
+def _end_with_the_build() -> None:
+    multiprocessing.parent_process().join()
+    os.killpg(0, signal.SIGKILL)
+
+
 def _fork(
     target: str, arguments: list, folder: str, environment: dict[str, str], cpu_limit: int | None, place: str
 ) -> None:
     """Be the fork: call what was asked for, write down what it returned and cost, end."""
     status = 1
     try:
+        gc.freeze()  # what was loaded before is no garbage: to search it would cost more than most tests
         os.setsid()
-        watch.die_with_parent()
+        threading.Thread(target=_end_with_the_build, daemon=True).start()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         out = os.open(os.path.join(place, "printed"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(out, 1)

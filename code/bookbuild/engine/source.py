@@ -7,10 +7,12 @@ import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from symtable import symtable
 
 from bookbuild.engine.project import BookError, Project
 from rlworkshop import provenance
 
+FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 REGION = re.compile(r"^\s*# (region: (?P<name>[\w-]+)|endregion)\s*$")
 
 
@@ -64,6 +66,7 @@ def parsed(file: Path) -> tuple[str, ast.Module]:
 @functools.lru_cache(maxsize=512)
 def _parsed(file: Path, body: bytes) -> tuple[str, ast.Module]:
     text = provenance.source_text(body)
+    symtable(text, str(file), "exec")  # what the grammar allows may yet be wrong: an argument named twice
     return text, ast.parse(text, str(file))
 
 
@@ -73,6 +76,11 @@ def lines_of(file: Path) -> list[str]:
         return provenance.source_text(file.read_bytes()).removesuffix("\n").split("\n")
     except SyntaxError:
         return []
+
+
+def first_line(node: ast.stmt) -> int:
+    """The first line of a statement, or that of its first decorator."""
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
 
 
 def find(project: Project, dotted: str, region: str | None = None, whole: bool = False) -> Snippet:
@@ -87,22 +95,25 @@ def find(project: Project, dotted: str, region: str | None = None, whole: bool =
     _, file, rest = locate(project, dotted)
     source, node = parsed(file)
     for name in rest or [dotted.split(".")[-1]] * (not whole):
-        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        inside = {child.name: child for child in ast.iter_child_nodes(node) if isinstance(child, kinds)}
+        inside = {child.name: child for child in node.body if isinstance(child, FUNCTION | ast.ClassDef)}
         if name not in inside:
             known = ", ".join(sorted(inside)) or "nothing"
             raise BookError(f"{dotted!r}: no function, class or method {name!r} (there is: {known})")
         node = inside[name]
     lines = source.removesuffix("\n").split("\n")
-    first, last = 1, len(lines)
-    if not isinstance(node, ast.Module):
-        first, last = min([node.lineno, *(d.lineno for d in node.decorator_list)]), node.end_lineno
-    body = _running_lines(node)
+    first, last = (first_line(node), node.end_lineno) if isinstance(node, ast.stmt) else (1, len(lines))
     if region:
         first, last = _region(lines, first, last, dotted, region)
-        body = frozenset(line for line in body if first <= line <= last)
+    inner = (s for f in ast.walk(node) if isinstance(f, FUNCTION) for part in f.body for s in ast.walk(part))
+    running = {s.lineno for s in inner if isinstance(s, ast.stmt) and not is_text(s)}
     shown = [line for line in lines[first - 1 : last] if not REGION.match(line)]
+    body = frozenset(running.intersection(range(first, last + 1)))
     return Snippet(file, first, last, textwrap.dedent("\n".join(shown)), body, node)
+
+
+def is_text(node: ast.AST) -> bool:
+    """Whether this is a docstring, or another constant on a line of its own."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _region(lines: list[str], first: int, last: int, dotted: str, region: str) -> tuple[int, int]:
@@ -127,15 +138,3 @@ def difference(old: str, new: str) -> str:
     # where lines are left out, a mark instead of the places in the files
     shown = [" ⋮" if line.startswith("@@") else line for line in changes]
     return "\n".join(shown[1:] if changes[0].startswith("@@ -1,") else shown)
-
-
-def _running_lines(node: ast.AST) -> frozenset[int]:
-    """Lines of statements inside functions, docstrings left out."""
-    lines = set()
-    functions = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    for function in functions:
-        for statement in function.body:
-            docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-            if not docstring:
-                lines.update(n.lineno for n in ast.walk(statement) if isinstance(n, ast.stmt))
-    return frozenset(lines)

@@ -11,12 +11,11 @@ import contextlib
 import functools
 import json
 import re
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
 from bookbuild.engine.forks import Warm
-from bookbuild.engine.project import Project
+from bookbuild.engine.project import Project, pyproject
 from bookbuild.engine.schedule import Job
 from bookbuild.engine.store import Store, Subject, read_json
 from rlworkshop import provenance
@@ -35,10 +34,9 @@ class Tests:
         self.files = sorted((project.root / "tests").glob("**/test_*.py"))
         self.results: dict[tuple[str, str], dict] = {}  # file and part -> result
         self.times: dict[str, float] = {}
-        file = project.root / "pyproject.toml"
-        made = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-        groups = made.get("dependency-groups", {}).get("test", [])
-        self._settings = json.dumps([made.get("tool", {}).get("pytest", {}), groups], sort_keys=True)
+        made = pyproject(project.root)
+        settings = [made.get("tool", {}).get("pytest"), made.get("dependency-groups", {}).get("test")]
+        self._settings = json.dumps(settings, sort_keys=True)
 
     # ---- which
 
