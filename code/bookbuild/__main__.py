@@ -11,7 +11,7 @@ from bookbuild.engine.project import BookError, Project
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 COMMANDS = {  # the function that does it, its arguments, and what it does
     "html": ("build:html", [], "execute what changed and build the site"),
-    "chapter": ("build:chapter", ["page"], "execute and build one page alone, e.g. algorithms/vpg"),
+    "chapter": ("build:chapter", ["name"], "execute and build one page alone, e.g. algorithms/vpg"),
     "serve": ("build:serve", [], "build, then serve the site on a free port"),
     "live": ("live:run", [], "serve, and build again on every save"),
     "linkcheck": ("build:linkcheck", [], "check the links to other sites"),

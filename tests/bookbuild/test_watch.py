@@ -292,23 +292,20 @@ def test_the_log_is_read_in_order(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
 def test_a_kernel_dies_with_the_build(watched):
-    child = (
-        f"import time\nprint('ready', flush=True)\ntime.sleep({MINUTES})"
-    )
+    child = f"import time\nprint('ready', flush=True)\ntime.sleep({2 * MINUTES})"
     parent = (
-        "import subprocess, sys\n"
-        f"child = subprocess.Popen([sys.executable, '-c', {child!r}])\n"
+        "import os, subprocess, sys\n"
+        f"environment = os.environ | {{{watch.KERNEL!r}: '1'}}\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}], env=environment)\n"
         "print(child.pid, flush=True)\nchild.wait()"
     )
-    command, environment = [sys.executable, "-c", parent], watched.environment | {watch.KERNEL: "1"}
-    environment |= {watch.LOG: str(watched.log), watch.ROOT: str(watched.root)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    said = {process.stdout.readline().strip() for _ in range(2)}
+    given = watched.environment | {watch.LOG: str(watched.log), watch.ROOT: str(watched.root)}
+    command = [sys.executable, "-c", parent]
+    with subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) as process:
+        said = {process.stdout.readline().strip() for _ in range(2)}
+        process.kill()
     (pid,) = said - {"ready"}
-    process.kill()
-    process.wait()
-    stat = Path(f"/proc/{pid}/stat")
-    end = time.monotonic() + MINUTES / 2
+    stat, end = Path(f"/proc/{pid}/stat"), time.monotonic() + MINUTES
     while stat.exists() and stat.read_text().split()[2] != "Z":
         if time.monotonic() > end:
             os.kill(int(pid), signal.SIGKILL)

@@ -81,7 +81,8 @@ class Warm:
             process.join()
             printed, answer = Path(place, "printed"), Path(place, "answer.json")
             text = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
-            value, cpu = json.loads(answer.read_text()) if process.exitcode == 0 else (None, 0.0)
+            ended = process.exitcode == 0 and answer.exists()  # it may have ended itself
+            value, cpu = json.loads(answer.read_text()) if ended else (None, 0.0)
             return Result(value, watch.inputs(log), -signal.SIGALRM if hung else process.exitcode, cpu, text)
 
 
