@@ -13,7 +13,8 @@ from bookbuild.engine.project import BookError, Project
 from rlworkshop import provenance
 
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
-REGION = re.compile(r"^\s*# (region: (?P<name>[\w-]+)|endregion)\s*$")
+BLOCK = FUNCTION | ast.ClassDef
+MARK = re.compile(r"^[ \t]*# (region: [\w-]+|endregion|standalone: \w+|(-\*- )?coding[:=].*)[ \t]*\n", re.M)
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,8 @@ def locate(project: Project, dotted: str) -> tuple[str, Path, list[str]]:
     """
     parts = dotted.split(".")
     for depth in range(len(parts), 0, -1):
-        name = ".".join(parts[:depth])
-        if (file := module_file(project, name)) is not None:
-            return name, file, parts[depth:]
+        if file := module_file(project, ".".join(parts[:depth])):
+            return ".".join(parts[:depth]), file, parts[depth:]
     raise BookError(f"no module of code/ holds {dotted!r}")
 
 
@@ -95,39 +95,35 @@ def find(project: Project, dotted: str, region: str | None = None, whole: bool =
     _, file, rest = locate(project, dotted)
     source, node = parsed(file)
     for name in rest or [dotted.split(".")[-1]] * (not whole):
-        inside = {child.name: child for child in node.body if isinstance(child, FUNCTION | ast.ClassDef)}
+        inside = {child.name: child for child in node.body if isinstance(child, BLOCK)}
         if name not in inside:
             known = ", ".join(sorted(inside)) or "nothing"
             raise BookError(f"{dotted!r}: no function, class or method {name!r} (there is: {known})")
         node = inside[name]
     lines = source.removesuffix("\n").split("\n")
     first, last = (first_line(node), node.end_lineno) if isinstance(node, ast.stmt) else (1, len(lines))
+    text = "\n".join(lines[first - 1 : last]) + "\n"
     if region:
-        first, last = _region(lines, first, last, dotted, region)
+        found = re.search(rf"^\s*# region: {re.escape(region)}\n(.*?)^\s*# endregion$", text, re.M | re.S)
+        if not found:
+            what = f"is not there: it stands between '# region: {region}' and '# endregion'"
+            raise BookError(f"region {region!r} of {dotted} {what}")
+        text, first = found[1], first + text.count("\n", 0, found.start(1))
+        last = first + text.count("\n") - 1
     inner = (s for f in ast.walk(node) if isinstance(f, FUNCTION) for part in f.body for s in ast.walk(part))
     running = {s.lineno for s in inner if isinstance(s, ast.stmt) and not is_text(s)}
-    shown = [line for line in lines[first - 1 : last] if not REGION.match(line)]
     body = frozenset(running.intersection(range(first, last + 1)))
-    return Snippet(file, first, last, textwrap.dedent("\n".join(shown)), body, node)
+    return Snippet(file, first, last, textwrap.dedent(unmarked(text)), body, node)
+
+
+def unmarked(text: str) -> str:
+    """Lines of code without those that speak to this builder, or of the file's coding."""
+    return MARK.sub("", text + "\n").strip("\n")
 
 
 def is_text(node: ast.AST) -> bool:
     """Whether this is a docstring, or another constant on a line of its own."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _region(lines: list[str], first: int, last: int, dotted: str, region: str) -> tuple[int, int]:
-    start, depth = None, 0
-    for number in range(first, last + 1):
-        mark = REGION.match(lines[number - 1])
-        if mark and start:
-            depth += 1 if mark["name"] else -1
-            if depth == 0:
-                return start, number - 1
-        elif mark and mark["name"] == region:
-            start, depth = number + 1, 1
-    what = "has no end ('# endregion')" if start else f"is not there (mark it '# region: {region}')"
-    raise BookError(f"region {region!r} of {dotted} {what}")
 
 
 def difference(old: str, new: str) -> str:

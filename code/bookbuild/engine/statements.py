@@ -4,48 +4,59 @@ import ast
 import functools
 import itertools
 import re
-from dataclasses import dataclass
 from symtable import symtable
 from typing import NamedTuple
 
 from bookbuild.engine.project import BookError
-from bookbuild.engine.source import first_line, is_text
+from bookbuild.engine.source import BLOCK, first_line, is_text, unmarked
 
-Block = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Importing = ast.Import | ast.ImportFrom
 Assigning = ast.Assign | ast.AnnAssign | ast.AugAssign
-MARK = re.compile(
-    r"^[ \t]*# ?(?:(?:-\*- )?coding[:=].*|region: [\w-]+|endregion|standalone: \w+)[ \t]*\n", re.M
-)
 ABOVE = re.compile(r"(?:^(?:#.*)?\n)*\Z", re.M)  # comments and empty lines, up to the end
 STAND_IN = re.compile(r"^# standalone: (\w+)$", re.M)
-Edit = tuple[int, int, str]  # from, to, in bytes, and what stands there instead
+MAIN = "if __name__ == '__main__':\n"
 
 
 class Import(NamedTuple):
-    """``from module import name as local``, or ``import module as local`` where the name is empty."""
+    """``from module import entry``, or ``import entry`` where the module is empty."""
 
     module: str
-    name: str
-    local: str
-
-    @property
-    def origin(self) -> str:
-        """What the local name means; ``import a.b`` binds ``a``."""
-        top = self.module.split(".")[0]
-        return f"{self.module}.{self.name}" if self.name else top if top == self.local else self.module
+    entry: str
+    origin: str  # what the local name means; ``import a.b`` binds ``a``
 
 
-@dataclass(frozen=True)
 class Statement:
-    """A statement at the top of a module."""
+    """A statement at the top of a module; the one before it ends in line ``before``."""
 
-    node: ast.stmt
-    above: str  # the comments and empty lines before it
-    bound: list[str]  # what it binds in the module
-    local: set[str]  # names that are local within it
-    uses: list[list[ast.expr]]  # names that are not local, each with the attributes taken of it
-    inner: list[Importing]  # import statements within it
+    def __init__(self, module: "Module", node: ast.stmt, before: int):
+        self.module, self.node, self.place = module, node, module.place(node)
+        text, parts = module.lines(first_line(node), node.end_lineno), list(ast.walk(node))
+        self.above = ABOVE.search(module.lines(before + 1, first_line(node) - 1))[0]
+        tables = [symtable(text, module.shown, "exec")]
+        for table in tables:
+            tables += table.get_children()
+        bound = (s.get_name() for s in tables[0].get_symbols() if s.is_local())
+        self.bound = [name for name in bound if name in text]  # Python 3.14 adds names of its own
+        self.local = {s.get_name() for table in tables[1:] for s in table.get_symbols() if s.is_local()}
+        used = {s.get_name() for table in tables for s in table.get_symbols() if s.is_global()}
+        names = [n for n in parts if isinstance(n, ast.Name) and n.id in used]
+        outer = {n.value: n for n in parts if isinstance(n, ast.Attribute)}
+        self.uses = [[n] for n in names + _quoted(parts)]  # each with the attributes taken of it
+        for chain in self.uses:
+            while chain[-1] in outer:
+                chain.append(outer[chain[-1]])
+        self.imports = [one for n in parts if isinstance(n, Importing) for _, one in module.imported(n)]
+        is_main = isinstance(node, ast.If) and ast.unparse(node).startswith(MAIN)
+        passive = isinstance(node, BLOCK) or (isinstance(node, Assigning) and self.bound)
+        self.acts = not (passive or is_main or is_text(node))  # whenever the module is imported
+
+    def text(self, edits: list[tuple[int, int, str]], everything: bool) -> str:
+        """Its source, changed between places in bytes, with the comments that touch it or all above it."""
+        body = self.module.body[: self.module.starts[self.node.end_lineno]]
+        for start, end, new in sorted(edits, reverse=True):
+            body = body[:start] + new.encode() + body[end:]
+        above = self.above if everything else self.above.rpartition("\n\n")[2]
+        return unmarked(above + body[self.module.starts[first_line(self.node) - 1] :].decode())
 
 
 class Module:
@@ -54,88 +65,54 @@ class Module:
     def __init__(self, name: str, shown: str, text: str, tree: ast.Module):
         self.name, self.shown, self.tree, self.body = name, shown, tree, text.encode()
         self.starts = [0, *itertools.accumulate(map(len, self.body.splitlines(keepends=True)))]  # in bytes
-        self.imports: dict[str, list[Import]] = {}
-        self.binding: dict[str, list[int]] = {}  # name -> statements
+        self.names: dict[str, list[Import | Statement]] = {}  # what binds them
         self.stand_ins: dict[str, str] = {}
-        self.statements: dict[int, Statement] = {}
-        self.always: list[int] = []  # those that do something whenever the module is imported
-        for number, node in enumerate(tree.body):
+        self.statements: list[Statement] = []
+        before, self.docstring = 0, ""
+        for node in tree.body:
             if isinstance(node, Importing):
-                for one in self.imported(node):
-                    self.imports.setdefault(one.local, []).append(one)
-            elif number or ast.get_docstring(tree) is None:
-                self._read(number, node)
-        for local in self.imports.keys() & self.binding.keys():
-            place = self.place(tree.body[self.binding[local][0]])
-            raise BookError(f"{place}: {local!r} is imported into this module too: use two names")
+                bound = self.imported(node)
+            elif not before and ast.get_docstring(tree):
+                bound, self.docstring = [], unmarked(self.lines(1, node.end_lineno))
+            else:
+                self.statements.append(one := Statement(self, node, before))
+                bound = [(name, one) for name in one.bound]
+                if found := STAND_IN.search(one.above):
+                    self.stand_ins[one.bound[0]] = found[1]
+            for local, one in bound:
+                self.names.setdefault(local, []).append(one)
+                if type(one) is not type(self.names[local][0]):
+                    raise BookError(f"{self.place(node)}: {local!r} is imported and set here: use two names")
+            before = node.end_lineno
 
     def place(self, node: ast.AST) -> str:
         return f"{self.shown}:{node.lineno}"
-
-    def span(self, first: ast.expr, last: ast.expr) -> tuple[int, int]:
-        """Where the first expression begins and the last one ends, in bytes."""
-        start, end = self.starts[first.lineno - 1], self.starts[last.end_lineno - 1]
-        return start + first.col_offset, end + last.end_col_offset
-
-    def imported(self, node: Importing) -> list[Import]:
-        """What an import statement binds."""
-        if getattr(node, "level", 0) or node.names[0].name == "*":
-            what = "hides where names come from: import them by name, from the module's full name"
-            raise BookError(f"{self.place(node)}: {ast.unparse(node)!r} {what}")
-        if isinstance(node, ast.ImportFrom):
-            return [Import(node.module, alias.name, alias.asname or alias.name) for alias in node.names]
-        return [Import(alias.name, "", alias.asname or alias.name.split(".")[0]) for alias in node.names]
 
     def lines(self, first: int, last: int) -> str:
         """The text from one line to another, both from 1."""
         return self.body[self.starts[first - 1] : self.starts[last]].decode()
 
-    def _read(self, number: int, node: ast.stmt) -> None:
-        first, parts = first_line(node), list(ast.walk(node))
-        text = self.lines(first, node.end_lineno)
-        tables = [symtable(text, self.shown, "exec")]
-        for table in tables:
-            tables += table.get_children()
-        symbols = [(table is tables[0], symbol) for table in tables for symbol in table.get_symbols()]
-        # Python 3.14 adds names of its own
-        bound = [s.get_name() for top, s in symbols if top and s.is_local() and s.get_name() in text]
-        local = {s.get_name() for top, s in symbols if not top and s.is_local()}
-        free = {s.get_name() for _, s in symbols if s.is_global()}
-        names = [n for n in parts if isinstance(n, ast.Name) and n.id in free]
-        uses = [[n] for n in names + _quoted(parts)]
-        outer = {n.value: n for n in parts if isinstance(n, ast.Attribute)}
-        for chain in uses:
-            while chain[-1] in outer:
-                chain.append(outer[chain[-1]])
-        before = self.tree.body[number - 1].end_lineno if number else 0
-        above = ABOVE.search(self.lines(before + 1, first - 1))[0]
-        inner = [n for n in parts if isinstance(n, Importing)]
-        self.statements[number] = Statement(node, above, bound, local, uses, inner)
-        for name in bound:
-            self.binding.setdefault(name, []).append(number)
-        if found := STAND_IN.search(above):
-            self.stand_ins[bound[0]] = found[1]
-        passive = isinstance(node, Block) or (isinstance(node, Assigning) and bound)
-        if not (passive or is_text(node) or is_main(node)):
-            self.always.append(number)
+    def imported(self, node: Importing) -> list[tuple[str, Import]]:
+        """The names that an import statement binds, and to what."""
+        module, found = getattr(node, "module", ""), []
+        if getattr(node, "level", 0) or node.names[0].name == "*":
+            what = "hides where names come from: import them by name, from the module's full name"
+            raise BookError(f"{self.place(node)}: {ast.unparse(node)!r} {what}")
+        for alias in node.names:
+            top = alias.name.split(".")[0]
+            origin = f"{module}.{alias.name}" if module else alias.name if alias.asname else top
+            found.append((alias.asname or top, Import(module, ast.unparse(alias), origin)))
+        return found
 
-    def text(self, chosen: dict[int, list[Edit]], everything: bool = False) -> str:
-        """Statements, each changed by its edits, with the space between them that they have here.
-
-        The comments that touch one come with it; with ``everything`` all those that stand above it.
-        """
+    def text(self, chosen: dict, everything: bool) -> str:
+        """Those of its statements that are chosen, with the space between them that they have here."""
         text, before = "", None
-        for number, edits in sorted(chosen.items()):
-            node, above = self.statements[number].node, self.statements[number].above
-            above = above if everything else above.rpartition("\n\n")[2]
-            body = self.body[: self.starts[node.end_lineno]]
-            for start, end, new in sorted(edits, reverse=True):
-                body = body[:start] + new.encode() + body[end:]
-            source = above + body[self.starts[first_line(node) - 1] :].decode()
-            if before is not None:
-                blocks = isinstance(before, Block) or isinstance(node, Block)
-                text += "\n\n\n" if blocks else "\n" if node.lineno == before.end_lineno + 1 else "\n\n"
-            text, before = text + MARK.sub("", source + "\n").strip("\n"), node
+        for one in (one for one in self.statements if one in chosen):
+            if before:
+                blocks = isinstance(one.node, BLOCK) or isinstance(before.node, BLOCK)
+                touching = one.node.lineno == before.node.end_lineno + 1
+                text += "\n\n\n" if blocks else "\n" if touching else "\n\n"
+            text, before = text + one.text(chosen[one], everything), one
         return text
 
 
@@ -148,8 +125,3 @@ def _quoted(parts: list[ast.AST]) -> list[ast.Name]:
     texts = [n for hint in hints if hint for n in ast.walk(hint) if isinstance(n, ast.Constant)]
     words = [(word, n) for n in texts for word in re.findall(r"[^\W\d]\w*", str(n.value))]
     return [ast.copy_location(ast.Name(word, ast.Store()), n) for word, n in words]
-
-
-def is_main(node: ast.stmt) -> bool:
-    """Whether this is ``if __name__ == "__main__":``."""
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
