@@ -18,8 +18,7 @@ import textwrap
 from collections.abc import Iterable
 
 from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.source import BLOCK, locate, module_file, parsed
-from bookbuild.engine.statements import Import, Module, Statement, read
+from bookbuild.engine.source import BLOCK, Import, Module, Statement, locate, module_file, parsed, read
 
 MAGIC = {*dir(builtins), "__file__", "__module__", "__qualname__", "__class__"}
 WIDTH = 110
@@ -58,7 +57,7 @@ class Shop:
             raise BookError(f"{place}: {what}: one file cannot hold both, give one of them another name")
 
     def resolve(self, module: Module, names: list[str], where: str = "") -> tuple[str, str, list, int]:
-        """Where a name with attributes leads: a name, its meaning, what binds it, how many attributes are left."""
+        """Where a name with attributes leads: a name, its meaning, what binds it, how many attributes follow."""
         passed: list[str] = []
         while names:
             name, *rest = names
@@ -148,15 +147,12 @@ def standalone(project: Project, dotted: str) -> str:
 
 def _imports(chosen: Iterable[Statement | Import]) -> list[str]:
     """Blocks of import statements: of the standard library, of other packages."""
-    groups: dict[tuple, list[str]] = {}
+    lines: dict[tuple[bool, bool, str], str] = {}
     for module, entry, origin in sorted(one for one in chosen if isinstance(one, Import)):
-        key = origin.split(".")[0] not in sys.stdlib_module_names, bool(module), module or entry
-        groups.setdefault(key, []).append(entry)
-    blocks: dict[bool, list[str]] = {}
-    for (others, is_from, module), entries in sorted(groups.items()):
-        line = f"from {module} import {', '.join(entries)}" if is_from else f"import {module}"
-        blocks.setdefault(others, []).append(line)
-    return ["\n".join(lines) for lines in blocks.values()]
+        others = origin.split(".")[0] not in sys.stdlib_module_names
+        key, start = (others, bool(module), module or entry), f"from {module} import" if module else "import"
+        lines[key] = f"{lines[key]}, {entry}" if key in lines else f"{start} {entry}"
+    return ["\n".join(lines[key] for key in sorted(lines) if key[0] is others) for others in (False, True)]
 
 
 def _header(project: Project, dotted: str, shown: str, nodes: list[ast.AST]) -> str:
@@ -168,19 +164,18 @@ def _header(project: Project, dotted: str, shown: str, nodes: list[ast.AST]) -> 
     def said(pattern: str, text: str = about) -> str:
         return found[1] if (found := re.search(pattern, text, re.MULTILINE)) else ""
 
-    page, base = said(r"^Book: ([\w/-]+)", docs), ""
-    if project.repository_url:
-        base = f"{project.repository_url}/blob/main/"
-        page = page and f"{base}book/{page}.md"
+    base = f"{project.repository_url}/blob/main/" if project.repository_url else ""
+    page = said(r"^Book: ([\w/-]+)", docs)
+    address = f"{base}book/{page}.md" if base else page
     title, version, owner = map(said, (r'^project = "(.+)"$', r'^version = "(.+)"$', r"^(Copyright .*\w)"))
     what = "the module" if nodes[0] is nodes[-1] else "this object"
     lines = [
         f"{dotted}, from {title} {version}".rstrip(),
         f"{owner}. SPDX-License-Identifier: MIT".removeprefix(". "),
-        f"Explained on the page {page}" if page else "",
+        f"Explained on the page {address}" if page else "",
         f"Source: {base}{shown}",
-        f"Made by `python -m bookbuild standalone {dotted}`: {what}, with all that it needs of the package put "
-        "before it, names and imports adapted.",
+        f"Made by `python -m bookbuild standalone {dotted}`: {what}, with all that it needs of the package "
+        "put before it, names and imports adapted.",
     ]
     wrapped = (part for line in lines for part in textwrap.wrap(line, WIDTH - 2, break_long_words=False))
     return "\n".join(f"# {part}" for part in wrapped)
