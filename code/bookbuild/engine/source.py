@@ -1,4 +1,4 @@
-"""The source of what is in ``code/``: objects by their dotted names, their modules' statements, differences."""
+"""The source of what is in ``code/``: objects by dotted names, the statements of modules, differences."""
 
 import ast
 import difflib
@@ -19,9 +19,6 @@ FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 BLOCK = FUNCTION | ast.ClassDef
 PASSIVE = BLOCK | ast.Assign | ast.AnnAssign | ast.AugAssign
 IMPORT = ast.Import | ast.ImportFrom
-ABOVE = re.compile(r"(?:^(?:#.*)?\n)*\Z", re.M)  # comments and empty lines, up to the end
-STAND_IN = re.compile(r"^# standalone: (\w+)$", re.M)
-MAIN = "if __name__ == '__main__':\n"
 MARK = re.compile(r"^[ \t]*# (region: [\w-]+|endregion|standalone: \w+|(-\*- )?coding[:=].*)[ \t]*\n", re.M)
 
 
@@ -39,10 +36,10 @@ class Snippet:
 
 def module_file(project: Project, module: str) -> Path | None:
     """The file of a module of ``code/``, if there is one."""
-    parts = module.split(".")
-    base = project.code.joinpath(*parts)
-    files = (base / "__init__.py", base.parent / f"{base.name}.py")
-    return next((f for f in files if f.is_file()), None) if all(p.isidentifier() for p in parts) else None
+    base = project.code / module.replace(".", "/")
+    files = (base / "__init__.py", base.with_suffix(".py"))
+    proper = all(part.isidentifier() for part in module.split("."))
+    return next((file for file in files if proper and file.is_file()), None)
 
 
 def locate(project: Project, dotted: str) -> tuple[str, Path, list[str]]:
@@ -157,12 +154,13 @@ class Statement:
     def __init__(self, module: "Module", node: ast.stmt, before: int):
         self.module, self.node, self.place = module, node, module.place(node)
         text, parts = module.lines(first_line(node), node.end_lineno), list(ast.walk(node))
-        self.above = ABOVE.search(module.lines(before + 1, first_line(node) - 1))[0]
+        # comments and empty lines
+        self.above = re.search(r"(?:^(?:#.*)?\n)*\Z", module.lines(before + 1, first_line(node) - 1), re.M)[0]
         tables = [symtable(text, module.shown, "exec")]
         for table in tables:
             tables += table.get_children()
-        bound = (s.get_name() for s in tables[0].get_symbols() if s.is_local())
-        self.bound = [name for name in bound if name in text]  # Python 3.14 adds names of its own
+        # Python 3.14 adds names of its own, which are not in the text
+        self.bound = [n for s in tables[0].get_symbols() if s.is_local() and (n := s.get_name()) in text]
         self.local = {s.get_name() for table in tables[1:] for s in table.get_symbols() if s.is_local()}
         used = {s.get_name() for table in tables for s in table.get_symbols() if s.is_global()}
         names = [n for n in parts if isinstance(n, ast.Name) and n.id in used]
@@ -172,9 +170,9 @@ class Statement:
             while chain[-1] in outer:
                 chain.append(outer[chain[-1]])
         self.imports = [one for n in parts if isinstance(n, IMPORT) for _, one in module.imported(n)]
-        is_main = isinstance(node, ast.If) and ast.unparse(node).startswith(MAIN)
-        passive = is_main or is_text(node) or (isinstance(node, PASSIVE) and self.bound)
-        self.acts = not passive  # whenever the module is imported
+        main = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+        # whether it does something whenever the module is imported
+        self.acts = not (main or is_text(node) or (isinstance(node, PASSIVE) and self.bound))
 
     def text(self, edits: list[tuple[int, int, str]], everything: bool) -> str:
         """Its source, changed between places in bytes, with the comments that touch it or all above it."""
@@ -203,7 +201,7 @@ class Module:
             else:
                 self.statements.append(one := Statement(self, node, before))
                 bound = [(name, one) for name in one.bound]
-                if found := STAND_IN.search(one.above):
+                if found := re.search(r"^# standalone: (\w+)$", one.above, re.M):
                     self.stand_ins[one.bound[0]] = found[1]
             for local, one in bound:
                 self.names.setdefault(local, []).append(one)
@@ -222,8 +220,7 @@ class Module:
         """The names that an import statement binds, and to what."""
         module = getattr(node, "module", "")
         if getattr(node, "level", 0) or node.names[0].name == "*":
-            what = "hides where names come from: import them by name, from the module's full name"
-            raise BookError(f"{self.place(node)}: {ast.unparse(node)!r} {what}")
+            raise BookError(f"{self.place(node)}: {ast.unparse(node)!r}: import names, of a full module name")
         for alias in node.names:
             top = alias.name.split(".")[0]
             origin = f"{module}.{alias.name}" if module else alias.name if alias.asname else top
@@ -231,13 +228,13 @@ class Module:
 
     def text(self, chosen: dict, everything: bool) -> str:
         """Those of its statements that are chosen, with the space between them that they have here."""
-        text, before = "", None
+        text, last = "", None
         for one in (one for one in self.statements if one in chosen):
-            if before:
-                blocks = isinstance(one.node, BLOCK) or isinstance(before.node, BLOCK)
-                touching = one.node.lineno == before.node.end_lineno + 1
-                text += "\n\n\n" if blocks else "\n" if touching else "\n\n"
-            text, before = text + one.text(chosen[one], everything), one
+            if last:
+                blocks = isinstance(one.node, BLOCK) or isinstance(last.node, BLOCK)
+                close = one.node.lineno == last.node.end_lineno + 1
+                text += "\n\n\n" if blocks else "\n" if close else "\n\n"
+            text, last = text + one.text(chosen[one], everything), one
         return text
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.source import BLOCK, Import, Module, Statement, locate, module_file, parsed, read
 
-MAGIC = {*dir(builtins), "__file__", "__module__", "__qualname__", "__class__"}
+BUILTINS = {name: [Import("builtins", name, f"builtins.{name}")] for name in (*dir(builtins), "__file__")}
 WIDTH = 110
 
 
@@ -57,14 +57,13 @@ class Shop:
             raise BookError(f"{place}: {what}: one file cannot hold both, give one of them another name")
 
     def resolve(self, module: Module, names: list[str], where: str = "") -> tuple[str, str, list, int]:
-        """Where a name with attributes leads: a name, its meaning, what binds it, how many attributes follow."""
+        """Where a name with attributes leads: a name, what it means, what binds it, how many are left."""
         passed: list[str] = []
         while names:
             name, *rest = names
-            found, meaning = module.names.get(name), f"{module.name}.{name}"
+            found, meaning = module.names.get(name) or BUILTINS.get(name), f"{module.name}.{name}"
             if not found:
-                known = ", ".join(sorted(module.names)) or "nothing"
-                raise BookError(f"{where}{module.name} has no {name!r} (there is: {known})")
+                raise BookError(f"{where}{module.name} has no {name!r} (there is: {', '.join(module.names)})")
             if meaning in passed:
                 raise BookError(f"{where}{meaning} leads back to itself, by way of {', '.join(passed)}")
             passed.append(meaning)
@@ -77,9 +76,8 @@ class Shop:
                 return name, getattr(found[0], "origin", meaning), found, len(rest)
         raise BookError(f"{where}the module {module.name} is used as a value: name what is needed of it")
 
-    def need(self, wanted: list[Statement]) -> None:
-        """Choose statements and all that they need."""
-        todo = list(wanted)
+    def need(self, todo: list[Statement | Import]) -> None:
+        """Choose what is on a list, and all that it needs."""
         while todo:
             if (one := todo.pop()) in self.chosen:
                 continue
@@ -98,16 +96,14 @@ class Shop:
         """What a use needs; what must be written instead of it is noted."""
         module, first, links = statement.module, chain[0], [node.attr for node in chain[1:]]
         root, place = first.id, module.place(first)
-        if root not in module.names and (root in MAGIC or not isinstance(first.ctx, ast.Load)):
-            if root in MAGIC:
-                self.claim(root, f"builtins.{root}", place)
+        if root not in module.names and not isinstance(first.ctx, ast.Load):
             return []
         name, meaning, found, rest = self.resolve(module, [root, *links], f"{place}: ")
         self.claim(name, meaning, place)
         last = chain[len(links) - rest]
         if last is not first or name != root:
             if statement.local & {root, name} or not isinstance(last.ctx, ast.Load):
-                what = f"{root!r} stands for {meaning}, and {name!r} cannot be written here"
+                what = f"{root!r} stands for {meaning}, which cannot be written here"
                 raise BookError(f"{place}: {what}: it is set, in quotes, or one of both is a local name too")
             start, end = module.starts[first.lineno - 1], module.starts[last.end_lineno - 1]
             self.chosen[statement].append((start + first.col_offset, end + last.end_col_offset, name))
@@ -126,19 +122,16 @@ def standalone(project: Project, dotted: str) -> str:
     home, _, rest = locate(project, dotted)
     shop = Shop(project)
     module = shop.module(home)
-    wanted = module.statements
+    wanted, whole = module.statements, module
     if rest:
         _, meaning, wanted, _ = shop.resolve(module, rest)
         if isinstance(wanted[0], Import):
             raise BookError(f"{dotted} is {meaning}, which is not in code/")
-        module = wanted[0].module
-    shop.need(wanted)
-    blocks, parts = [], [part for part in shop.order if not shop.chosen.keys().isdisjoint(part.statements)]
-    for part in parts:
-        if len(parts) > 1:
-            blocks.append(f"# {'-' * (WIDTH - 3 - len(part.name))} {part.name}")
-        blocks.append(part.text(shop.chosen, everything=part is module and not rest))
-    code = "\n\n\n".join(blocks) + "\n"
+        module, whole = wanted[0].module, None
+    shop.need([*wanted])
+    texts = {part.name: text for part in shop.order if (text := part.text(shop.chosen, part is whole))}
+    blocks = [f"# {'-' * (WIDTH - 3 - len(name))} {name}\n\n\n{text}" for name, text in texts.items()]
+    code = "\n\n\n".join(blocks if len(blocks) > 1 else texts.values()) + "\n"
     header = _header(project, dotted, module.shown, [wanted[0].node, module.tree] if rest else [module.tree])
     head = [header, "" if rest else module.docstring, *_imports(shop.chosen)]
     gap = "\n\n\n" if code.startswith(("def ", "async ", "class ", "@")) else "\n\n"
@@ -148,7 +141,8 @@ def standalone(project: Project, dotted: str) -> str:
 def _imports(chosen: Iterable[Statement | Import]) -> list[str]:
     """Blocks of import statements: of the standard library, of other packages."""
     lines: dict[tuple[bool, bool, str], str] = {}
-    for module, entry, origin in sorted(one for one in chosen if isinstance(one, Import)):
+    foreign = [one for one in chosen if isinstance(one, Import) and one.module != "builtins"]
+    for module, entry, origin in sorted(foreign):
         others = origin.split(".")[0] not in sys.stdlib_module_names
         key, start = (others, bool(module), module or entry), f"from {module} import" if module else "import"
         lines[key] = f"{lines[key]}, {entry}" if key in lines else f"{start} {entry}"
