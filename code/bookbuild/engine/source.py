@@ -219,8 +219,10 @@ class Module:
     def imported(self, node: IMPORT) -> Iterator[tuple[str, Import]]:
         """The names that an import statement binds, and to what."""
         module = getattr(node, "module", "")
-        if getattr(node, "level", 0) or node.names[0].name == "*":
-            raise BookError(f"{self.place(node)}: {ast.unparse(node)!r}: import names, of a full module name")
+        if getattr(node, "level", 0) or node.names[0].name == "*" or module == "__future__":
+            raise BookError(
+                f"{self.place(node)}: {ast.unparse(node)!r}: use plain imports, of full module names"
+            )
         for alias in node.names:
             top = alias.name.split(".")[0]
             origin = f"{module}.{alias.name}" if module else alias.name if alias.asname else top
