@@ -34,9 +34,6 @@ nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!rlworkshop\b).*")]  # types of other libraries are not linked
 numfig = True
 math_numfig = False  # equations are numbered page by page
-autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
-autodoc_typehints_format = "short"
 add_module_names = False  # the section says which module
 toc_object_entries_show_parents = "hide"
 

@@ -12,11 +12,17 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.osutil import relative_uri
 
-from bookbuild.engine.project import BookError
-from bookbuild.engine.source import difference, find, locate
+from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.source import Snippet, difference, find, locate
 from bookbuild.engine.standalone import standalone
 from bookbuild.site import equations
 from bookbuild.site.domain import BookDirective
+
+
+def hosted(project: Project, found: Snippet) -> str:
+    """The address of a source in the project's repository."""
+    place = found.file.relative_to(project.root).as_posix()
+    return f"{project.repository_url}/blob/main/{place}#L{found.first}-L{found.last}"
 
 
 class SnippetDirective(BookDirective):
@@ -47,11 +53,9 @@ class SnippetDirective(BookDirective):
         except BookError as error:
             return self.fail(f"snippet: {error}")
         block = nodes.literal_block(text, text, language="diff" if other else "python")
-        path = snippet.file.relative_to(book.project.root).as_posix()
-        place = nodes.literal(text=path)
+        place = nodes.literal(text=snippet.file.relative_to(book.project.root).as_posix())
         if book.project.repository_url:
-            address = f"{book.project.repository_url}/blob/main/{path}#L{snippet.first}-L{snippet.last}"
-            place = nodes.reference("", "", place, refuri=address)
+            place = nodes.reference("", "", place, refuri=hosted(book.project, snippet))
         test = tests[0].split("::")[-1]
         more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
         since = [nodes.Text(" · changed from "), nodes.literal(text=other)] if other else []
