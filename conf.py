@@ -25,8 +25,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
+    "sphinxext.rediraffe",
     "bookbuild.site.extension",
-    "bookbuild.site.redirects",
     "bookbuild.site.api",
 ]
 exclude_patterns = ["**/_*", "Thumbs.db"]
@@ -48,6 +48,8 @@ register_plugin("pybtex.backends", "plaintext", find_plugin("pybtex.backends", "
 bibtex_bibfiles = ["book/reference/references.bib"]
 bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
+rediraffe_redirects = "redirects.txt"
+rediraffe_template = "_templates/moved.html"
 copybutton_selector = ":not(.snippet) > div > div.highlight pre"  # a snippet has buttons of its own
 copybutton_exclude = ".linenos, .gp, .go"
 

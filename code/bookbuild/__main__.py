@@ -22,7 +22,6 @@ def main(arguments: list[str] | None = None) -> int:
         ("serve", "build, then serve the site on a free port"),
         ("live", "serve, and build again on every save"),
         ("linkcheck", "check the links to other sites"),
-        ("release-check", "what must be in order before a release"),
         ("lint", "ruff on code and on the code cells of pages"),
         ("clean", "delete what was built, keep what was executed"),
     ):
@@ -95,7 +94,7 @@ def _run(project: Project, options: argparse.Namespace) -> int:
 
     if options.command == "chapter":
         return build.chapter(project, options.page)
-    return getattr(build, options.command.replace("-", "_"))(project)
+    return getattr(build, options.command)(project)
 
 
 def seed_sets(text: str) -> list[int]:

@@ -11,14 +11,17 @@ logger = logging.getLogger(__name__)
 
 
 class BookDomain(Domain):
-    """Lists by page: its ``failures``, the labels that its snippets have ``implemented``, its ``exercises``.
+    """Lists by page: its ``failures``, the labels that its snippets have ``implemented``, its ``exercises``,
+    the modules that it offers as ``downloads``, with their texts, and the digest of its own ``text``.
 
     ``whole`` are failures that show only when all pages have been read.
     """
 
     name = "book"
     label = "Book"
-    initial_data = {"failures": {}, "whole": {}, "implemented": {}, "exercises": {}}
+    initial_data = {
+        "failures": {}, "whole": {}, "implemented": {}, "exercises": {}, "downloads": {}, "text": {}
+    }  # fmt: skip
 
     def note(self, kind: str, page: str, what: object) -> None:
         """Keep something of a page until the page is read again."""

@@ -1,6 +1,7 @@
 """The Sphinx extension: shows the executed book that it is handed, and marks what failed."""
 
 import gc
+import hashlib
 import json
 from pathlib import Path
 
@@ -29,6 +30,8 @@ class ClaimRole(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         book, page = self.config.book, self.env.docname
         found = takeaway.claim(book, page, self.text)
+        if "#" in self.text:  # read again when that page has run again
+            self.env.note_dependency(book.executed / f"{self.text.rpartition('#')[0]}.ipynb")
         if found is None:
             alone = book.only and "#" in self.text  # its page was not executed
             outcome = book.outcomes.get(page)
@@ -55,6 +58,18 @@ def prepare(app: Sphinx) -> None:
     }
     gc.disable()  # a third of the time would go into looking through trees that stay until the end
     app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=executed, execution_mode="off")
+
+
+def note_text(app: Sphinx, page: str, text: list[str]) -> None:
+    """Keep what a page was read from."""
+    app.env.get_domain("book").note("text", page, hashlib.sha256(text[0].encode()).hexdigest())
+
+
+def changed(app: Sphinx, env: BuildEnvironment, *_: object) -> list[str]:
+    """The pages with another text than they were read from, whatever their files' times of change say."""
+    known = env.get_domain("book").data["text"]
+    texts = {page: env.doc2path(page).read_text("utf-8-sig", "replace") for page in env.found_docs}
+    return [p for p, text in texts.items() if known.get(p) != [hashlib.sha256(text.encode()).hexdigest()]]
 
 
 def depend(app: Sphinx, doctree: nodes.document) -> None:
@@ -87,6 +102,15 @@ def mark_failures(app: Sphinx, doctree: nodes.document, page: str) -> None:
         doctree.insert(0, mark)
 
 
+def write_modules(app: Sphinx, exception: Exception | None) -> None:
+    """Write the modules that pages offer as files."""
+    for offered in app.env.get_domain("book").data["downloads"].values():
+        for name, text in offered:
+            file = app.outdir / "_downloads" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+
+
 def offer_downloads(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     """A page with code can be taken away as notebook and as script."""
     book = app.config.book
@@ -101,9 +125,12 @@ def setup(app: Sphinx) -> dict:
     app.add_domain(BookDomain)
     app.set_translator("html", Translator)
     app.connect("builder-inited", prepare, priority=900)  # after MyST-NB has its configuration
+    app.connect("env-get-outdated", changed)
+    app.connect("source-read", note_text)
     app.connect("doctree-read", depend)
     app.connect("doctree-read", exercises.check_anchors)
     app.connect("env-updated", check)
+    app.connect("build-finished", write_modules)
     app.connect("build-finished", lambda app, exception: (gc.freeze(), gc.enable()))
     app.connect("doctree-resolved", equations.link)
     app.connect("doctree-resolved", mark_failures)

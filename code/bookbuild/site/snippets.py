@@ -6,11 +6,9 @@ the same with all that it needs. That text travels in the page, so that it is th
 
 import html
 import json
-from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from sphinx.util.osutil import relative_uri
 
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.source import Snippet, difference, find, locate
@@ -94,18 +92,16 @@ class DownloadModuleDirective(BookDirective):
     """Usage: ``{download-module} dotted.module``: a link to the module as one file that runs alone."""
 
     def run(self) -> list[nodes.Node]:
-        builder, project, dotted = self.env._app.builder, self.config.book.project, self.arguments[0]
-        name = f"_downloads/{dotted.split('.')[-1]}.py"
+        project, page, dotted = self.config.book.project, self.env.docname, self.arguments[0]
+        name = f"{dotted.split('.')[-1]}.py"
         try:
             if locate(project, dotted)[2]:
                 raise BookError(f"{dotted} is no module: a module's file can be downloaded")
             text = standalone(project, dotted)
         except BookError as error:
             return self.fail(f"download-module: {error}")
-        file = Path(builder.outdir) / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        address = relative_uri(builder.get_target_uri(self.env.docname), name)
+        self.env.get_domain("book").note("downloads", page, (name, text))
+        address = f"{'../' * page.count('/')}_downloads/{name}"
         size = f"{len(text.encode()) / 1000:.0f} kB, {text.count(chr(10)):,} lines"
-        link = f'<a class="download-module" href="{address}" download>{file.name}</a> ({size})'
+        link = f'<a class="download-module" href="{address}" download>{name}</a> ({size})'
         return [nodes.raw("", f"<p>{link}</p>", format="html")]
