@@ -103,20 +103,22 @@ def render(
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     root, warnings = book.project.root, io.StringIO()
+    known = book.project.build / "doctrees" / output.name
     if not pages:
         shutil.rmtree(output, ignore_errors=True)
+    if not (pages or kept):
+        shutil.rmtree(known, ignore_errors=True)
     with patch_docutils(root), docutils_namespace():
         try:
             app = Sphinx(
                 srcdir=book.project.book,
                 confdir=root,
                 outdir=output,
-                doctreedir=book.project.build / "doctrees" / output.name,
+                doctreedir=known,
                 buildername=builder,
                 confoverrides={"nitpicky": True, "book": book, **settings},
                 status=None,
                 warning=warnings,
-                freshenv=not (kept or pages),
                 warningiserror=True,
                 parallel=1 if pages else (os.cpu_count() or 1) + 1,  # one of them hands out the work
             )

@@ -39,7 +39,7 @@ class SnippetDirective(BookDirective):
             self.env.note_dependency(snippet.file)
             text = snippet.text
             if other:
-                text = difference(find(book.project, other, whole=True).text, snippet.text)
+                text = difference(find(book.project, other, whole=True).text, text)
             alone = standalone(book.project, dotted)
             name = getattr(snippet.node, "name", "")
             # a class that has no method of its own (a dataclass) is entered by the tests that name it
@@ -50,23 +50,27 @@ class SnippetDirective(BookDirective):
                 raise BookError(f"{why}: write one, or see {book.tests.log}")
         except BookError as error:
             return self.fail(f"snippet: {error}")
-        block = nodes.literal_block(text, text, language="diff" if other else "python")
+        anchor = nodes.make_id("-".join(filter(None, ["code", dotted, region, other and "diff"])))
+        for line in text.splitlines():
+            for label in equations.labels(line) if not (other and line.startswith("-")) else ():
+                self.note("implemented", (label, anchor))
         place = nodes.literal(text=snippet.file.relative_to(book.project.root).as_posix())
         if book.project.repository_url:
             place = nodes.reference("", "", place, refuri=hosted(book.project, snippet))
-        test = tests[0].split("::")[-1]
+        caption = nodes.paragraph("", "", place, classes=["snippet-source"])
+        if other:
+            caption += [nodes.Text(" · changed from "), nodes.literal(text=other)]
         more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
-        since = [nodes.Text(" · changed from "), nodes.literal(text=other)] if other else []
-        by = [nodes.Text(" · tested by "), nodes.literal(text=test), nodes.Text(more)]
-        caption = nodes.paragraph("", "", place, *since, *by, classes=["snippet-source"])
-        anchor = nodes.make_id("-".join(filter(None, ["code", dotted, region, other and "diff"])))
-        lines = [line for line in text.splitlines() if not (other and line.startswith("-"))]
-        for label in (label for line in lines for label in equations.labels(line)):
-            self.env.get_domain("book").note("implemented", self.env.docname, (label, anchor))
+        caption += [
+            nodes.Text(" · tested by "),
+            nodes.literal(text=tests[0].split("::")[-1]),
+            nodes.Text(more),
+        ]
         there = self.env.temp_data.setdefault("standalone", {})  # one text for all regions of an object
         address = there.get(alone) or nodes.make_id(f"standalone-{anchor}")
         buttons = _buttons(dotted.split(".")[-1], address, "" if alone in there else alone, copy=not other)
         there[alone] = address
+        block = nodes.literal_block(text, text, language="diff" if other else "python")
         row = nodes.raw("", buttons, format="html")
         return [nodes.container("", block, caption, row, classes=["snippet"], ids=[anchor])]
 
@@ -100,7 +104,7 @@ class DownloadModuleDirective(BookDirective):
             text = standalone(project, dotted)
         except BookError as error:
             return self.fail(f"download-module: {error}")
-        self.env.get_domain("book").note("downloads", page, (name, text))
+        self.note("download", (name, text))
         address = f"{'../' * page.count('/')}_downloads/{name}"
         size = f"{len(text.encode()) / 1000:.0f} kB, {text.count(chr(10)):,} lines"
         link = f'<a class="download-module" href="{address}" download>{name}</a> ({size})'
