@@ -1,4 +1,4 @@
-"""The builder of the book, which ``rlworkshop`` never imports: ``engine``, which knows no Sphinx, and ``site``.
+"""The builder of the book, which ``rlworkshop`` never imports. ``site`` stands on ``engine``, free of Sphinx.
 
 - ``__main__``: the commands that the Makefile calls.
 - ``build``, ``live``: engine first, then Sphinx, then the new site in the place of the old one.
@@ -10,7 +10,7 @@
 - ``book``: brings a book up to date, and is what Sphinx is handed.
 - ``schedule``: jobs on all cores. ``run``: a page in its kernel. ``forks``: the warm process and its forks.
 - ``watch``: what a process reads. ``store``: results by what they were made from.
-- ``tests``, ``exercises``, ``suite``: files of tests and modules of exercises as jobs. ``collect``: in a fork.
+- ``schedule``: jobs on all cores. ``run``: a page in its kernel. ``forks``: of the warm process.
 - ``calibration``: claims on other seeds. ``reference``: how fast this machine is.
 - ``source``, ``statements``, ``standalone``: objects of the code by name, and what they need to run alone.
 
