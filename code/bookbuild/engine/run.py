@@ -1,5 +1,6 @@
 """Runs a page: its cells in a kernel of its own, with all that goes wrong, what it read and what it cost."""
 
+import asyncio
 import copy
 import os
 import sys
@@ -130,6 +131,9 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
                     fail(number, index, f"ran longer than {timeout} s (execution_timeout)")
                     break
                 except DeadKernelError:
+                    if asyncio.current_task().cancelling():  # which nbclient takes for a death
+                        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # of its helpers
+                        raise asyncio.CancelledError from None
                     fail(number, index, "its kernel died (out of memory, killed, or by os._exit)")
                     break
                 if ended:
