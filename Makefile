@@ -27,11 +27,12 @@ html: ## execute what has changed and build the site at _build/html (TORCH=cpu: 
 
 test: html ## build or reuse the site, then run every test that has not passed yet (ARGS="-k gae" narrows)
 	$(call env,book test)
-	@$(if $(ARGS),OMP_NUM_THREADS=1 $(IN_ENV) pytest -q -n auto $(ARGS),$(IN_ENV) bookbuild test)
+	@$(if $(ARGS),OMP_NUM_THREADS=1 $(IN_ENV) pytest -q -n auto $(ARGS),$(IN_ENV) bookbuild test && $(IN_ENV) mutation)
 
 check: ## lint and the fast tests
 	$(call env,book test)
-	@$(IN_ENV) bookbuild check
+	@$(IN_ENV) ruff check -q . && $(IN_ENV) ruff format -q --check .
+	@$(IN_ENV) bookbuild test --fast
 
 serve: ## serve the built site and print its address
 	$(call env,book)
@@ -54,9 +55,9 @@ calibrate: ## the same, and save the spread that the bounds are judged by
 	$(call env,book)
 	@$(IN_ENV) bookbuild claims --seeds "$(SEEDS)" $(PAGE) --save
 
-mutants: ## break the code in every way listed and expect red tests; FILE=code/... in every mechanical way
+mutants: ## break the code as listed, or with FILE=code/... in every way, and expect the tests to notice
 	$(call env,book test)
-	@$(IN_ENV) bookbuild mutants $(if $(FILE),--file "$(FILE)")
+	@$(IN_ENV) mutation $(if $(FILE),--file "$(FILE)")
 
 linkcheck: ## follow every link that leaves the site
 	$(call env,book)

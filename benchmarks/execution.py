@@ -18,7 +18,7 @@ CODE = Path(__file__).resolve().parents[1] / "code"
 sys.path.insert(0, str(CODE))
 os.environ["PYTHONPATH"] = str(CODE)  # for the kernels
 
-from bookbuild.engine import pages, run  # noqa: E402
+from bookbuild.engine.book import bring_up_to_date  # noqa: E402
 from bookbuild.engine.project import Project  # noqa: E402
 
 SECONDS = [0.5 + 0.5 * i for i in range(12)]  # what each chapter has to do: 0.5 to 6 s
@@ -55,10 +55,10 @@ def make_book(root: Path, cell: str) -> Project:
     return Project.at(root)
 
 
-def run(project: Project, chosen: list[pages.Page], cores: int) -> tuple[float, float]:
-    """Wall time of executing ``chosen``, and the sum of their own run times."""
+def run(project: Project, cores: int) -> tuple[float, float]:
+    """Wall time of executing a book, and the sum of its chapters' own run times."""
     start = time.monotonic()
-    outcomes = execute.refresh(project, chosen, say=lambda line: None, cores=cores)
+    outcomes = bring_up_to_date(project, say=lambda line: None, cores=cores).outcomes
     wall = time.monotonic() - start
     assert not any(outcome.failures or outcome.cached for outcome in outcomes.values())
     return wall, sum(outcome.seconds for outcome in outcomes.values())
@@ -67,8 +67,8 @@ def run(project: Project, chosen: list[pages.Page], cores: int) -> tuple[float, 
 def compare(kind: str, cores: int, folder: Path) -> None:
     """Print the line of one kind of chapters."""
     alone, together = (make_book(folder / kind / name, CELLS[kind]) for name in ("alone", "together"))
-    _, total = run(alone, pages.read_pages(alone), 1)
-    wall, _ = run(together, pages.read_pages(together), cores)
+    _, total = run(alone, 1)
+    wall, _ = run(together, cores)
     ratio = wall / (total / cores)
     print(f"{kind:<10} {wall:>8.1f} {total:>10.1f} {cores:>6} {ratio:>10.2f}", flush=True)
 

@@ -1,6 +1,7 @@
 """Claims: they hold, or they stop the build."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -104,3 +105,60 @@ def test_in_a_notebook_the_record_travels_in_the_output():
     assert record["name"] == "learns" and record["held"] is False and record["value"] == 3
     assert claim["text/plain"] == verify.describe(record)
     assert 'class="claim failed" id="claim-learns"' in claim["text/html"]
+
+
+# ---- how sure a claim is
+
+NINE = [1.0, 2.0, 3.0] * 3  # mean 2
+SPREAD = math.sqrt(6 / 8)  # their sample standard deviation
+
+
+def record(at_least=None, at_most=None, seeds=5):
+    return {"seeds": seeds, "at_least": at_least, "at_most": at_most}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "margin"),
+    [
+        ({"at_least": 0}, 2 / SPREAD),
+        ({"at_most": 7}, 5 / SPREAD),
+        ({"at_least": 0, "at_most": 3}, 1 / SPREAD),  # the nearer one
+        ({"at_least": 1.5, "at_most": 30}, 0.5 / SPREAD),
+        ({"at_least": 2}, 0),
+        ({"at_least": 3}, -1 / SPREAD),  # the mean breaks it
+    ],
+)
+def test_the_margin_is_the_distance_in_standard_deviations(bounds, margin):
+    assert verify.margin(record(**bounds), NINE) == pytest.approx(margin)
+
+
+@pytest.mark.parametrize(("bound", "margin"), [(0, math.inf), (2, math.inf), (2.001, -math.inf)])
+def test_values_that_do_not_vary_are_infinitely_far(bound, margin):
+    assert verify.margin(record(at_least=bound), [2.0] * 10) == margin
+    assert verify.margin(record(at_least=bound), [2.0]) == margin
+
+
+@pytest.mark.parametrize("shift", [-3.0, 0.0, 5.0])
+@pytest.mark.parametrize("scale", [0.1, 10.0])
+def test_the_margin_does_not_depend_on_units(shift, scale):
+    moved = [scale * value + shift for value in NINE]
+    assert verify.margin(record(at_least=shift), moved) == pytest.approx(2 / SPREAD)
+
+
+def test_the_bound_itself_still_holds():
+    both = record(at_least=1, at_most=2)
+    values = (0.99, 1, 1.5, 2, 2.01)
+    assert [verify.holds(both, value) for value in values] == [False, True, True, True, False]
+    assert verify.holds(record(at_least=1), 1e9) and verify.holds(record(at_most=1), -1e9)
+    assert not verify.holds(record(at_least=1), math.nan)
+
+
+def test_what_is_wrong_with_a_calibration():
+    ten = [*NINE, 2.0]
+    tight, wide = record(at_least=0), record(at_least=-5)
+    assert verify.doubt(wide, ten) is None
+    assert verify.doubt(wide, None) == "not calibrated on 10 fresh seed sets"
+    assert verify.doubt(wide, NINE) == "not calibrated on 10 fresh seed sets"
+    assert verify.doubt(tight, ten) == "its bound lies 2.4 standard deviations away, not 3"
+    assert verify.doubt(record(at_least=3), [2.0] * 10) is not None
+    assert verify.doubt(record(at_least=3, seeds=None), None) is None  # exact

@@ -2,12 +2,25 @@
 
 import argparse
 import errno
-import re
+import importlib
 import sys
+from collections.abc import Callable
 
 from bookbuild.engine.project import BookError, Project
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
+COMMANDS = {  # the function that does it, its arguments, and what it does
+    "html": ("build:html", [], "execute what changed and build the site"),
+    "chapter": ("build:chapter", ["name"], "execute and build one page alone, e.g. algorithms/vpg"),
+    "serve": ("build:serve", [], "build, then serve the site on a free port"),
+    "live": ("live:run", [], "serve, and build again on every save"),
+    "linkcheck": ("build:linkcheck", [], "check the links to other sites"),
+    "clean": ("build:clean", [], "delete what was built, keep what was executed"),
+    "test": ("engine.suite:run", ["--fast"], "run the tests that have not passed on what is there now"),
+    "claims": ("engine.calibration:command", ["--seeds", "--page", "--save"], "re-run claims on other seeds"),
+    "standalone": ("engine.standalone:show", ["name"], "an object or module as a file that runs alone"),
+}
+FLAGS = ("--fast", "--save")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,34 +28,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bookbuild", description=__doc__)
     parser.add_argument("--root", default=".", help="the project's folder (default: this one)")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, what in (
-        ("html", "execute what changed and build the site"),
-        ("test", "run the tests that have not passed on what is there now"),
-        ("check", "lint, and the fast ones of these tests"),
-        ("serve", "build, then serve the site on a free port"),
-        ("live", "serve, and build again on every save"),
-        ("linkcheck", "check the links to other sites"),
-        ("lint", "ruff on code and on the code cells of pages"),
-        ("clean", "delete what was built, keep what was executed"),
-    ):
-        commands.add_parser(name, help=what)
-    one = commands.add_parser("chapter", help="execute and build one page alone")
-    one.add_argument("page", help="e.g. algorithms/vpg")
-    alone = commands.add_parser(
-        "standalone", help="an object of the code as one file that runs without the package"
-    )
-    alone.add_argument("name", help="a module or an object, e.g. rlworkshop.algorithms.vpg")
-    mutants = commands.add_parser("mutants", help="break the code on purpose and expect red tests")
-    mutants.add_argument("--file", help="change this file in every way instead, and list what survives")
-    claims = commands.add_parser("claims", help="re-run claims on other seeds")
-    claims.add_argument("--seeds", required=True, help="seed sets, e.g. 1000..1009 or 7")
-    claims.add_argument("--page", help="only this page")
-    claims.add_argument("--save", action="store_true", help="keep the figures as the page's calibration")
-    options = parser.parse_args(arguments)
+    for name, (_, wanted, what) in COMMANDS.items():
+        command = commands.add_parser(name, help=what)
+        for argument in wanted:
+            command.add_argument(argument, **({"action": "store_true"} if argument in FLAGS else {}))
+    options = vars(parser.parse_args(arguments))
+    root, (target, _, _) = options.pop("root"), COMMANDS[options.pop("command")]
+    return guarded(lambda: call(target, Project.at(root), **options))
+
+
+def call(target: str, project: Project, **options: object) -> int:
+    """Do what a command stands for."""
+    module, function = target.split(":")
+    return getattr(importlib.import_module(f"bookbuild.{module}"), function)(project, **options)
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """The exit status of ``command``; what a person can mend is one line and status 2."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace", line_buffering=True)  # a terminal may know no γ
     try:
-        return _run(Project.at(options.root), options)
+        return command()
     except BookError as error:
         print(f"bookbuild: {error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -64,50 +70,6 @@ def disk_trouble(error: BaseException | None) -> OSError | None:
             return error
         error = error.__cause__ or error.__context__
     return None
-
-
-def _run(project: Project, options: argparse.Namespace) -> int:
-    if options.command in ("lint", "check", "test"):
-        from bookbuild.engine import lint, suite
-
-        if options.command == "test":
-            return suite.run(project)
-        return lint.main(project.root) or (options.command == "check" and suite.run(project, fast=True))
-    if options.command == "standalone":
-        from bookbuild.engine import standalone
-
-        sys.stdout.write(standalone.standalone(project, options.name))
-        return 0
-    if options.command == "mutants":
-        from bookbuild.engine import mechanical, mutants
-
-        return mechanical.run(project, options.file) if options.file else mutants.run(project)
-    if options.command == "claims":
-        from bookbuild.engine import calibration
-
-        return calibration.rerun(project, seed_sets(options.seeds), options.page, options.save)
-    if options.command == "live":
-        from bookbuild import live
-
-        return live.run(project)
-    from bookbuild import build
-
-    if options.command == "chapter":
-        return build.chapter(project, options.page)
-    return getattr(build, options.command)(project)
-
-
-def seed_sets(text: str) -> list[int]:
-    """``"1000..1009"`` or ``"7"`` as a list of seed sets.
-
-    Raises:
-        BookError: the text is neither, or a set is 0 (the one that builds use).
-    """
-    found = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", text)
-    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-    if not 1 <= first <= last:
-        raise BookError(f"SEEDS={text}: give seed sets from 1 up, as 1000..1009 or 7")
-    return list(range(first, last + 1))
 
 
 if __name__ == "__main__":

@@ -438,6 +438,35 @@ def collect(module: str) -> dict[str, Exercise]:
     return {exercise.name: exercise for exercise in found}
 
 
+def describe(module: str) -> dict[str, dict[str, Any]]:
+    """The exercises of a module by name as plain values, with the checker's verdict on each solution.
+
+    Book: start/how_to_use
+    """
+    found = {}
+    for name, exercise in collect(module).items():
+        space: dict = {"__name__": "answer"}
+        verdict = Verdict(name)
+        try:
+            exec(compile(exercise.answer, f"{name}.py", "exec"), space)
+            exercise.check(exercise.pick(space), verdict.passed.append)
+        except Wrong as wrong:
+            verdict.wrong = wrong
+        found[name] = {
+            "title": exercise.title,
+            "page": exercise.page,
+            "anchor": exercise.reread.rpartition("#")[2],
+            "stub": exercise.part,
+            "answer": exercise.solved_part,
+            "verdict": transcript(verdict),
+            "right": verdict.wrong is None,
+        }
+        if isinstance(exercise, Stage):
+            before = exercise.before.__name__ if exercise.before else ""
+            found[name] |= {"file": exercise.file, "after": exercise.solution.__name__, "before": before}
+    return found
+
+
 def exercises(name: str = "") -> dict[str, Exercise]:
     """All exercises of the book by name; with ``name``, those of the page that it begins with.
 

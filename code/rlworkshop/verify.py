@@ -11,10 +11,13 @@ import html
 import math
 import os
 import re
+import statistics
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 SEED_SET = "RLWORKSHOP_SEED_SET"  # the environment variable that moves a page to other seeds
+MIN_SETS, MIN_MARGIN = 10, 3.0  # fresh seed sets, and standard deviations that a bound must lie away
 RECORD = "rlworkshop_claim"  # where a cell output's metadata keeps the record
 
 
@@ -108,6 +111,49 @@ def bound(record: dict[str, Any]) -> str:
     """A claim's bound in words, e.g. ``"at least 475"``."""
     parts = [("at least", record["at_least"]), ("at most", record["at_most"])]
     return " and ".join(f"{word} {limit:.6g}" for word, limit in parts if limit is not None)
+
+
+def holds(record: dict[str, Any], value: float) -> bool:
+    """Whether ``value`` keeps the bound of a claim, given by its record."""
+    low, high = record["at_least"], record["at_most"]
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Standard deviation of a claim's values on several seed sets; 0 of one, nan where one is no number."""
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def margin(record: dict[str, Any], values: Sequence[float]) -> float:
+    """Distance from the mean of ``values`` to a claim's nearest bound, in standard deviations.
+
+    Infinite where the values do not vary and the bound holds; negative where the mean breaks the bound.
+    """
+    if not all(map(math.isfinite, values)):
+        return -math.inf
+    mean = statistics.fmean(values)
+    low = -math.inf if record["at_least"] is None else record["at_least"]
+    high = math.inf if record["at_most"] is None else record["at_most"]
+    slack, width = min(mean - low, high - mean), spread(values)
+    if width == 0.0:
+        return math.inf if slack >= 0 else -math.inf
+    return slack / width
+
+
+def doubt(record: dict[str, Any], values: Sequence[float] | None) -> str | None:
+    """Why a claim may fail on other seeds, by its ``values`` on fresh seed sets; ``None`` when all is well.
+
+    A claim in which nothing is random (``seeds`` left out) needs no values.
+    """
+    if record["seeds"] is None:
+        return None
+    if values is None or len(values) < MIN_SETS:
+        return f"not calibrated on {MIN_SETS} fresh seed sets"
+    if (found := margin(record, values)) < MIN_MARGIN:
+        return f"its bound lies {found:.1f} standard deviations away, not {MIN_MARGIN:.0f}"
+    return None
 
 
 def glue(name: str, value: Any) -> None:

@@ -1,5 +1,6 @@
 """A small book to build, change and break."""
 
+import contextlib
 import copy
 import io
 import json
@@ -20,6 +21,7 @@ from sphinx.application import Sphinx
 from sphinx.util.console import strip_escape_sequences
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
+from bookbuild import __main__ as cli
 from bookbuild.engine import book as engine
 from bookbuild.engine import pages
 from bookbuild.engine.book import Book
@@ -105,9 +107,15 @@ class SmallBook:
         )
 
     def build(self, *command: str, **variables: str) -> Built:
-        process = self.start(*command, **variables)
-        output, _ = process.communicate(timeout=MINUTES)
-        return Built(process.returncode, output)
+        """What ``start`` does, in this process and as on the reference machine."""
+        output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+        environment = mock.patch.dict(os.environ, self.environment(**variables), clear=True)
+        speed = mock.patch.object(engine, "_speed", mock.AsyncMock(return_value=1.0))
+        streams = contextlib.redirect_stdout(output), contextlib.redirect_stderr(output)
+        with environment, speed, streams[0], streams[1]:
+            status = cli.main(["--root", str(self.root), *(command or ("html",))])
+        output.seek(0)
+        return Built(status, output.read())
 
     def page(self, name: str) -> str:
         """A page of the built site."""

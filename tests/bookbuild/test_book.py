@@ -250,7 +250,9 @@ def test_a_page_whose_sources_are_edited_while_it_runs_is_run_again(known):
     flag, data = known.root / "_build/edited", known.root / "book/data.txt"
     edit = edit_once(flag, known.root / "code/tiny/other.py", "apple", "pear")
     known.edit("book/beta.md", "from rlworkshop", f"{edit}\n    data.write_text('second')\nfrom rlworkshop")
-    known.edit("book/beta.md", "import tiny.other", f"import pathlib, tiny.other\ndata = pathlib.Path({str(data)!r})")
+    known.edit(
+        "book/beta.md", "import tiny.other", f"import pathlib, tiny.other\ndata = pathlib.Path({str(data)!r})"
+    )
     assert known.update().printed("beta") == "beta says pear\ndata says second\n"
     assert known.update().executed == set()
 
@@ -306,7 +308,7 @@ def test_a_stored_run_is_marked_once_its_code_has_changed(known):
 
 
 def test_a_folder_may_be_called_almost_anything(tmp_path):
-    odd = SmallBook(tmp_path / "it's a [Büchlein] *of* 100% #1? \"Ω\" {x} $HOME & co; ~")
+    odd = SmallBook(tmp_path / 'it\'s a [Büchlein] *of* 100% #1? "Ω" {x} $HOME & co; ~')
     shutil.copytree(Path(__file__).parent / "fixture", odd.root)
     odd.edit("book/alpha.md", "from tiny", "print(open('data.txt').read())\nfrom tiny")
     assert odd.update("alpha").problems == []

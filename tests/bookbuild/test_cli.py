@@ -1,27 +1,17 @@
 """What a person types, and the one line that a mistake gets."""
 
 import errno
+import importlib
+import inspect
 import os
 
 import pytest
 
 from bookbuild import __main__ as cli
-from bookbuild.engine import run as execute
 from bookbuild.engine.project import BookError
+from bookbuild.engine.schedule import Job, Schedule
 
-
-@pytest.mark.parametrize(
-    ("text", "sets"),
-    [("7", [7]), ("1..3", [1, 2, 3]), ("1000..1009", list(range(1000, 1010))), ("5..5", [5])],
-)
-def test_seed_sets(text, sets):
-    assert cli.seed_sets(text) == sets
-
-
-@pytest.mark.parametrize("text", ["", "0", "0..3", "3..1", "1...3", "1..", "a..b", "-1", "1,2", " 1", "1.5"])
-def test_seed_sets_that_make_no_sense(text):
-    with pytest.raises(BookError, match="give seed sets from 1 up, as 1000..1009 or 7"):
-        cli.seed_sets(text)
+from .conftest import MINUTES
 
 
 @pytest.mark.parametrize(
@@ -30,7 +20,7 @@ def test_seed_sets_that_make_no_sense(text):
         ("claims", "--seeds", "1", "--page", "nowhere"),
         ("claims", "--seeds", "0"),
         ("chapter", "nowhere"),
-        ("mutants",),  # the small book has no table
+        ("standalone", "tiny.nothing"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_exit_status_2(fresh, capsys, arguments):
@@ -46,7 +36,7 @@ def test_an_unknown_page_is_told_which_there_are(fresh, capsys):
     assert "there is no book/nowhere.md; the pages are: alpha, beta, gamma, index, report" in said
 
 
-@pytest.mark.parametrize("command", ["html", "lint", "mutants", "clean", "linkcheck"])
+@pytest.mark.parametrize("command", ["html", "test", "clean", "linkcheck"])
 def test_a_folder_that_is_no_book(tmp_path, capsys, command):
     assert cli.main(["--root", str(tmp_path), command]) == 2
     assert capsys.readouterr().err == (
@@ -83,7 +73,7 @@ def test_a_full_disk_is_found_in_a_job_of_the_schedule():
         raise cause
 
     with pytest.raises(OSError) as raised:
-        execute.Schedule([execute.Job("one", 1, work)], 2, print).run()
+        Schedule.begin(Schedule([Job("one", 1, work)], 2, print).run())
     assert cli.disk_trouble(raised.value) is cause
 
 
@@ -99,12 +89,37 @@ def test_what_ends_a_command_is_one_line(fresh, capsys, monkeypatch, raised, sta
     def fail(*arguments):
         raise raised
 
-    monkeypatch.setattr(cli, "_run", fail)
+    monkeypatch.setattr(cli, "call", fail)
     assert cli.main(["--root", str(fresh.root), "html"]) == status
     assert capsys.readouterr().err == said
 
 
 def test_an_error_of_the_builder_itself_is_not_hidden(fresh, monkeypatch):
-    monkeypatch.setattr(cli, "_run", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(cli, "call", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(["--root", str(fresh.root), "html"])
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_a_function_that_takes_what_it_hands_over(command):
+    target, arguments, _ = cli.COMMANDS[command]
+    module, function = target.split(":")
+    called = getattr(importlib.import_module(f"bookbuild.{module}"), function)
+    inspect.signature(called).bind("project", **{a.lstrip("-"): None for a in arguments})
+
+
+def test_a_terminal_that_knows_no_greek_is_written_to_all_the_same(fresh):
+    """The message of a claim holds ± and γ; an umlaut stands in the name of a module that is not there."""
+    claim = 'from rlworkshop.verify import claim\nclaim("γ is 1 ± 0.1 in Ω", value=3, at_most=1.1, name="g")'
+    for name in ("alpha", "beta", "gamma"):
+        (fresh.root / f"book/{name}.md").unlink()
+        fresh.edit("book/index.md", f"{name}\n", "")
+    fresh.add_page("greek", claim, "import tiny.größe")
+    ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    process = fresh.start("html", **ascii_only)
+    output, _ = process.communicate(timeout=MINUTES)
+    assert process.returncode == 1, output
+    listed = output.split("failures:")[1]
+    assert r"ClaimFailed: claim FAILS: \u03b3 is 1 \xb1 0.1 in \u03a9" in listed
+    assert r"No module named 'tiny.gr\xf6\xdfe'" in listed
+    assert "Traceback" not in output

@@ -117,3 +117,17 @@ def test_comments_and_nothing_else_become_links(code, linked):
     shown = bridge.highlight_block(code, "python", links={"eq-sum": "a.html#equation-eq-sum"})
     link = '<a class="to-equation" href="a.html#equation-eq-sum">eq-sum</a>'
     assert shown.count(link) == linked and shown.replace(link, "eq-sum") == plain
+
+
+def test_labels_are_found_in_code_that_python_can_read(fresh):
+    project, line = Project.at(fresh.root), "x = 'é'  # (eq-sum)\n"
+    for name, body in {
+        "marked": b"\xef\xbb\xbf" + line.encode(),
+        "latin": b"# coding: latin-1\n" + line.encode("latin-1"),
+        "windows": b"y = '\x0c'\r\n" + line.encode(),
+        "broken": b"# coding: none\n" + line.encode(),
+    }.items():
+        (project.code / f"tiny/{name}.py").write_bytes(body)
+    found = equations.named_in_code(project)["eq-sum"]
+    assert {(f.stem, line) for f, line in found} >= {("marked", 1), ("latin", 2), ("windows", 2)}
+    assert "broken" not in {f.stem for f, _ in found}

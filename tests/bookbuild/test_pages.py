@@ -6,6 +6,7 @@ import pytest
 
 from bookbuild.engine import pages
 from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.store import Store
 
 
 @pytest.fixture
@@ -14,7 +15,8 @@ def key(fresh):
 
     def compute(name: str = "alpha") -> str:
         project = Project.at(fresh.root)
-        return pages.key(project, pages.read_page(project, project.book / f"{name}.md"))
+        page = pages.read_page(project, project.book / f"{name}.md")
+        return Store(project).key(pages.subject(project, page))
 
     return compute
 
@@ -33,11 +35,11 @@ def modules(fresh, *cells: str) -> set[str]:
 
 def test_a_page_is_read_with_its_front_matter(fresh):
     fresh.write("book/index.md", "report\n")
-    fresh.add_page("safety/x", "1", budget=2.5, more="exclusive: true\ndepends: [settings/*.txt]")
+    fresh.add_page("safety/x", "1", budget=2.5, more="exclusive: true\ndepends: [settings/*.txt]\nprograms: [cat]")
     project = Project.at(fresh.root)
     page = pages.read_page(project, project.book / "safety/x.md")
     assert (page.name, page.budget, page.declares_budget, page.exclusive) == ("safety/x", 2.5, True, True)
-    assert page.depends == ("settings/*.txt",) and page.is_chapter
+    assert page.depends == ("settings/*.txt",) and page.programs == ("cat",) and page.is_chapter
     fresh.edit("book/safety/x.md", "budget: 2.5\n", "")
     page = pages.read_page(project, project.book / "safety/x.md")
     assert (page.budget, page.declares_budget) == (pages.DEFAULT_BUDGET, False)
@@ -135,15 +137,10 @@ def test_the_order_of_cells_is_part_of_the_key(key, fresh):
     assert key("one") != first
 
 
-def test_the_files_that_a_page_read_join_its_key(fresh):
-    project = Project.at(fresh.root)
-    first = pages.with_inputs("k", project, ["book/data.txt"])
-    assert pages.with_inputs("k", project, []) != first != pages.with_inputs("l", project, ["book/data.txt"])
-    fresh.edit("book/data.txt", "first", "second")
-    second = pages.with_inputs("k", project, ["book/data.txt"])
-    assert second != first
-    (fresh.root / "book/data.txt").unlink()
-    assert pages.with_inputs("k", project, ["book/data.txt"]) not in (first, second)
+def test_the_programs_that_a_page_may_start_are_part_of_the_key(key, fresh):
+    first = key("gamma")
+    fresh.edit("book/gamma.md", "depends:", "programs: [cat]\ndepends:")
+    assert key("gamma") != first
 
 
 # ---- imports

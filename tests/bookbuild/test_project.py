@@ -29,6 +29,14 @@ def test_a_folder_without_a_book_is_refused(tmp_path, needed):
         Project.at(tmp_path)
 
 
+def test_a_folder_whose_name_parts_the_path_of_python_is_refused(tmp_path):
+    odd = tmp_path / "a:b" / "book of mine"
+    (odd / "book").mkdir(parents=True)
+    (odd / "conf.py").touch()
+    with pytest.raises(BookError, match="':' in its name, which parts the folders of Python's path: rename"):
+        Project.at(odd)
+
+
 def test_settings_come_from_pyproject_and_a_broken_one_is_named(fresh):
     fresh.write("pyproject.toml", '[tool.bookbuild]\nrepository_url = "https://example.org/book/"\n')
     assert Project.at(fresh.root).settings == {"repository_url": "https://example.org/book/"}
@@ -55,7 +63,8 @@ def test_the_environment_gives_kernels_one_thread_and_the_present_code_first(pro
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/other", str(project.code), ""]))
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     environment = project.environment()
-    assert environment["PYTHONPATH"].split(os.pathsep) == [str(project.code), "/other", str(CODE)]
+    child = str(CODE / "bookbuild/engine/child")
+    assert environment["PYTHONPATH"].split(os.pathsep) == [child, str(project.code), "/other", str(CODE)]
     threads = {name: value for name, value in environment.items() if name.endswith("_NUM_THREADS")}
     assert set(threads.values()) == {"1"}
     assert {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"} <= set(threads)

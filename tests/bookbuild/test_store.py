@@ -25,12 +25,17 @@ def subject(project) -> Subject:
 # ---- results
 
 
+def put(project: Project, subject: Subject, value: dict, inputs: dict[str, str] | None = None) -> None:
+    kept = Store(project)
+    kept.put(subject, kept.key(subject), value, inputs or {})
+
+
 def test_what_is_put_comes_back_also_to_another_process(project, subject):
     assert Store(project).get(subject) is None
     value = {"number": 1, "list": [1.5, None, "x"]}
-    Store(project).put(subject, value, {})
+    put(project, subject, value)
     assert Store(project).get(subject) == value
-    Store(project).put(subject, {"number": 2}, {})  # a second result replaces the first
+    put(project, subject, {"number": 2})  # a second result replaces the first
     assert Store(project).get(subject) == {"number": 2}
 
 
@@ -45,7 +50,7 @@ def test_what_is_put_comes_back_also_to_another_process(project, subject):
     ],
 )
 def test_a_result_is_of_one_subject(project, subject, change):
-    Store(project).put(subject, {"x": 1}, {})
+    put(project, subject, {"x": 1})
     assert Store(project).get(dataclasses.replace(subject, **change)) is None
     assert Store(project).get(subject) == {"x": 1}
 
@@ -62,17 +67,17 @@ def test_a_change_misses_and_its_reversal_hits(project, subject, fresh, file, ol
     def read() -> dict[str, str]:
         return {"file book/data.txt": watch.of_file(fresh.root / "book/data.txt")}
 
-    Store(project).put(subject, {"x": "before"}, read())
+    put(project, subject, {"x": "before"}, read())
     fresh.edit(file, old, new)
     assert Store(project).get(subject) is None
-    Store(project).put(subject, {"x": "after"}, read())
+    put(project, subject, {"x": "after"}, read())
     assert Store(project).get(subject) == {"x": "after"}
     fresh.edit(file, new, old)
     assert Store(project).get(subject) == {"x": "before"}
 
 
 def test_another_python_misses(project, subject, monkeypatch):
-    Store(project).put(subject, {"x": 1}, {})
+    put(project, subject, {"x": 1})
     monkeypatch.setattr("sys.version", "3.12.99 (another)")
     assert Store(project).get(subject) is None
 
@@ -80,10 +85,10 @@ def test_another_python_misses(project, subject, monkeypatch):
 def test_a_variable_is_compared_with_that_of_the_process_that_will_run(project, subject, monkeypatch):
     monkeypatch.setenv("FLAVOUR", "sweet")
     read = {"variable FLAVOUR": watch.of_variable("FLAVOUR", str(project.root), {"FLAVOUR": "sweet"})}
-    Store(project).put(subject, {"x": 1}, read)
+    put(project, subject, {"x": 1}, read)
     assert Store(project).get(subject) == {"x": 1}
     own = dataclasses.replace(subject, variables=(("FLAVOUR", "sweet"),))
-    Store(project).put(own, {"x": 2}, read)
+    put(project, own, {"x": 2}, read)
     monkeypatch.setenv("FLAVOUR", "sour")
     assert Store(project).get(subject) is None
     assert Store(project).get(own) == {"x": 2}  # it is run with a value of its own
@@ -93,7 +98,7 @@ def test_results_of_the_same_key_are_kept_apart_by_what_was_read_the_newest_few(
     for i in range(store.VERSIONS + 2):
         fresh.write("book/data.txt", str(i))
         read = {"file book/data.txt": watch.of_file(fresh.root / "book/data.txt")}
-        Store(project).put(subject, {"x": i}, read)
+        put(project, subject, {"x": i}, read)
     found = []
     for i in range(store.VERSIONS + 2):
         fresh.write("book/data.txt", str(i))
@@ -101,24 +106,30 @@ def test_results_of_the_same_key_are_kept_apart_by_what_was_read_the_newest_few(
     assert found == [None, None, *({"x": i} for i in range(2, store.VERSIONS + 2))]
 
 
-def test_a_result_is_kept_under_the_key_of_then(project, subject, fresh):
+@pytest.mark.parametrize("file", ["code/tiny/other.py", "book/data.txt"])
+def test_a_result_of_what_has_changed_since_is_not_kept(project, subject, fresh, file):
     kept = Store(project)
-    key = kept.key(subject)
-    fresh.edit("code/tiny/other.py", "apple", "pear")  # while it was made
-    kept.put(subject, {"x": 1}, {}, key)
+    key, read = kept.key(subject), {"file book/data.txt": watch.of_file(fresh.root / "book/data.txt")}
+    before = (fresh.root / file).read_text()
+    fresh.write(file, "edited = 1\n")
+    kept.put(subject, key, {"x": 1}, read)
     assert kept.get(subject) is None
-    fresh.edit("code/tiny/other.py", "pear", "apple")
+    fresh.write(file, before)
+    assert kept.get(subject) is None
+    kept.put(subject, key, {"x": 1}, read)
     assert kept.get(subject) == {"x": 1}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '[{"value": 1}]', "\udcff", '[{"inputs": {}, "value"'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "{}", '[{"value": 1}]', "\udcff", '[{"inputs": {}, "value"']
+)
 def test_a_damaged_result_counts_as_absent_and_can_be_put_again(project, subject, text):
     kept = Store(project)
-    kept.put(subject, {"x": 1}, {})
+    put(project, subject, {"x": 1})
     (file,) = kept.folder.glob("*/*.json")
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     assert kept.get(subject) is None
-    kept.put(subject, {"x": 2}, {})
+    put(project, subject, {"x": 2})
     assert kept.get(subject) == {"x": 2}
 
 
@@ -126,7 +137,7 @@ def test_the_oldest_results_are_forgotten_where_there_are_very_many(project, mon
     monkeypatch.setattr(store, "KEPT", 3)
     kept, subjects = Store(project), [Subject("pages", str(i), "") for i in range(5)]
     for age, subject in enumerate(reversed(subjects)):
-        kept.put(subject, {"x": subject.name}, {})
+        put(project, subject, {"x": subject.name})
         store.os.utime(kept._file(subject), (age, age))
     kept.prune()
     assert [kept.get(subject) is not None for subject in subjects] == [True, True, True, False, False]
@@ -197,7 +208,9 @@ def test_a_database_that_is_gone_is_made_again(notebooks):
 
 
 @pytest.mark.parametrize("error", [AttributeError, TypeError, NotImplementedError])
-@pytest.mark.parametrize("method", ["get_cache_record", "get_cache_bundle", "cache_notebook_bundle", "list_cache_records"])
+@pytest.mark.parametrize(
+    "method", ["get_cache_record", "get_cache_bundle", "cache_notebook_bundle", "list_cache_records"]
+)
 def test_a_jupyter_cache_that_works_otherwise_than_ours_is_not_taken_for_damage(
     notebooks, monkeypatch, error, method
 ):

@@ -2,16 +2,20 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from bookbuild.engine import watch
 
+from .conftest import MINUTES
+
 CODE = Path(__file__).parents[2] / "code"
-START = "import glob, os, pathlib, subprocess, sys\nfrom bookbuild.engine import watch\nwatch.begin('.', LOG)\n"
+START = "import glob, os, pathlib, subprocess, sys\n"
 PYTHON = "[sys.executable, '-c', {0!r}]"
 
 
@@ -36,12 +40,11 @@ class Watched:
     def run(self, code: str, **variables: str) -> dict[str, str]:
         """What ``code`` reads, with digests."""
         self.log.unlink(missing_ok=True)
-        self.environment |= variables
-        code = START.replace("LOG", repr(str(self.log))) + code
-        command = [sys.executable, "-c", code]
+        self.environment |= {watch.LOG: str(self.log), watch.ROOT: str(self.root), **variables}
+        command = [sys.executable, "-c", START + code]
         done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        return watch.inputs(self.log) if self.log.exists() else {}
+        return watch.inputs(self.log)
 
     def unchanged(self, found: dict[str, str], **variables: str) -> bool:
         return watch.unchanged(found, self.root, self.environment | variables)
@@ -276,6 +279,35 @@ def test_programs_that_a_library_starts_do_not_count(watched):
 
 
 def test_the_log_is_read_in_order(tmp_path):
-    lines = [["file", "a", "1"], ["write", "a", ""], ["write", "b", ""], ["file", "b", "2"], ["file", "a", "3"]]
+    lines = [
+        ["file", "a", "1"],
+        ["write", "a", ""],
+        ["write", "b", ""],
+        ["file", "b", "2"],
+        ["file", "a", "3"],
+    ]
     (tmp_path / "log").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     assert watch.inputs(tmp_path / "log") == {"file a": "1"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
+def test_a_kernel_dies_with_the_build(watched):
+    child = f"import time\nprint('ready', flush=True)\ntime.sleep({2 * MINUTES})"
+    parent = (
+        "import os, subprocess, sys\n"
+        f"environment = os.environ | {{{watch.KERNEL!r}: '1'}}\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}], env=environment)\n"
+        "print(child.pid, flush=True)\nchild.wait()"
+    )
+    given = watched.environment | {watch.LOG: str(watched.log), watch.ROOT: str(watched.root)}
+    command = [sys.executable, "-c", parent]
+    with subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) as process:
+        said = {process.stdout.readline().strip() for _ in range(2)}
+        process.kill()
+    (pid,) = said - {"ready"}
+    stat, end = Path(f"/proc/{pid}/stat"), time.monotonic() + MINUTES
+    while stat.exists() and stat.read_text().split()[2] != "Z":
+        if time.monotonic() > end:
+            os.kill(int(pid), signal.SIGKILL)
+            pytest.fail("it lives on")
+        time.sleep(0.02)

@@ -5,7 +5,6 @@ import contextlib
 import copy
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,17 +14,17 @@ from pathlib import Path
 import nbformat
 from filelock import FileLock
 
-from bookbuild.engine import pages, run, source
+from bookbuild.engine import pages, run
 from bookbuild.engine.exercises import Exercises
 from bookbuild.engine.forks import Warm
 from bookbuild.engine.pages import Page
-from bookbuild.engine.project import BookError, Project, drop_bytecode
+from bookbuild.engine.project import Project, drop_bytecode
 from bookbuild.engine.run import Failure, Outcome
 from bookbuild.engine.schedule import Job, Schedule
 from bookbuild.engine.store import Store, read_json, write_json
 from bookbuild.engine.tests import Tests
 
-SNIPPET = re.compile(r"^`{3,}\{snippet\} +(\S+)", re.M)
+FACTS = ("seconds", "cpu", "peak_mib", "when", "cost")  # that are kept of a page's run
 TRIES = 3  # of a page whose sources change while it runs
 
 
@@ -82,13 +81,12 @@ def bring_up_to_date(
     work = Work(book, store, say)
     jobs, exercises = work.pages(chosen), Exercises(project, store)
 
-    async def all_of_it() -> None:
-        async with Warm({**store.environment, "MPLBACKEND": "agg"}, loaded(project)) as warm:
-            beside = book.tests.jobs(warm, [(file, "fast") for file in _tests_shown(book)])
-            beside += exercises.jobs(warm)
-            await Schedule([*jobs, *beside], cores or os.cpu_count() or 1, say).run()
-
-    Schedule.begin(all_of_it())
+    warm = Warm(store.environment, loaded(project))
+    texts = (file.read_text("utf-8", "replace") for file in project.book.glob(f"{only or '**/*'}.md"))
+    shows = any("{snippet}" in text for text in texts)
+    files = book.tests.of_the_code if shows else []
+    jobs += exercises.jobs(warm) + book.tests.jobs(warm, [(file, "fast") for file in files])
+    Schedule.begin(Schedule(jobs, cores or os.cpu_count() or 1, say).run())
     book.exercises = exercises.found
     book.problems += [(problem, "index", 1) for problem in exercises.problems]
     work.end()
@@ -98,19 +96,6 @@ def bring_up_to_date(
 def loaded(project: Project) -> tuple[str, ...]:
     """What the warm process loads: of ``[tool.bookbuild] warm``, or what tests need at the least."""
     return tuple(project.settings.get("warm", ("pytest", "coverage")))
-
-
-def _tests_shown(book: Book) -> list[Path]:
-    """The files of tests of the code that the book shows; for one page, those that reach what it shows."""
-    files = [book.project.book / f"{book.only}.md"] if book.only else book.project.book.glob("**/*.md")
-    names = {name for file in files for name in SNIPPET.findall(file.read_text("utf-8", "replace"))}
-    if not names or not book.only:
-        return book.tests.of_the_code if names else []
-    shown = set()
-    for name in names:
-        with contextlib.suppress(BookError):
-            shown.add(source.locate(book.project, name)[1])
-    return [file for file in book.tests.of_the_code if shown & book.tests.subject(file, "fast").files]
 
 
 class Work:
@@ -126,11 +111,11 @@ class Work:
         todo = []
         for page in chosen:
             kept = self.store.get(pages.subject(self.project, page))
-            notebook = kept and self.store.notebooks().get(kept["number"], kept["checksum"])
+            notebook = kept and self.store.notebooks.get(kept["number"], kept["checksum"])
             if notebook is None:
                 todo.append(page)
                 continue
-            facts = {name: kept[name] for name in ("seconds", "cpu", "peak_mib", "when", "cost")}
+            facts = {name: kept[name] for name in FACTS}
             self._hold(Outcome(page, _merged(page, notebook), cached=True, **facts))
         times = {page.name: self.times.get(page.name, page.budget) for page in todo}
         return [Job(p.name, times[p.name], partial(self._run, p), p.exclusive) for p in todo]
@@ -156,10 +141,9 @@ class Work:
             return
         try:
             notebook = copy.deepcopy(outcome.notebook)
-            number, checksum = self.store.notebooks().put(page.name, notebook, [key, outcome.inputs])
-            kept = {"number": number, "checksum": checksum, "seconds": outcome.seconds, "cpu": outcome.cpu,
-                    "peak_mib": outcome.peak_mib, "when": outcome.when, "cost": outcome.cost}  # fmt: skip
-            self.store.put(subject, kept, outcome.inputs, key)
+            number, checksum = self.store.notebooks.put(page.name, notebook, [key, outcome.inputs])
+            kept = {name: getattr(outcome, name) for name in FACTS}
+            self.store.put(subject, key, {**kept, "number": number, "checksum": checksum}, outcome.inputs)
         except OSError as error:  # a full disk: the result itself is sound
             self.say(f"{page.name} could not be stored and will run again: {run.one_line(str(error))}")
 

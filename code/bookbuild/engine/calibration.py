@@ -6,17 +6,17 @@ claim's values. A bound should lie at least three standard deviations away from 
 
 import math
 import os
+import re
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from bookbuild.engine import pages, run
 from bookbuild.engine.project import BookError, Project, drop_bytecode
 from bookbuild.engine.schedule import Job, Schedule
-from bookbuild.engine.store import Store, read_json, write_json
+from bookbuild.engine.store import Store, Subject, read_json, write_json
 from rlworkshop import verify
-
-MIN_SETS, MIN_MARGIN = 10, 3.0
 
 
 def path(project: Project, page: str):
@@ -28,34 +28,6 @@ def read(project: Project, page: str) -> dict[str, dict]:
     return read_json(path(project, page), {}).get("claims", {})
 
 
-def margin(record: dict, values: list[float]) -> float:
-    """Distance from the mean of ``values`` to the claim's nearest bound, in standard deviations.
-
-    Infinite where the values do not vary and the bound holds; negative where the mean breaks the bound.
-    """
-    if not all(map(math.isfinite, values)):
-        return -math.inf
-    mean = statistics.fmean(values)
-    low = -math.inf if record["at_least"] is None else record["at_least"]
-    high = math.inf if record["at_most"] is None else record["at_most"]
-    slack = min(mean - low, high - mean)
-    spread = _spread(values)
-    if spread == 0.0:
-        return math.inf if slack >= 0 else -math.inf
-    return slack / spread
-
-
-def problem(record: dict, kept: dict | None) -> str | None:
-    """What is wrong with a claim's calibration; ``None`` when it is in order. Exact claims need none."""
-    if record["seeds"] is None:
-        return None
-    if kept is None or len(kept["values"]) < MIN_SETS:
-        return f"not calibrated on {MIN_SETS} fresh seed sets"
-    if (found := margin(record, kept["values"])) < MIN_MARGIN:
-        return f"its bound lies {found:.1f} standard deviations away, not {MIN_MARGIN:.0f}"
-    return None
-
-
 def summary(record: dict, kept: dict | None) -> list[str]:
     """A claim's calibration as three cells of the report: held, mean ± s.d., margin."""
     if record["seeds"] is None:
@@ -63,31 +35,28 @@ def summary(record: dict, kept: dict | None) -> list[str]:
     if kept is None:
         return ["not calibrated", "–", "–"]
     values = kept["values"]
-    held = sum(holds(record, value) for value in values)
-    found, spread = margin(record, values), _spread(values)
+    held = sum(verify.holds(record, value) for value in values)
+    found, spread = verify.margin(record, values), verify.spread(values)
     shown = "no spread" if math.isinf(found) else f"{found:.1f} s.d."
     return [f"{held} of {len(values)}", f"{statistics.fmean(values):.4g} ± {spread:.2g}", shown]
 
 
-def _spread(values: list[float]) -> float:
-    """Standard deviation; 0 of one value, nan where a value is no number."""
-    if not all(map(math.isfinite, values)):
-        return math.nan
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+def seed_sets(text: str) -> list[int]:
+    """``"1000..1009"`` or ``"7"`` as a list of seed sets.
+
+    Raises:
+        BookError: the text is neither, or a set is 0 (the one that builds use).
+    """
+    found = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", text)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= first <= last:
+        raise BookError(f"SEEDS={text}: give seed sets from 1 up, as 1000..1009 or 7")
+    return list(range(first, last + 1))
 
 
-def holds(record: dict, value: float) -> bool:
-    """Whether ``value`` keeps the claim's present bound."""
-    low, high = record["at_least"], record["at_most"]
-    return (low is None or value >= low) and (high is None or value <= high)
-
-
-@dataclass(frozen=True)
-class Rerun:
-    """What a page claimed on one seed set."""
-
-    claims: list[dict]
-    failures: list[run.Failure]
+def command(project: Project, seeds: str, page: str | None, save: bool) -> int:
+    """``make claims`` and ``make calibrate``."""
+    return rerun(project, seed_sets(seeds or ""), page, save)
 
 
 def rerun(project: Project, seed_sets: list[int], only: str | None = None, save: bool = False) -> int:
@@ -108,69 +77,57 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
     if not chosen:
         raise BookError("there is no claim to re-run")
     drop_bytecode(project.code)
-    store = Store(project)
-    results: dict[tuple[str, int], Rerun] = {}
-    jobs = []
+    store, claims, failures = Store(project), {}, {}
+
+    async def work(page: pages.Page, subject: Subject) -> None:
+        key = store.key(subject)
+        outcome = await run.run_page(project, page, dict(subject.variables))
+        claims[subject], failures[subject] = outcome.claims, outcome.failures
+        if not outcome.failures:
+            store.put(subject, key, {"claims": outcome.claims}, outcome.inputs)
+
+    jobs, subjects = [], {page.name: [] for page in chosen}
     for page in chosen:
         for seed_set in seed_sets:
-            variables = ((verify.SEED_SET, str(seed_set)),)
-            subject = replace(pages.subject(project, page), kind="claims", variables=variables)
-            if (known := store.get(subject)) is not None:
-                results[page.name, seed_set] = Rerun(known["claims"], [])
-                continue
-
-            async def work(page=page, seed_set=seed_set, subject=subject) -> None:
-                key = store.key(subject)
-                outcome = await run.run_page(project, page, dict(subject.variables))
-                results[page.name, seed_set] = Rerun(outcome.claims, outcome.failures)
-                if not outcome.failures and store.unchanged(subject, outcome.inputs):
-                    store.put(subject, {"claims": outcome.claims}, outcome.inputs, key)
-
-            name = f"{page.name}, seed set {seed_set}"
-            jobs.append(Job(name, page.budget, work, page.exclusive))
+            name, variables = f"{page.name}, seed set {seed_set}", ((verify.SEED_SET, str(seed_set)),)
+            subject = replace(pages.subject(project, page), kind="claims", name=name, variables=variables)
+            subjects[page.name].append(subject)
+            if known := store.get(subject):
+                claims[subject], failures[subject] = known["claims"], []
+            else:
+                jobs.append(Job(name, page.budget, partial(work, page, subject), page.exclusive))
     Schedule.begin(Schedule(jobs, os.cpu_count() or 1, print).run())
     green = True
-    for page in chosen:
-        outcomes = [results[page.name, seed_set] for seed_set in seed_sets]
-        sound = _print(page.name, outcomes)
-        green &= sound and all(not outcome.failures for outcome in outcomes)
-        if save and sound:
-            _save(project, page.name, seed_sets, outcomes)
+    for page, tried in subjects.items():
+        found: dict[str, tuple[dict, list[float]]] = {}
+        for record in (record for subject in tried for record in claims[subject]):
+            found.setdefault(record["name"], (record, []))[1].append(float(record["value"]))
+        wrong = [failure for subject in tried for failure in failures[subject]]
+        broken = [failure for failure in wrong if "ClaimFailed" not in failure.error]
+        _print(page, found, broken, len(tried))
+        green &= not wrong
+        if save and not broken:
+            _save(project, page, seed_sets, found)
     return 0 if green else 1
 
 
-def _values(outcomes: list[Rerun]) -> dict[str, tuple[dict, list[float]]]:
-    found: dict[str, tuple[dict, list[float]]] = {}
-    for outcome in outcomes:
-        for record in outcome.claims:
-            found.setdefault(record["name"], (record, []))[1].append(float(record["value"]))
-    return found
-
-
-def _print(page: str, outcomes: list[Rerun]) -> bool:
-    """Print how a page's claims fared; whether every run came to its end (a claim may have failed)."""
-    print(f"\n{page}")
-    sound = True
-    for outcome in outcomes:
-        for failure in outcome.failures:
-            if "ClaimFailed" not in failure.error:
-                print(f"  {failure}")
-                sound = False
-    for record, values in _values(outcomes).values():
-        held = sum(holds(record, value) for value in values)
-        spread = _spread(values)
-        print(f"  held {held} of {len(outcomes)}: {record['text']} ({verify.bound(record)})")
+def _print(page: str, found: dict[str, tuple[dict, list[float]]], broken: list, sets: int) -> None:
+    """Print how a page's claims fared on so many seed sets, and what broke off a run."""
+    print("\n".join([f"\n{page}", *(f"  {failure}" for failure in broken)]))
+    for record, values in found.values():
+        held = sum(verify.holds(record, value) for value in values)
+        spread, far = verify.spread(values), verify.margin(record, values)
+        print(f"  held {held} of {sets}: {record['text']} ({verify.bound(record)})")
         line = f"    mean {statistics.fmean(values):.4g}, s.d. {spread:.3g}, "
-        print(f"{line}from {min(values):.4g} to {max(values):.4g}; margin {margin(record, values):.1f} s.d.")
+        print(f"{line}from {min(values):.4g} to {max(values):.4g}; margin {far:.1f} s.d.")
         if record["seeds"] is not None and spread == 0.0 and len(values) > 1:
             print("    the same on every seed set: saturated, or the page does not use verify.seeds()")
-    return sound
 
 
-def _save(project: Project, page: str, seed_sets: list[int], outcomes: list[Rerun]) -> None:
+def _save(project: Project, page: str, seed_sets: list[int], found: dict) -> None:
     claims = {
         name: {"text": record["text"], "values": values, "seeds": record["seeds"]}
-        for name, (record, values) in _values(outcomes).items()
+        for name, (record, values) in found.items()
         if record["seeds"] is not None
     }
     made = {"seed_sets": seed_sets, "date": datetime.now(UTC).strftime("%Y-%m-%d"), "claims": claims}

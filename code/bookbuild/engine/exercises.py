@@ -4,10 +4,8 @@ They are those of the modules ``code/PACKAGE/exercises/*.py``.
 """
 
 import functools
-import tempfile
 from pathlib import Path
 
-from bookbuild.engine import watch
 from bookbuild.engine.forks import Warm
 from bookbuild.engine.project import Project
 from bookbuild.engine.schedule import Job
@@ -42,16 +40,12 @@ class Exercises:
 
     async def _run(self, warm: Warm, subject: Subject) -> None:
         key = self.store.key(subject)
-        with tempfile.TemporaryDirectory(prefix="exercises-") as scratch:
-            log = Path(scratch) / "log"
-            target = "bookbuild.engine.collect:describe_exercises"
-            done = await warm.call(target, subject.name, str(log), folder=self.project.root, scratch=scratch)
-            inputs = watch.inputs(log) if log.exists() else {}
+        call = ("bookbuild.engine.collect:watched", "rlworkshop.check:describe", subject.name)
+        done = await warm.call(*call, folder=self.project.root)
         if done.value is None:
             last = (done.printed.strip().splitlines() or ["their process ended without a word"])[-1]
             self.problems.append(f"the exercises of {subject.name} cannot be read: {last}")
             return
         self.found |= done.value
-        right = all(exercise["right"] for exercise in done.value.values())
-        if right and self.store.key(subject) == key:
-            self.store.put(subject, done.value, inputs, key)
+        if all(exercise["right"] for exercise in done.value.values()):
+            self.store.put(subject, key, done.value, done.inputs)

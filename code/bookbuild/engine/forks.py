@@ -1,11 +1,12 @@
 """Forks of one warm process do the work: other packages are loaded once, the book's code never.
 
-The warm process is multiprocessing's fork server. What a fork imports of the book comes from the folders that it
-is told, so that each sees the code as it is then and there.
+The warm process is multiprocessing's fork server. What a fork imports of the book comes from the folders
+that it is told, so that each sees the code as it is then and there.
 """
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import json
 import multiprocessing
@@ -14,10 +15,13 @@ import resource
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bookbuild.engine import watch
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Result:
     """How a call in a fork has ended: what it returned (``None`` if it did not return) and what it cost."""
 
     value: Any
+    inputs: dict[str, str]  # what it read (see ``watch``), if it began to note it
     status: int  # 0, or an exit status; negative: the signal that ended it, SIGXCPU or SIGALRM at a limit
     cpu: float  # seconds, its children's included; 0 where it was killed
     printed: str
@@ -34,12 +39,13 @@ class Warm:
     """The warm process, which begins at the first call and ends with this one.
 
     Args:
-        environment: that of the warm process and, where none is given, of its forks.
+        environment: that of the forks, where none is given; the warm process has its numbers of threads.
         loaded: the modules that it loads.
     """
 
     def __init__(self, environment: dict[str, str], loaded: tuple[str, ...]):
         self.environment = environment
+        os.environ |= {name: value for name, value in environment.items() if name.endswith("_NUM_THREADS")}
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([*loaded])
         self._starting = asyncio.Lock()
@@ -61,10 +67,12 @@ class Warm:
         """
         environment = environment or self.environment
         with tempfile.TemporaryDirectory(prefix="fork-") as place:
+            log = Path(place, "log")
+            environment = {**environment, watch.LOG: str(log), watch.ROOT: str(folder)}
             request = (target, arguments, str(folder), environment, cpu_limit, place)
             process = self._context.Process(target=_fork, args=request, daemon=True)
-            async with self._starting:
-                await asyncio.to_thread(self._start, process)
+            async with self._starting:  # the first waits for the warm process
+                await asyncio.to_thread(process.start)
             try:
                 hung = not await _ended(process, timeout)
             finally:
@@ -73,19 +81,9 @@ class Warm:
             process.join()
             printed, answer = Path(place, "printed"), Path(place, "answer.json")
             text = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
-            value, cpu = json.loads(answer.read_text()) if process.exitcode == 0 else (None, 0.0)
-            return Result(value, -signal.SIGALRM if hung else process.exitcode, cpu, text)
-
-    def _start(self, process: multiprocessing.Process) -> None:
-        """Start a fork; the warm process, if it has to begin, gets its environment from here."""
-        before = dict(os.environ)
-        try:
-            os.environ.clear()
-            os.environ.update(self.environment)
-            process.start()
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+            ended = process.exitcode == 0 and answer.exists()  # it may have ended itself
+            value, cpu = json.loads(answer.read_text()) if ended else (None, 0.0)
+            return Result(value, watch.inputs(log), -signal.SIGALRM if hung else process.exitcode, cpu, text)
 
 
 async def _ended(process: multiprocessing.Process, timeout: float | None) -> bool:
@@ -101,14 +99,20 @@ async def _ended(process: multiprocessing.Process, timeout: float | None) -> boo
     return True
 
 
+def _end_with_the_build() -> None:
+    multiprocessing.parent_process().join()
+    os.killpg(0, signal.SIGKILL)
+
+
 def _fork(
     target: str, arguments: list, folder: str, environment: dict[str, str], cpu_limit: int | None, place: str
 ) -> None:
     """Be the fork: call what was asked for, write down what it returned and cost, end."""
     status = 1
     try:
+        gc.freeze()  # what was loaded before is no garbage: to search it would cost more than most tests
         os.setsid()
-        die_with_parent()
+        threading.Thread(target=_end_with_the_build, daemon=True).start()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         out = os.open(os.path.join(place, "printed"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(out, 1)
@@ -136,12 +140,3 @@ def _fork(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def die_with_parent() -> None:
-    """On Linux, have this process killed when its parent is: no orphan goes on training."""
-    if sys.platform == "linux":
-        import ctypes
-
-        PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -11,7 +11,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
 
-from bookbuild.engine import kernel, watch
+from bookbuild.engine import watch
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.store import Subject
 from rlworkshop import provenance
@@ -120,10 +120,10 @@ def subject(project: Project, page: Page) -> Subject:
     """All that decides what ``page`` prints, as far as it shows before the page runs.
 
     Its cells and their tags, the modules of ``code/`` that they import (directly or through others), the
-    files of its ``depends`` list, how kernels are started.
+    files of its ``depends`` list, how what it reads is seen.
     """
     cells = [[cell.source, cell.metadata] for cell in page.notebook.cells if cell.cell_type == "code"]
-    files = modules(project, page) | {Path(kernel.__file__), Path(watch.__file__)}
+    files = modules(project, page) | {Path(watch.__file__)}
     for glob in page.depends:
         files.update(file for file in project.root.glob(glob) if file.is_file())
     own = json.dumps([cells, page.programs], sort_keys=True)

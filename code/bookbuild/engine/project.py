@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rlworkshop import provenance
@@ -17,16 +16,23 @@ class BookError(Exception):
     """Something that the builder can mend; the message says what is wrong and what to do."""
 
 
-@dataclass(frozen=True)
 class Project:
-    """A book: a folder with ``conf.py``, the text in ``book/``, the code in ``code/``."""
+    """A book: a folder with ``conf.py``, the text in ``book/``, the code in ``code/``.
 
-    root: Path
-    settings: dict = field(default_factory=dict)
+    Attributes:
+        settings: ``[tool.bookbuild]`` of its ``pyproject.toml``.
+        build: everything that is made: deleting it is always safe. ``site``: of it, what readers see.
+        state: of it, what the next build may reuse: results, executed pages, shared runs.
+    """
+
+    def __init__(self, root: Path, settings: dict | None = None):
+        self.root, self.settings = root, settings or {}
+        self.book, self.code, self.build = root / "book", root / "code", root / "_build"
+        self.state, self.site = self.build / "state", self.build / "html"
 
     @classmethod
     def at(cls, root: Path | str) -> "Project":
-        """The project at ``root``, with the settings of ``[tool.bookbuild]`` in its ``pyproject.toml``.
+        """The project at ``root``.
 
         Raises:
             BookError: there is no book at ``root``, or its settings cannot be read.
@@ -38,36 +44,7 @@ class Project:
         for needed in ("conf.py", "book"):
             if not (root / needed).exists():
                 raise BookError(f"no book at {root}: {needed} is missing; run this in the project's folder")
-        settings = {}
-        if (root / "pyproject.toml").exists():
-            try:
-                settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-            except tomllib.TOMLDecodeError as error:
-                raise BookError(f"pyproject.toml cannot be read: {error}") from None
-            settings = settings.get("tool", {}).get("bookbuild", {})
-        return cls(root, settings)
-
-    @property
-    def book(self) -> Path:
-        return self.root / "book"
-
-    @property
-    def code(self) -> Path:
-        return self.root / "code"
-
-    @property
-    def build(self) -> Path:
-        """Everything that is made. Deleting it is always safe."""
-        return self.root / "_build"
-
-    @property
-    def state(self) -> Path:
-        """What the next build may reuse: executed pages, shared runs, times."""
-        return self.build / "state"
-
-    @property
-    def site(self) -> Path:
-        return self.build / "html"
+        return cls(root, pyproject(root).get("tool", {}).get("bookbuild", {}))
 
     @property
     def repository_url(self) -> str:
@@ -95,7 +72,7 @@ class Project:
             "PYTHONHASHSEED": "0",
             "RLWORKSHOP_RUNS": str(self.state / "runs"),
             "SDL_VIDEODRIVER": "dummy",
-            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+            "MPLBACKEND": "agg",
         }
 
     def sources(self) -> Iterator[Path]:
@@ -130,6 +107,19 @@ class Project:
             total.update(f"{part}\0".encode())
         total.update(provenance.digest(self.sources(), self.root).encode())
         return total.hexdigest()
+
+
+def pyproject(root: Path) -> dict:
+    """What ``pyproject.toml`` says; nothing where there is none.
+
+    Raises:
+        BookError: it cannot be read.
+    """
+    file = root / "pyproject.toml"
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except tomllib.TOMLDecodeError as error:
+        raise BookError(f"pyproject.toml cannot be read: {error}") from None
 
 
 def drop_bytecode(code: Path) -> None:

@@ -1,6 +1,6 @@
 """Runs a page: its cells in a kernel of its own, with all that goes wrong, what it read and what it cost."""
 
-import contextlib
+import asyncio
 import copy
 import os
 import sys
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import nbformat
+import psutil
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
@@ -22,7 +23,6 @@ from bookbuild.engine.project import Project
 CELL_TIMEOUT = 1800  # seconds; front matter ``mystnb: {execution_timeout: N}`` sets another
 LONGEST_SOCKET = 80  # characters of a folder for sockets: Linux takes 107 for a socket, macOS 103
 PYTHON = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py"}
-COST = "__import__('bookbuild.engine.kernel', fromlist=['report']).report()"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class PageKernel(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        argv = [sys.executable, "-m", "bookbuild.engine.kernel", "-f", "{connection_file}", "--log-level=50"]
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"]
         return KernelSpec(argv=argv, language="python", display_name="Python 3")
 
     async def cleanup_resources(self, restart: bool = False) -> None:
@@ -97,7 +97,7 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
     cells = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     timeout = notebook.metadata.get("mystnb", {}).get("execution_timeout", CELL_TIMEOUT)
     failures: list[Failure] = []
-    cost = {"peak_mib": float("nan"), "cpu": float("nan")}
+    cpu = peak = float("nan")
     ended = False  # the kernel, by the page's own wish
 
     def fail(number: int, index: int, error: str) -> None:
@@ -115,7 +115,8 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
         on_cell_executed=executed,
         resources={"metadata": {"path": str(page.file.parent)}},
     )
-    variables = {**project.environment(), watch.ROOT: str(project.root), watch.LOG: log, **environment}
+    given = {**project.environment(), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    variables = {**given, watch.ROOT: str(project.root), watch.LOG: log, watch.KERNEL: "1", **environment}
     start, when = time.monotonic(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
     try:
         async with client.async_setup_kernel(env=variables):
@@ -130,13 +131,16 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
                     fail(number, index, f"ran longer than {timeout} s (execution_timeout)")
                     break
                 except DeadKernelError:
+                    if asyncio.current_task().cancelling():  # which nbclient takes for a death
+                        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # of its helpers
+                        raise asyncio.CancelledError from None
                     fail(number, index, "its kernel died (out of memory, killed, or by os._exit)")
                     break
                 if ended:
                     fail(number, index, "it ends the kernel (exit or quit): a page runs to its last cell")
                     break
             else:
-                cost = await _ask(client, COST)
+                cpu, peak = _used(client.km.provisioner.pid)
     except (RuntimeError, OSError) as error:
         if not failures:
             fail(0, 0, one_line(f"its kernel did not start or answer: {error}"))
@@ -149,24 +153,24 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
         cell.metadata.pop("execution", None)  # nbclient's time stamps
         cell.execution_count = number
     notebook.metadata["language_info"] = dict(PYTHON)
-    read = watch.inputs(log) if os.path.exists(log) else {}
+    read = watch.inputs(log)
     for name in (name.removeprefix("program ") for name in read if name.startswith("program ")):
         if name not in page.programs:
-            fail(0, 0, f"it starts {name!r}, and what other programs read is not seen: put {name!r} into the "
-                 "front matter's 'programs', and the files that it reads into 'depends'")  # fmt: skip
-    return Outcome(page, notebook, seconds, cost["cpu"], cost["peak_mib"], when, False, failures, read)
+            why = f"it starts {name!r}, and what other programs read is not seen"
+            mend = f"put {name!r} into the front matter's 'programs', what it reads into 'depends'"
+            fail(0, 0, f"{why}: {mend}")
+    return Outcome(page, notebook, seconds, cpu, peak, when, False, failures, read)
 
 
-async def _ask(client: NotebookClient, expression: str) -> dict:
-    import ast
-
-    reply = await client.kc.execute(
-        "", silent=True, user_expressions={"answer": expression}, reply=True, timeout=60
-    )
-    answer = reply["content"]["user_expressions"]["answer"]
-    with contextlib.suppress(KeyError, ValueError, SyntaxError):
-        return ast.literal_eval(answer["data"]["text/plain"])
-    return {"peak_mib": float("nan"), "cpu": float("nan")}
+def _used(pid: int) -> tuple[float, float]:
+    """CPU seconds of a process and its children, and the memory in MiB that it needed at most."""
+    process = psutil.Process(pid)
+    try:  # Linux
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+    except (OSError, StopIteration):
+        peak = process.memory_info().rss / 2**20  # what it has now
+    return round(sum(process.cpu_times()[:4]), 3), round(peak, 1)
 
 
 def one_line(text: str) -> str:

@@ -33,11 +33,10 @@ class Schedule:
     """Runs jobs on ``cores`` workers, the longest first; exclusive ones afterwards, one at a time."""
 
     def __init__(self, jobs: Iterable[Job], cores: int, say: Callable[[str], None]):
-        self.shared = sorted((j for j in jobs if not j.exclusive), key=lambda j: -j.expected)
-        self.exclusive = sorted((j for j in jobs if j.exclusive), key=lambda j: -j.expected)
+        self.jobs = sorted(jobs, key=lambda job: -job.expected)
         self.cores, self.say = cores, say
         self.running: dict[str, float] = {}
-        self.waiting = {job.name: job.expected for job in [*self.shared, *self.exclusive]}
+        self.waiting = {job.name: job.expected for job in self.jobs}
         self.expected = dict(self.waiting)
         self.done = 0
         self.start = time.monotonic()
@@ -52,24 +51,21 @@ class Schedule:
         """Run all jobs; an exception in one of them ends them all."""
         ticker = asyncio.create_task(self._tick()) if sys.stdout.isatty() else None
         try:
-            queue = list(self.shared)
-
-            async def worker() -> None:
-                while queue:
-                    await self._do(queue.pop(0))
-
-            try:
+            for exclusive, workers in ((False, self.cores), (True, 1)):
+                queue = [job for job in self.jobs if job.exclusive == exclusive]
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self.cores, len(queue))):
-                        group.create_task(worker())
-            except ExceptionGroup as group:
-                raise group.exceptions[0] from None
-            for job in self.exclusive:
-                await self._do(job)
+                    for _ in range(min(workers, len(queue))):
+                        group.create_task(self._work(queue))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
         finally:
             if ticker:
                 ticker.cancel()
                 print("\r\033[K", end="", flush=True)
+
+    async def _work(self, queue: list[Job]) -> None:
+        while queue:
+            await self._do(queue.pop(0))
 
     async def _do(self, job: Job) -> None:
         del self.waiting[job.name]

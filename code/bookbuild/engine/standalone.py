@@ -11,25 +11,17 @@ package alone names its stand-in in a comment above it, ``# standalone: NAME``.
 
 import ast
 import builtins
+import itertools
 import re
 import sys
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.source import locate, module_file, parsed
-from bookbuild.engine.statements import Block, Edit, Import, Importing, Module, Statement, is_main, read
+from bookbuild.engine.source import BLOCK, Import, Module, Statement, locate, module_file, parsed, read
 
-MAGIC = {*dir(builtins), "__file__", "__module__", "__qualname__", "__class__"}
+BUILTINS = {name: [Import("builtins", name, f"builtins.{name}")] for name in (*dir(builtins), "__file__")}
 WIDTH = 110
-
-
-@dataclass(frozen=True)
-class Standalone:
-    """A file that runs alone, and the dotted names of what it holds of the package."""
-
-    text: str
-    names: tuple[str, ...]
 
 
 class Shop:
@@ -37,23 +29,26 @@ class Shop:
 
     def __init__(self, project: Project):
         self.project = project
-        packages = {file.parent.name for file in project.code.glob("*/__init__.py")}
-        self.tops = frozenset(packages | {file.stem for file in project.code.glob("*.py")})
         self.modules: dict[str, Module | None] = {}
-        self.order: list[str] = []  # of modules, each after those that it imports
-        self.chosen: dict[str, dict[int, list[Edit]]] = {}  # module -> statement -> what changes in it
-        self.foreign: set[Import] = set()
+        self.order: list[Module] = []  # each after those that it imports
+        self.chosen: dict[Statement | Import, list[tuple[int, int, str]]] = {}  # and what changes in them
         self.names: dict[str, tuple[str, str]] = {}  # name -> what it means, and where
 
     def module(self, name: str) -> Module | None:
         if name not in self.modules:
-            file = module_file(self.project, name)
-            shown = file and file.relative_to(self.project.root).as_posix()
-            module = self.modules[name] = file and read(name, shown, self.tops, *parsed(file))
-            for one in (one for ones in module.imports.values() for one in ones if one.own) if module else ():
-                self.module(f"{one.module}.{one.name}") or self.module(one.module)
-            self.order.append(name)
+            self.modules[name] = None
+            if file := module_file(self.project, name):
+                shown = file.relative_to(self.project.root).as_posix()
+                module = self.modules[name] = read(name, shown, *parsed(file))
+                for one in filter(self.own, itertools.chain(*module.names.values())):
+                    for path in one:
+                        self.module(path)
+                self.order.append(module)
         return self.modules[name]
+
+    def own(self, one: Import | Statement) -> bool:
+        """Whether this is an import from ``code/``."""
+        return isinstance(one, Import) and self.module(one.origin.split(".")[0]) is not None
 
     def claim(self, name: str, meaning: str, place: str) -> None:
         known, there = self.names.setdefault(name, (meaning, place))
@@ -61,82 +56,62 @@ class Shop:
             what = f"{name!r} is {meaning} here and {known} in {there}"
             raise BookError(f"{place}: {what}: one file cannot hold both, give one of them another name")
 
-    def resolve(self, path: list[str], where: str) -> tuple[Module, str, int]:
-        """The module that a dotted name leads to, the name there, and how many attributes follow it."""
-        depth = 1
-        while depth < len(path) and self.module(".".join(path[: depth + 1])):
-            depth += 1
-        module = self.module(".".join(path[:depth]))
-        if depth == len(path):
-            raise BookError(f"{where}the module {module.name} is used as a value: name what is needed of it")
-        name, rest = path[depth], path[depth + 1 :]
-        ones = module.imports.get(name)
-        if name in module.stand_ins:
-            return self.resolve([*path[:depth], module.stand_ins[name], *rest], where)
-        if ones and ones[0].own:
-            return self.resolve([*ones[0].origin.split("."), *rest], where)
-        if not ones and name not in module.binding:
-            known = ", ".join(sorted(module.binding)) or "nothing"
-            raise BookError(f"{where}{module.name} has no {name!r} (there is: {known})")
-        return module, name, len(rest)
+    def resolve(self, module: Module, names: list[str], where: str = "") -> tuple[str, str, list, int]:
+        """Where a name with attributes leads: a name, what it means, what binds it, how many are left."""
+        passed: list[str] = []
+        while names:
+            name, *rest = names
+            found, meaning = module.names.get(name) or BUILTINS.get(name), f"{module.name}.{name}"
+            if not found:
+                raise BookError(f"{where}{module.name} has no {name!r} (there is: {', '.join(module.names)})")
+            if meaning in passed:
+                raise BookError(f"{where}{meaning} leads back to itself, by way of {', '.join(passed)}")
+            passed.append(meaning)
+            if name in module.stand_ins:
+                names = [module.stand_ins[name], *rest]
+            elif self.own(found[0]):
+                home, _, names = locate(self.project, ".".join([found[0].origin, *rest]))
+                module = self.module(home)
+            else:
+                return name, getattr(found[0], "origin", meaning), found, len(rest)
+        raise BookError(f"{where}the module {module.name} is used as a value: name what is needed of it")
 
-    def need(self, name: str, number: int) -> None:
-        """Choose a statement and all that it needs."""
-        todo = [(name, number)]
+    def need(self, todo: list[Statement | Import]) -> None:
+        """Choose what is on a list, and all that it needs."""
         while todo:
-            name, number = todo.pop()
-            module = self.module(name)
-            if name not in self.chosen:
-                self.chosen[name] = {}
-                todo += [(name, i) for i in module.always]
-            if number not in self.chosen[name]:
-                statement, edits = module.statements[number], self.chosen[name].setdefault(number, [])
-                for one in statement.lazy:
-                    raise BookError(f"{one.place}: import the package's modules at the top of the file")
-                for local in statement.bound:
-                    self.claim(local, f"{name}.{local}", module.place(statement.node))
-                for chain in statement.uses:
-                    todo += self.follow(module, statement, chain, edits)
+            if (one := todo.pop()) in self.chosen:
+                continue
+            self.chosen[one] = []
+            if isinstance(one, Import):
+                continue
+            if any(map(self.own, one.imports)):
+                raise BookError(f"{one.place}: import the package's modules at the top of the file")
+            for name in one.bound:
+                self.claim(name, f"{one.module.name}.{name}", one.place)
+            todo += (other for other in one.module.statements if other.acts)
+            for chain in one.uses:
+                todo += self.follow(one, chain)
 
-    def follow(
-        self, module: Module, statement: Statement, chain: list, edits: list[Edit]
-    ) -> list[tuple[str, int]]:
-        """The statements that a use needs; what it must be changed to is added to ``edits``."""
-        root, *attributes = links = [chain[0].id, *(node.attr for node in chain[1:])]
-        place, (start, end) = module.place(chain[0]), module.at(chain[0])
-        quoted = module.body[start:end] != root.encode()
-        if root not in module.binding and root not in module.imports:
-            if root not in MAGIC and not quoted:
-                raise BookError(f"{place}: the name {root!r} is not defined")
-            self.claim(root, f"builtins.{root}", place) if not quoted else None
+    def follow(self, statement: Statement, chain: list[ast.expr]) -> list[Statement | Import]:
+        """What a use needs; what must be written instead of it is noted."""
+        module, first, links = statement.module, chain[0], [node.attr for node in chain[1:]]
+        root, place = first.id, module.place(first)
+        if root not in module.names and not isinstance(first.ctx, ast.Load):
             return []
-        there, name, rest = self.resolve([*module.name.split("."), *links], f"{place}: ")
-        last = chain[len(attributes) - rest]
-        if last is not chain[0] or name != root:
-            local = statement.hides(root, name)
-            if quoted or local:
-                why = (
-                    f"{local!r} is a local name too: use two names" if local else "take it out of the quotes"
-                )
-                raise BookError(f"{place}: {root!r} stands for {there.name}.{name}, and {why}")
-            edits.append((start, module.at(last)[1], name))
-        if name in there.binding:
-            if there is not module and not rest and not isinstance(last.ctx, ast.Load):
-                raise BookError(
-                    f"{place}: {there.name}.{name} is changed from another module: give it a function"
-                )
-            return [(there.name, i) for i in there.binding[name]]
-        dotted = ".".join([name, *links[len(links) - rest :], ""])
-        for one in [o for o in there.imports[name] if dotted.startswith(f"{o.module}.")] or there.imports[
-            name
-        ]:
-            self.foreign.add(one)  # of import a.b and import a.c that which the chain begins with
-            self.claim(name, one.origin, one.place)
-        return []
+        name, meaning, found, rest = self.resolve(module, [root, *links], f"{place}: ")
+        self.claim(name, meaning, place)
+        last = chain[len(links) - rest]
+        if last is not first or name != root:
+            if statement.local & {root, name} or not isinstance(last.ctx, ast.Load):
+                what = f"{root!r} stands for {meaning}, which cannot be written here"
+                raise BookError(f"{place}: {what}: it is set, in quotes, or one of both is a local name too")
+            start, end = module.starts[first.lineno - 1], module.starts[last.end_lineno - 1]
+            self.chosen[statement].append((start + first.col_offset, end + last.end_col_offset, name))
+        return found
 
 
-def export(project: Project, dotted: str) -> Standalone:
-    """What is called ``dotted`` with all that it needs of ``code/``, as one file.
+def standalone(project: Project, dotted: str) -> str:
+    """What is called ``dotted`` with all that it needs of ``code/``, as a file that runs without the package.
 
     A method comes with its class, a module with everything in it.
 
@@ -144,83 +119,63 @@ def export(project: Project, dotted: str) -> Standalone:
         BookError: there is no such thing, or something cannot be taken out of the package (file and line
             are named).
     """
-    main, _, rest = locate(project, dotted)
+    home, _, rest = locate(project, dotted)
     shop = Shop(project)
-    module = shop.module(main)
-    wanted = [i for i, s in enumerate(module.statements) if not isinstance(s.node, Importing)]
+    module = shop.module(home)
+    wanted, whole = module.statements, module
     if rest:
-        module, name, _ = shop.resolve(dotted.split("."), "")
-        if name not in module.binding:
-            raise BookError(f"{dotted} comes from {module.imports[name][0].module}, which is not in code/")
-        wanted = module.binding[name]
-    for number in wanted:
-        shop.need(module.name, number)
-    order = [name for name in shop.order if name in shop.chosen]
-    blocks, names, last = [], set(), ""
-    for name in order:
-        chosen = dict(sorted(shop.chosen[name].items()))
-        if name == module.name and is_main(module.tree.body[max(chosen)]):
-            last = module.source(*chosen.popitem())
-        ruler = f"# {'-' * (WIDTH - 3 - len(name))} {name}" if len(order) > 1 else ""
-        names.update(f"{name}.{local}" for i in chosen for local in shop.module(name).statements[i].bound)
-        blocks += [ruler, shop.module(name).text(chosen, everything=name == module.name and not rest)]
-    docstring = module.source(0, []) if not rest and ast.get_docstring(module.tree) else ""
-    head = [_header(project, dotted, module, rest), docstring, *_imports(shop)]
-    code = "\n\n\n".join(filter(None, [*blocks, last])) + "\n"
+        _, meaning, wanted, _ = shop.resolve(module, rest)
+        if isinstance(wanted[0], Import):
+            raise BookError(f"{dotted} is {meaning}, which is not in code/")
+        module, whole = wanted[0].module, None
+    shop.need([*wanted])
+    texts = {part.name: text for part in shop.order if (text := part.text(shop.chosen, part is whole))}
+    blocks = [f"# {'-' * (WIDTH - 3 - len(name))} {name}\n\n\n{text}" for name, text in texts.items()]
+    code = "\n\n\n".join(blocks if len(blocks) > 1 else texts.values()) + "\n"
+    header = _header(project, dotted, module.shown, [wanted[0].node, module.tree] if rest else [module.tree])
+    head = [header, "" if rest else module.docstring, *_imports(shop.chosen)]
     gap = "\n\n\n" if code.startswith(("def ", "async ", "class ", "@")) else "\n\n"
-    return Standalone("\n\n".join(filter(None, head)) + gap + code, tuple(sorted(names)))
+    return "\n\n".join(filter(None, head)) + gap + code
 
 
-def standalone(project: Project, dotted: str) -> str:
-    """The text of ``export``: a file that runs without the package."""
-    return export(project, dotted).text
+def _imports(chosen: Iterable[Statement | Import]) -> list[str]:
+    """Blocks of import statements: of the standard library, of other packages."""
+    lines: dict[tuple[bool, bool, str], str] = {}
+    foreign = [one for one in chosen if isinstance(one, Import) and one.module != "builtins"]
+    for module, entry, origin in sorted(foreign):
+        others = origin.split(".")[0] not in sys.stdlib_module_names
+        key, start = (others, bool(module), module or entry), f"from {module} import" if module else "import"
+        lines[key] = f"{lines[key]}, {entry}" if key in lines else f"{start} {entry}"
+    return ["\n".join(lines[key] for key in sorted(lines) if key[0] is others) for others in (False, True)]
 
 
-def _imports(shop: Shop) -> list[str]:
-    """Blocks of import statements: of the future, the standard library, other packages."""
-    every = (one for name in shop.chosen for ones in shop.module(name).imports.values() for one in ones)
-    futures = {one for one in every if one.module == "__future__"}
-    blocks: dict[str, list[str]] = {"future": [], "library": [], "others": []}
-    groups: dict[tuple, list[str]] = {}
-    for one in shop.foreign | futures:
-        kind = "library" if one.module.split(".")[0] in sys.stdlib_module_names else "others"
-        key = ("future" if one in futures else kind, bool(one.name), one.module)
-        plain = one.local in (one.name, one.origin)
-        groups.setdefault(key, []).append((one.name or one.module) + ("" if plain else f" as {one.local}"))
-    for (block, is_from, module), entries in sorted(groups.items()):
-        lines = [f"import {entry}" for entry in sorted(entries)]
-        if is_from:
-            lines = [f"from {module} import {', '.join(sorted(entries))}"]
-            if len(lines[0]) > WIDTH:
-                lines = [f"from {module} import (", *(f"    {entry}," for entry in sorted(entries)), ")"]
-        blocks[block] += lines
-    return ["\n".join(block) for block in blocks.values()]
-
-
-def _header(project: Project, dotted: str, module: Module, rest: list[str]) -> str:
+def _header(project: Project, dotted: str, shown: str, nodes: list[ast.AST]) -> str:
     """Where the file comes from, under which licence, and where it is explained."""
+    files = [project.root / name for name in ("conf.py", "pyproject.toml", "LICENSE")]
+    about = "\n".join(file.read_text("utf-8") for file in files if file.exists())
+    docs = "\n".join(ast.get_docstring(node) or "" for node in nodes if isinstance(node, BLOCK | ast.Module))
 
-    def first(pattern: str, text: str) -> str:
+    def said(pattern: str, text: str = about) -> str:
         return found[1] if (found := re.search(pattern, text, re.MULTILINE)) else ""
 
-    conf, settings, licence = (
-        (project.root / name).read_text("utf-8") if (project.root / name).exists() else ""
-        for name in ("conf.py", "pyproject.toml", "LICENSE")
-    )
-    nodes = [module.tree.body[i] for name in rest[:1] for i in module.binding.get(name, ())] + [module.tree]
-    texts = [ast.get_docstring(node) or "" for node in nodes if isinstance(node, Block | ast.Module)]
-    source, page = module.shown, first(r"^Book: ([\w/-]+)", "\n".join(texts))
-    if project.repository_url:
-        source = f"{project.repository_url}/blob/main/{source}"
-        page = page and f"{project.repository_url}/blob/main/book/{page}.md"
-    title = [first(r'^project = "(.+)"$', conf), first(r'^version = "(.+)"$', settings)]
+    base = f"{project.repository_url}/blob/main/" if project.repository_url else ""
+    page = said(r"^Book: ([\w/-]+)", docs)
+    address = f"{base}book/{page}.md" if base else page
+    title, version, owner = map(said, (r'^project = "(.+)"$', r'^version = "(.+)"$', r"^(Copyright .*\w)"))
+    what = "the module" if nodes[0] is nodes[-1] else "this object"
     lines = [
-        f"{dotted}, from {' '.join(filter(None, title))}",
-        ". ".join(filter(None, [first(r"^(Copyright .*\w)", licence), "SPDX-License-Identifier: MIT"])),
-        f"Explained on the page {page}" if page else "",
-        f"Source: {source}",
-        f"Made by `python -m bookbuild standalone {dotted}`: {'this object' if rest else 'the module'}, with "
-        "all that it needs of the package put before it, names and imports adapted.",
+        f"{dotted}, from {title} {version}".rstrip(),
+        f"{owner}. SPDX-License-Identifier: MIT".removeprefix(". "),
+        f"Explained on the page {address}" if page else "",
+        f"Source: {base}{shown}",
+        f"Made by `python -m bookbuild standalone {dotted}`: {what}, with all that it needs of the package "
+        "put before it, names and imports adapted.",
     ]
     wrapped = (part for line in lines for part in textwrap.wrap(line, WIDTH - 2, break_long_words=False))
     return "\n".join(f"# {part}" for part in wrapped)
+
+
+def show(project: Project, name: str) -> int:
+    """Print what is called ``name`` as a file that runs without the package."""
+    print(standalone(project, name), end="")
+    return 0

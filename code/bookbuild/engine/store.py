@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,17 +64,18 @@ class Store:
         """Whether what was read when a result was made is now what it was then."""
         return watch.unchanged(inputs, self.project.root, {**self.environment, **dict(subject.variables)})
 
-    def put(self, subject: Subject, value: dict, inputs: dict[str, str], key: str | None = None) -> None:
-        """Keep a result (JSON values) with the inputs it was made from, under its ``key`` of then."""
-        file = self._file(subject, key)
-        others = [version for version in self._versions(file) if version["inputs"] != inputs]
-        write_json(file, [{"inputs": inputs, "value": value}, *others[: VERSIONS - 1]])
-
-    def notebooks(self) -> "Notebooks":
-        return self._notebooks
+    def put(self, subject: Subject, key: str, value: dict, inputs: dict[str, str]) -> None:
+        """Keep a result (JSON values) with what was read when it was made, unless something has changed
+        since its ``key`` was taken.
+        """
+        if key == self.key(subject) and self.unchanged(subject, inputs):
+            file = self._file(subject)
+            others = [version for version in self._versions(file) if version["inputs"] != inputs]
+            write_json(file, [{"inputs": inputs, "value": value}, *others[: VERSIONS - 1]])
 
     @cached_property
-    def _notebooks(self) -> "Notebooks":
+    def notebooks(self) -> "Notebooks":
+        """The executed notebooks, which results of pages lead to."""
         return Notebooks(self.project.state / "jupyter-cache")
 
     def prune(self) -> None:
@@ -85,8 +85,8 @@ class Store:
             for file in files[:-KEPT]:
                 file.unlink()
 
-    def _file(self, subject: Subject, key: str | None = None) -> Path:
-        return self.folder / subject.kind / f"{key or self.key(subject)}.json"
+    def _file(self, subject: Subject) -> Path:
+        return self.folder / subject.kind / f"{self.key(subject)}.json"
 
     def _versions(self, file: Path) -> list[dict]:
         """What a file holds; what was damaged counts as absent."""
@@ -148,15 +148,9 @@ def read_json(file: Path, otherwise):
 def write_json(file: Path, value) -> None:
     """Write ``value`` whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as temporary:
-        try:
-            json.dump(value, temporary, indent=1, sort_keys=True)
-            temporary.write("\n")
-            temporary.flush()
-            os.fsync(temporary.fileno())
-        except BaseException:
-            temporary.close()
-            os.unlink(temporary.name)
-            raise
-    os.chmod(temporary.name, 0o644)
-    os.replace(temporary.name, file)
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)

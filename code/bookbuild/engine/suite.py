@@ -3,10 +3,9 @@
 import os
 
 from bookbuild.engine.book import loaded
-from bookbuild.engine.exports import Exports
 from bookbuild.engine.forks import Warm
 from bookbuild.engine.project import Project, drop_bytecode
-from bookbuild.engine.schedule import Job, Schedule
+from bookbuild.engine.schedule import Schedule
 from bookbuild.engine.store import Store, read_json, write_json
 from bookbuild.engine.tests import Tests
 
@@ -19,20 +18,14 @@ def run(project: Project, fast: bool = False) -> int:
     drop_bytecode(project.code)
     store = Store(project)
     tests = Tests(project, store)
-    exports = Exports(project, store, tests)
     ran: list[str] = []
 
     async def all_of_it() -> None:
-        async with Warm({**store.environment, "MPLBACKEND": "agg"}, loaded(project)) as warm:
-
-            async def schedule(jobs: list[Job]) -> None:
-                ran.extend(job.name for job in jobs)
-                await Schedule(jobs, os.cpu_count() or 1, print).run()
-
-            await schedule(tests.jobs(warm, [(file, "fast") for file in tests.files]))
-            if not fast:
-                parts = [(file, part) for part in ("slow", "book") for file in tests.files]
-                await schedule(exports.jobs(warm) + tests.jobs(warm, parts))
+        warm = Warm(store.environment, loaded(project))
+        for parts in (["fast"],) if fast else (["fast"], ["slow", "book"]):
+            jobs = tests.jobs(warm, [(file, part) for part in parts for file in tests.files])
+            ran.extend(job.name for job in jobs)
+            await Schedule(jobs, os.cpu_count() or 1, print).run()
 
     Schedule.begin(all_of_it())
     times = read_json(project.state / "times.json", {})
@@ -40,11 +33,8 @@ def run(project: Project, fast: bool = False) -> int:
     store.prune()
     for name, printed in tests.failed.items():
         print(f"\n{printed.rstrip()}\ntests failed: {name}")
-    for module, why in exports.failed.items():
-        print(f"\n{why.rstrip()}\n{module} cannot be taken away: see above")
     print("nothing has changed since every test passed" if not ran else "")
     results = tests.results.values()
     passed, failed, skipped = (sum(len(r[how]) for r in results) for how in ("passed", "failed", "skipped"))
-    passed, failed = passed + len(exports.passed), failed + len(exports.failed)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0

@@ -10,14 +10,12 @@ import collections
 import contextlib
 import functools
 import json
-import tempfile
-import tomllib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from bookbuild.engine import watch
 from bookbuild.engine.forks import Warm
-from bookbuild.engine.project import Project
+from bookbuild.engine.project import Project, pyproject
 from bookbuild.engine.schedule import Job
 from bookbuild.engine.store import Store, Subject, read_json
 from rlworkshop import provenance
@@ -25,6 +23,7 @@ from rlworkshop import provenance
 PARTS = {"fast": "not slow and not book", "slow": "slow and not book", "book": "book"}
 EXPECTED = {"fast": 5.0, "slow": 20.0, "book": 20.0}  # seconds of a part that never ran
 NOTHING_TO_RUN = 5  # pytest's exit status
+UNKNOWN = {"passed": [], "failed": [], "skipped": [], "seen": {}, "lines": {}}
 
 
 class Tests:
@@ -35,10 +34,9 @@ class Tests:
         self.files = sorted((project.root / "tests").glob("**/test_*.py"))
         self.results: dict[tuple[str, str], dict] = {}  # file and part -> result
         self.times: dict[str, float] = {}
-        file = project.root / "pyproject.toml"
-        made = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-        groups = made.get("dependency-groups", {}).get("test", [])
-        self._settings = json.dumps([made.get("tool", {}).get("pytest", {}), groups], sort_keys=True)
+        made = pyproject(project.root)
+        settings = [made.get("tool", {}).get("pytest"), made.get("dependency-groups", {}).get("test")]
+        self._settings = json.dumps(settings, sort_keys=True)
 
     # ---- which
 
@@ -63,7 +61,7 @@ class Tests:
         if part == "book":
             own.append(read_json(self.project.state / "site.json", {}).get("fingerprint", ""))
         name, files = f"{self.name(file)} {part}", frozenset(self._closure(file))
-        return Subject("tests", name, json.dumps(own), files, (("MPLBACKEND", "agg"),))
+        return Subject("tests", name, json.dumps(own), files)
 
     def _closure(self, file: Path) -> set[Path]:
         """A file of tests, the conftest.py above it, and what these import."""
@@ -98,40 +96,23 @@ class Tests:
 
     async def _run(self, warm: Warm, file: Path, part: str, known: dict | None) -> None:
         """Run a part of a file; or, of one that is known, the tests that were skipped then."""
-        name, measured = self.name(file), file in self.of_the_code and part == "fast"
+        name, measured = self.name(file), part == "fast" and file in self.of_the_code
         subject = self.subject(file, part)
         key = self.store.key(subject)
-        which = known["skipped"] if known else [name]
-        environment = {**self.store.environment, **dict(subject.variables)}
-        with tempfile.TemporaryDirectory(prefix="tests-") as scratch:
-            log = Path(scratch) / "log"
-            done = await warm.call(
-                "bookbuild.engine.collect:run_tests", ["-m", PARTS[part], *which], str(log),
-                str(self.project.code) if measured else None,
-                folder=self.project.root, scratch=scratch, environment=environment,
-            )  # fmt: skip
-            inputs = watch.inputs(log) if log.exists() else {}
-        result = done.value or {"status": done.status or 1, "passed": [], "failed": [name], "skipped": [],
-                                "seen": {}, "lines": {}}  # fmt: skip
-        if known:
-            result = {
-                **known,
-                "passed": sorted({*known["passed"], *result["passed"]}),
-                "failed": result["failed"],
-                "skipped": result["skipped"],
-                "status": result["status"],
-            }
-        result["cpu"] = round(done.cpu, 2)
+        arguments = ["-m", PARTS[part], *(known["skipped"] if known else [name])]
+        done = await warm.call(
+            "bookbuild.engine.collect:run_tests", arguments, str(self.project.code) if measured else None,
+            folder=self.project.root,
+        )  # fmt: skip
+        result = {**UNKNOWN, **(done.value or {"status": 1})}
         if result["status"] in (0, NOTHING_TO_RUN):
-            unseen = {n: d for n, d in inputs.items() if not n.startswith("program ")}
-            if self.store.key(subject) == key and self.store.unchanged(subject, unseen):
-                self.store.put(subject, result, unseen, key)
+            passed = sorted({*result["passed"], *(known or UNKNOWN)["passed"]})
+            result = {**(known or result), "passed": passed, "skipped": result["skipped"]}
+            self.store.put(subject, key, result, done.inputs)
         else:
-            result["log"] = done.printed
-            if not result["failed"]:  # it did not come so far as to run one
-                result["failed"] = [name]
+            result |= {"log": done.printed, "failed": result["failed"] or [name]}
         self.results[name, part] = result
-        self.times[f"{name} {part}"] = result["cpu"]
+        self.times[f"{name} {part}"] = round(done.cpu, 2)
 
     # ---- what they tell
 
@@ -169,20 +150,17 @@ class Tests:
         here = collections.Counter(t for line in lines for t in by_line.get(str(line), []))
         return sorted(here, key=lambda t: (name not in t.split("::")[-1], -here[t], self._weights[t], t))
 
-    @functools.cached_property
-    def _named(self) -> dict[str, list[str]]:
-        """The names that each passing test uses, turned round."""
-        passed: dict[tuple[str, str], set[str]] = {}
-        for test in {test.split("[")[0] for result in self.results.values() for test in result["passed"]}:
-            passed.setdefault((test.split("::")[0], test.split("::")[-1]), set()).add(test)
-        found: dict[str, list[str]] = {}
-        for file in self.of_the_code:
-            for node in ast.walk(ast.parse(provenance.source_text(file.read_bytes()))):
-                if tests := isinstance(node, ast.FunctionDef) and passed.get((self.name(file), node.name)):
-                    for used in {getattr(n, "id", getattr(n, "attr", None)) for n in ast.walk(node)}:
-                        found.setdefault(used, []).extend(sorted(tests))
-        return found
-
     def naming(self, name: str) -> list[str]:
         """Passing tests whose source names ``name``: those of a class that has nothing to enter."""
-        return self._named.get(name, [])
+        passed = {test.split("[")[0] for result in self.results.values() for test in result["passed"]}
+        word, found = re.compile(rf"\b{name}\b"), []
+        for file in self.of_the_code:
+            text = provenance.source_text(file.read_bytes())
+            functions = ast.walk(ast.parse(text)) if word.search(text) else ()
+            names = {
+                node.name
+                for node in functions
+                if isinstance(node, ast.FunctionDef) and word.search(ast.get_source_segment(text, node))
+            }
+            found += [t for t in passed if t.startswith(self.name(file)) and t.split("::")[-1] in names]
+        return sorted(found)

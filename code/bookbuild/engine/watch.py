@@ -14,11 +14,11 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
 
-KERNEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kernel.py")
 LOG, ROOT = "BOOKBUILD_WATCH_LOG", "BOOKBUILD_WATCH_ROOT"  # tell a child to go on watching
+KERNEL = "BOOKBUILD_KERNEL"  # tells a process to die with the build
 UNSEEN = ("_build", ".venv", ".git", ".hypothesis", ".pytest_cache")  # below the root: made, not given
 STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
-SHELL = ("PWD", "OLDPWD", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "MFLAGS")  # variables, no inputs
+SHELL = ("PWD", "OLDPWD", "SHLVL", "_", "TERM", "COLUMNS", "LINES", "MFLAGS", "MPLBACKEND")  # no inputs
 TOOLS = ("MAKE", "BOOKBUILD_", "JPY_", "PYTEST_", "COVERAGE_")  # beginnings of such names
 MACHINE = ("uname", "sysctl", "ldconfig", "gcc", "cc", "ld", "lsb_release")  # tell of the machine
 SHELLS = ("sh", "bash", "dash", "zsh")
@@ -34,6 +34,8 @@ def inputs(log: str | os.PathLike) -> dict[str, str]:
     """What the processes that wrote ``log`` have read: ``"file book/x.csv"`` and the like, with digests."""
     found: dict[str, str] = {}
     written = set()
+    if not os.path.exists(log):
+        return found
     with open(log, encoding="utf-8") as lines:
         for what, name, digest in map(json.loads, lines):
             if what == "write":
@@ -92,9 +94,11 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def begin(root: str, log: str) -> None:
-    """From now on note what this process reads, and what its children do."""
-    root, log = os.path.realpath(root), os.path.abspath(log)
+def begin() -> None:
+    """From now on note what this process reads below the folder that ``ROOT`` names, and its children."""
+    if os.environ.pop(KERNEL, None):
+        die_with_parent()
+    root, log = os.path.realpath(os.environ[ROOT]), os.environ[LOG]
     prefix, ignored = root + os.sep, tuple(os.path.join(root, name, "") for name in UNSEEN)
     given = dict(os.environ)
     noted: set[tuple[str, str]] = set()
@@ -103,7 +107,8 @@ def begin(root: str, log: str) -> None:
         if (what, name) not in noted:
             noted.add((what, name))  # first, for the digest may read again
             line = f"{json.dumps([what, name, digest()])}\n".encode()
-            out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)  # a child may close what is open
+            # anew each time: a child may have closed what was open
+            out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.write(out, line)
             os.close(out)
 
@@ -124,8 +129,7 @@ def begin(root: str, log: str) -> None:
 
     def page_asks() -> bool:
         """Whether a cell or the book's code is who asks."""
-        file = asker()
-        return file != KERNEL and not _any(SITE, file)
+        return not _any(SITE, asker())
 
     def hook(event: str, arguments: tuple) -> None:
         if event == "open":
@@ -157,8 +161,16 @@ def begin(root: str, log: str) -> None:
             return super().__iter__()
 
     os.environ.__class__ = Watched
-    os.environ |= {LOG: log, ROOT: root}
     sys.addaudithook(hook)
+
+
+def die_with_parent() -> None:
+    """On Linux, have this process killed when its parent is: no orphan goes on training."""
+    if sys.platform == "linux":
+        import ctypes
+
+        PR_SET_PDEATHSIG, SIGKILL = 1, 9
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
 
 
 def _passes_on(file: str) -> bool:

@@ -5,7 +5,6 @@ a comment that names it, ``# (eq-gae)``. An equation labelled ``th-…`` is theo
 """
 
 import re
-import tokenize
 from pathlib import Path
 
 from docutils import nodes
@@ -13,6 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 from bookbuild.engine.project import Project
+from bookbuild.engine.source import lines_of
 
 NAMING = re.compile(r"#\s*((?:\(eq-[\w-]+\)\s*)+)$")
 LABEL = re.compile(r"\(((?:eq|th)-[\w-]+)\)")
@@ -31,10 +31,9 @@ def named_in_code(project: Project) -> dict[str, list[tuple[Path, int]]]:
     found: dict[str, list[tuple[Path, int]]] = {}
     for file in sorted(project.code.glob("**/*.py")):
         if not file.is_relative_to(project.code / "bookbuild"):
-            with tokenize.open(file) as lines:
-                for number, line in enumerate(lines, 1):
-                    for label in labels(line.rstrip()):
-                        found.setdefault(label, []).append((file, number))
+            for number, line in enumerate(lines_of(file), 1):
+                for label in labels(line):
+                    found.setdefault(label, []).append((file, number))
     return found
 
 

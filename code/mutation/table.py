@@ -8,6 +8,7 @@ names. What kills a mutant is a test that fails with it and passes without it.
 import ast
 import collections
 import functools
+import io
 import itertools
 import json
 import os
@@ -20,7 +21,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookbuild.engine import watch
 from bookbuild.engine.book import loaded, lock
 from bookbuild.engine.forks import Result, Warm
 from bookbuild.engine.project import BookError, Project
@@ -53,6 +53,8 @@ def read(project: Project) -> list[Mutant]:
     """
 
     def mutant(file: str, find: str, replace: str, breaks: str, tests: list[str]) -> Mutant:
+        if isinstance(tests, str) or not tests:
+            raise TypeError("'tests' is a list of files")
         text, broken = changed(project.root, file, find, replace, breaks)
         if missing := [test for test in tests if not (project.root / test).is_file()]:
             raise BookError(f"mutant of {file} ({breaks}): no such file of tests: {', '.join(missing)}")
@@ -181,9 +183,12 @@ class Trials:
                 mutant = self._waiting.popleft()
                 subject = self._subject(mutant)
                 key = self.store.key(subject)
-                killed, inputs = await self._try(mutant, copy, number)
-                if self.store.key(subject) == key:
-                    self.store.put(subject, {"killed": killed}, inputs, key)
+                killed, read = await self._try(mutant, copy, number)
+                read.pop(f"file {mutant.file}", None)  # the broken one
+                inputs = {
+                    what: digest for what, digest in read.items() if what.startswith(("file ", "folder "))
+                }
+                self.store.put(subject, key, {"killed": killed}, inputs)
                 self._hold(mutant, killed)
 
     def _rounds(self, mutant: Mutant) -> list[list[str]]:
@@ -202,27 +207,23 @@ class Trials:
 
     async def _try(self, mutant: Mutant, copy: Path, number: int) -> tuple[bool, dict[str, str]]:
         """Whether a test notices the mutant, and what the tests have read."""
-        file, log = copy / mutant.file, copy.parent / "log"
+        file = copy / mutant.file
         whole, when = file.read_bytes(), int(file.stat().st_mtime)
-        with open(file, "rb") as opened:
-            encoding, _ = tokenize.detect_encoding(opened.readline)
-        log.unlink(missing_ok=True)
-        failed: list[str] = []
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(whole).readline)
+        failed, read = [], {}
         try:
             file.write_bytes(mutant.text.encode(encoding))
             os.utime(file, (when + number,) * 2)  # Python knows stale bytecode by the second
             for tests in filter(None, self._rounds(mutant)):
-                failed, _ = await self._run(copy, tests)
+                failed, done = await self._run(copy, tests)
+                read |= done.inputs
                 if failed:
                     break
         finally:
             file.write_bytes(whole)
             os.utime(file, (when,) * 2)
-        read = watch.inputs(log) if log.exists() else {}
-        read.pop(f"file {mutant.file}", None)
-        inputs = {name: digest for name, digest in read.items() if name.startswith(("file ", "folder "))}
         await self._prove(copy, failed)
-        return bool(failed), inputs
+        return bool(failed), read
 
     async def _prove(self, copy: Path, failed: list[str]) -> None:
         """See that what has failed passes without any mutant.
@@ -241,22 +242,17 @@ class Trials:
 
     async def _run(self, copy: Path, tests: list[str]) -> tuple[list[str], Result]:
         """Run tests until one fails; what has failed: all of them if it is not known which."""
-        place, given = copy.parent, self.store.environment
+        given, place = self.store.environment, copy.parent
         environment = {
             **{name: value for name, value in given.items() if name != "PYTHONDONTWRITEBYTECODE"},
             "PYTHONPATH": given["PYTHONPATH"].replace(f"{self.project.root}{os.sep}", f"{copy}{os.sep}"),
             "RLWORKSHOP_RUNS": str(place / "runs"),
             "TMPDIR": str(place),
-            "MPLBACKEND": "agg",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         }
-        options = ["-x", "--tb=no", "-m", "not book", f"--basetemp={place / 'pytest'}"]
-        done = await self.warm.call(
-            *["bookbuild.engine.collect:run_tests", [*options, *tests], str(place / "log")],
-            **{"folder": copy, "scratch": place, "environment": environment},
-            cpu_limit=WORK,
-            timeout=CLOCK,
-        )
+        arguments = ["-x", "--tb=no", "-m", "not book", f"--basetemp={place / 'pytest'}", *tests]
+        where = {"folder": copy, "environment": environment, "cpu_limit": WORK, "timeout": CLOCK}
+        done = await self.warm.call("bookbuild.engine.collect:run_tests", arguments, **where)
         if done.value and done.value["status"] == 0:
             return [], done
         return (done.value and done.value["failed"]) or tests, done
@@ -286,10 +282,10 @@ def try_all(
 
     async def work() -> Trials:
         tests = Tests(project, Store(project))
-        async with Warm({**tests.store.environment, "MPLBACKEND": "agg"}, loaded(project)) as warm:
-            await Schedule(tests.jobs(warm, [(file, "fast") for file in needed(tests)]), cores, print).run()
-            trials = Trials(wanted(tests), tests, warm, said)
-            await Schedule(trials.jobs(cores), cores, lambda line: None).run()
+        warm = Warm(tests.store.environment, loaded(project))
+        await Schedule(tests.jobs(warm, [(file, "fast") for file in needed(tests)]), cores, print).run()
+        trials = Trials(wanted(tests), tests, warm, said)
+        await Schedule(trials.jobs(cores), cores, lambda line: None).run()
         return trials
 
     with lock(project):

@@ -1,8 +1,8 @@
 """``make mutants FILE=code/...``: changes a file in every way of a catalogue; lists what no test notices.
 
 The catalogue is the usual one (MutPy, mutmut, Cosmic Ray): operators, comparisons, conditions, constants,
-slices, arguments, functions and their opposites, statements left out. A change is tried by the fast tests that
-enter its lines. One that makes no difference can be declared in ``tests/mutants.toml``, with the reason::
+slices, arguments, functions and their opposites, statements left out. A change is tried by the fast tests
+that enter its lines. One that makes no difference is declared with the reason in ``tests/mutants.toml``::
 
     [[equivalent]]
     file = "code/rlworkshop/stats.py"
@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookbuild.engine.mutants import Mutant, changed, lines_around, read_table, try_all
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.tests import Tests
+from mutation.table import Mutant, changed, lines_around, read_table, try_all
 from rlworkshop import provenance
 
 TOKENS = {
@@ -236,8 +236,7 @@ def run(project: Project, name: str) -> int:
     print(*missed, sep="\n", end="\n" * bool(missed))
     every, alive = len(tried.killed) + len(missed), len(tried.survivors) + len(missed)
     share, same = 1 - alive / max(every, 1), len(declared) / max(len(found), 1)
-    print(
-        f"{every - alive} of {every} mutants killed ({share:.1%}); {alive} survive, {len(missed)} of them where"
-    )
-    print(f"no fast test enters; {len(declared)} more are declared equivalent ({same:.1%})")
+    print(f"{every - alive} of {every} mutants killed ({share:.1%}); ", end="")
+    print(f"{alive} survive, {len(missed)} of them where no fast test enters")
+    print(f"{len(declared)} more declared equivalent ({same:.1%})")
     return 0
