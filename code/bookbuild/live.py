@@ -1,5 +1,6 @@
 """``make live``: serves the book, and shows a page anew when it is saved."""
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +34,16 @@ def run(project: Project) -> int:
     import uvicorn
     from sphinx_autobuild.__main__ import _create_app
     from sphinx_autobuild.filter import IgnoreFilter
-    from sphinx_autobuild.utils import find_free_port
 
     show = Live(project)
     show(())
     watched = [project.book, project.code, *(project.root / name for name in ("benchmarks", "conf.py"))]
     ignored = IgnoreFilter([], [r"__pycache__", r"/\.", r"~$"])
-    address = f"127.0.0.1:{find_free_port()}"
-    served = _create_app([f for f in watched if f.exists()], ignored, show, project.build / "live", address)
-    print(f"http://{address}/  (Ctrl-C ends)", flush=True)
-    uvicorn.run(served, host="127.0.0.1", port=int(address.rpartition(":")[2]), log_level="warning")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = "127.0.0.1:{1}".format(*listening.getsockname())
+        served = _create_app(
+            [f for f in watched if f.exists()], ignored, show, project.build / "live", address
+        )
+        print(f"http://{address}/  (Ctrl-C ends)", flush=True)
+        uvicorn.Server(uvicorn.Config(served, log_level="warning")).run(sockets=[listening])
     return 0

@@ -1,4 +1,4 @@
-"""Histories of the site: after edits of prose Sphinx keeps what it knows, and the site is as if made from nothing."""
+"""Histories of the site: after edits of prose Sphinx keeps what it knows; the site is as one from nothing."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGD4DwABBAE
 
 @pytest.fixture
 def site(fresh, sphinx, monkeypatch):
-    """The fixture book, built as `make html` does, but for what is executed; ``read`` tells what Sphinx read."""
+    """The fixture book, built as `make html` does, but nothing is executed; ``read``: what Sphinx read."""
     real = Builder.read
     picture = nbformat.v4.new_output("display_data", {"image/png": PIXEL, "text/plain": "a picture"})
     fresh.outputs = {"beta": [[], [sphinx.claimed(CLAIM, 7.0)]], "gamma": [[picture]]}

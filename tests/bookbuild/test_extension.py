@@ -67,7 +67,7 @@ def test_a_red_build_marks_its_pages_and_says_what_was_not_measured(book):
 
 def test_a_book_that_was_not_executed_is_refused(fresh, sphinx):
     book = sphinx.executed(fresh.root, {})
-    with pytest.raises(ExtensionError, match="built with `make html`: its pages are executed before Sphinx"):
+    with pytest.raises(ExtensionError, match="with `make html`: its pages are executed before Sphinx"):
         sphinx.render(book, book=None)
 
 

@@ -23,7 +23,6 @@ from bookbuild.engine.source import find, parsed
 from bookbuild.site.domain import BookDirective
 from bookbuild.site.snippets import hosted
 
-PAGE = re.compile(r"[\w/]+")
 BOOK = re.compile(r"^Book:\s*([^#\n]+).*", re.M)  # the pages, separated by commas
 STAR = re.compile(r"(?<=, )\*(?=\w+\))")  # as in (B, *shape): it begins no emphasis
 TIGHT = re.compile(r"(: [^=]*?)=")  # as in (x: int=0)
@@ -31,17 +30,10 @@ FACTORY = re.compile(r"(dataclasses\.)?field\(.*\)")  # of a default that is mad
 
 
 def public_modules(project: Project, package: str) -> dict[str, Path]:
-    """The modules of ``package`` by dotted name: the ground floor, the parts in the book's order, the others.
-
-    Raises:
-        BookError: ``code/`` has no such package.
-    """
-    base = project.code / package
-    if not (base / "__init__.py").exists():
-        raise BookError(f"code/ has no package {package!r}: code/{package}/__init__.py is missing")
+    """The modules of a package by name: the ground floor, the parts in the book's order, the others."""
     order, found = ["", *CHAPTER_PARTS], []
-    for file in base.glob("**/*.py"):
-        parts = file.relative_to(base).with_suffix("").parts
+    for file in (project.code / package).glob("**/*.py"):
+        parts = file.relative_to(project.code / package).with_suffix("").parts
         name = ".".join([package, *parts]).removesuffix(".__init__")
         part = parts[0] if parts[1:] else ""
         if "._" not in name:
@@ -70,27 +62,24 @@ def described(module: str, file: Path) -> list[tuple[str, ast.AST, str, int]]:
     return list(public(tree, module, ast.get_docstring(tree)))
 
 
-def undocumented(module: str, file: Path) -> list[str]:
-    """The module, if it has no docstring, and its public functions, classes and methods that have none."""
-    return [name for name, _, docstring, _ in described(module, file) if not docstring]
-
-
 class ApiDirective(BookDirective):
     """Usage: ``{api} PACKAGE``: a section for each part of the package, one below it for each module."""
 
     def run(self) -> list[nodes.Node]:
         package, project, texts, given = self.arguments[0], self.config.book.project, ["```{eval-rst}"], {}
         try:
-            modules = public_modules(project, package)
+            modules = {name: described(name, file) for name, file in public_modules(project, package).items()}
         except BookError as error:
-            raise self.error(str(error)) from None
-        for module, file in modules.items():
-            self.env.note_dependency(file)
-            for gap in undocumented(module, file):
-                self.warn(f"api: {gap} has no docstring")
+            return self.fail(f"api: {error}")
+        if package not in modules:
+            return self.fail(f"api: code/ has no package {package!r}")
+        above = {name.rpartition(".")[0] for name in modules}
+        for module, found in modules.items():
             title = f"``{module.removeprefix(f'{package}.')}``"
-            texts += [title, ("=" if file.name == "__init__.py" else "-") * len(title), ""]
-            for name, node, docstring, depth in described(module, file):
+            texts += [title, ("=" if module in above else "-") * len(title), ""]
+            for name, node, docstring, depth in found:
+                if not docstring:
+                    self.warn(f"api: {name} has no docstring")
                 kind, given[name] = _signature(node, inside=depth > 1)
                 own = name.rpartition(".")[2] if depth else name
                 texts.append(indent(f".. py:{kind}:: {own}\n\n{_prose(node, docstring)}", "   " * depth))
@@ -111,7 +100,7 @@ class ApiDirective(BookDirective):
 def _prose(node: ast.AST, docstring: str) -> str:
     """A docstring as reStructuredText, indented."""
     text = STAR.sub(r"\*", docstring)
-    text = BOOK.sub(lambda found: "In the book: " + PAGE.sub(r":doc:`/\g<0>`", found[1]), text)
+    text = BOOK.sub(lambda found: "In the book: " + re.sub(r"[\w/]+", r":doc:`/\g<0>`", found[1]), text)
     if bases := getattr(node, "bases", None):
         text += f"\n\nExtends {', '.join(f'``{ast.unparse(base)}``' for base in bases)}."
     return indent(str(GoogleDocstring(text)), "   ") + "\n"

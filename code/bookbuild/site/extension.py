@@ -31,35 +31,30 @@ class ClaimRole(SphinxRole):
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         book, page = self.config.book, self.env.docname
-        found = takeaway.claim(book, page, self.text)
-        other = self.text.rpartition("#")[0]
+        other, outcome = self.text.rpartition("#")[0], book.outcomes.get(page)
         if other:  # read again when that page has run again
             self.env.note_dependency(book.executed / f"{other}.ipynb")
-        if found is None:
-            alone = book.only and other  # its page was not executed
-            outcome = book.outcomes.get(page)
-            if not alone and not (outcome and outcome.failures):  # a page that failed has said so
-                message = f"claim role: no claim is named {self.text!r}"
-                self.env.get_domain("book").warn(message, page, self.lineno)
-            return [nodes.inline(text="(not measured)")], []
-        target, name, value = found
-        uri = "" if target == page else self.env._app.builder.get_relative_uri(page, target)
-        return [nodes.reference("", value, refuri=f"{uri}#claim-{name}", internal=True)], []
+        if found := takeaway.claim(book, page, self.text):
+            target, name, value = found
+            uri = "" if target == page else self.env._app.builder.get_relative_uri(page, target)
+            return [nodes.reference("", value, refuri=f"{uri}#claim-{name}", internal=True)], []
+        if not (book.only and other) and not (outcome and outcome.failures):  # a page that failed has said so
+            message = f"claim role: no claim is named {self.text!r}"
+            self.env.get_domain("book").warn(message, page, self.lineno)
+        return [nodes.inline(text="(not measured)")], []
 
 
 def prepare(app: Sphinx) -> None:
     """Let MyST-NB read the pages that have code from where they were executed, and keep its outputs here."""
     book, outputs = app.config.book, app.doctreedir / "outputs"
     if book is None:
-        why = "this book is built with `make html`: its pages are executed before Sphinx begins"
-        raise ExtensionError(why)
+        raise ExtensionError("build this book with `make html`: its pages are executed before Sphinx begins")
     reader = "bookbuild.site.extension.read_executed"
-    executed = {
-        f"{app.srcdir}/{page}.md": (reader, {"file": str(book.executed / f"{page}.ipynb")})
-        for page in book.outcomes
-    }
-    settings = {"custom_formats": executed, "execution_mode": "off", "output_folder": str(outputs)}
-    app.env.mystnb_config = app.env.mystnb_config.copy(**settings)
+    files = {page: str(book.executed / f"{page}.ipynb") for page in book.outcomes}
+    readers = {f"{app.srcdir}/{page}.md": (reader, {"file": file}) for page, file in files.items()}
+    app.env.mystnb_config = app.env.mystnb_config.copy(
+        custom_formats=readers, execution_mode="off", output_folder=str(outputs)
+    )
     read_glue_cache.cache_clear()  # of an earlier build in this process
     offer = functools.partial(offer_downloads, takeaway.install(book.project), outputs)
     app.connect("html-page-context", offer, priority=600)  # after the theme's own buttons

@@ -25,9 +25,7 @@ class VerificationDirective(BookDirective):
             raise self.error(f"verification shows one of: {', '.join(tables)}")
         self.env.note_reread()  # any page may have run again
         book = self.config.book
-        text = tables[self.arguments[0]](
-            book.project, list(book.outcomes.values())
-        )
+        text = tables[self.arguments[0]](book.project, list(book.outcomes.values()))
         return self.parse_text_to_nodes(text)
 
 

@@ -1,0 +1,61 @@
+"""`make live`: what is saved is served anew, and the reader's browser is told so."""
+
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from .conftest import MINUTES
+
+pytest.importorskip("sphinx_autobuild")
+
+BROWSER = """
+import asyncio, sys
+from websockets import connect
+
+async def told(address):
+    async with connect(address) as socket:
+        print("listening", flush=True)
+        print(await socket.recv(), flush=True)
+
+asyncio.run(told(sys.argv[1]))
+"""
+
+
+def served(address: str) -> str:
+    return urllib.request.urlopen(address, timeout=MINUTES).read().decode()
+
+
+@pytest.fixture
+def live(book):
+    """`bookbuild live` on the small book: its address."""
+    process = book.start("live")
+    lines = iter(process.stdout.readline, "")
+    book.address = next(found[0] for line in lines if (found := re.search(r"http://[\d.:]+/", line)))
+    book.said = lines
+    yield book
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=MINUTES)
+
+
+@pytest.mark.slow
+def test_what_is_saved_is_served_anew_and_the_browser_is_told(live):
+    page, socket = f"{live.address}alpha.html", f"ws{live.address[4:]}websocket-reload"
+    assert "alpha says 42" in served(page) and "websocket-reload" in served(page)
+    with subprocess.Popen(
+        [sys.executable, "-c", BROWSER, socket], stdout=subprocess.PIPE, text=True
+    ) as browser:
+        assert browser.stdout.readline() == "listening\n"
+        live.edit("book/alpha.md", "# Page alpha", "# Page alpha\n\nA new sentence.")
+        assert browser.communicate(timeout=MINUTES)[0] == "refresh\n"
+    assert "A new sentence." in served(page) and "alpha says 42" in served(page)
+
+    live.edit("book/alpha.md", "A new sentence.", "{doc}`nowhere`")
+    assert any("unknown document: 'nowhere'" in line for line in live.said)
+    live.edit("book/alpha.md", "{doc}`nowhere`", "Mended.")
+    assert any("Mended." in served(page) for _ in live.said)
+    live.edit("code/tiny/base.py", "41", "10")
+    assert any("alpha says 11" in served(page) for _ in live.said)
