@@ -25,8 +25,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
+    "sphinxext.rediraffe",
     "bookbuild.site.extension",
-    "bookbuild.site.redirects",
     "bookbuild.site.api",
 ]
 exclude_patterns = ["**/_*", "Thumbs.db"]
@@ -34,9 +34,6 @@ nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!rlworkshop\b).*")]  # types of other libraries are not linked
 numfig = True
 math_numfig = False  # equations are numbered page by page
-autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
-autodoc_typehints_format = "short"
 add_module_names = False  # the section says which module
 toc_object_entries_show_parents = "hide"
 
@@ -51,6 +48,8 @@ register_plugin("pybtex.backends", "plaintext", find_plugin("pybtex.backends", "
 bibtex_bibfiles = ["book/reference/references.bib"]
 bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
+rediraffe_redirects = "redirects.txt"
+rediraffe_template = "_templates/moved.html"
 copybutton_selector = ":not(.snippet) > div > div.highlight pre"  # a snippet has buttons of its own
 copybutton_exclude = ".linenos, .gp, .go"
 

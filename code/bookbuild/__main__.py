@@ -15,7 +15,6 @@ COMMANDS = {  # the function that does it, its arguments, and what it does
     "serve": ("build:serve", [], "build, then serve the site on a free port"),
     "live": ("live:run", [], "serve, and build again on every save"),
     "linkcheck": ("build:linkcheck", [], "check the links to other sites"),
-    "release-check": ("build:release_check", [], "what must be in order before a release"),
     "clean": ("build:clean", [], "delete what was built, keep what was executed"),
     "test": ("engine.suite:run", ["--fast"], "run the tests that have not passed on what is there now"),
     "claims": ("engine.calibration:command", ["--seeds", "--page", "--save"], "re-run claims on other seeds"),

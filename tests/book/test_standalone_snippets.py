@@ -50,8 +50,8 @@ runpy.run_path(sys.argv[0], run_name=RUN_NAME)
 
 
 @functools.cache
-def export(dotted: str) -> standalone.Standalone:
-    return standalone.export(Project.at(ROOT), dotted)
+def export(dotted: str) -> str:
+    return standalone.standalone(Project.at(ROOT), dotted)
 
 
 def alone(
@@ -137,7 +137,7 @@ def contained(text: str, whole: str) -> bool:
 
 @pytest.mark.parametrize("dotted", SNIPPETS)
 def test_it_consists_of_statements_of_its_modules_file(dotted):
-    assert contained(export(dotted).text, export(source.locate(Project.at(ROOT), dotted)[0]).text)
+    assert contained(export(dotted), export(source.locate(Project.at(ROOT), dotted)[0]))
 
 
 @pytest.mark.parametrize("text", ["", "import os\n\nA = 1\n", "B = 2\nA = 1\n", "A  = 1\n", "A = 1\nA = 1\n"])
@@ -149,7 +149,7 @@ def test_what_is_not_contained_is_seen(text):
 
 @pytest.mark.parametrize("dotted", SNIPPETS + MODULES)
 def test_it_names_nothing_that_is_not_there_and_nothing_for_nothing(dotted):
-    text = export(dotted).text
+    text = export(dotted)
     assert faults(text) == []
     assert "rlworkshop" not in third_party(text)
     if ".".join(dotted.split(".")[:2]) not in DRAWING:
@@ -172,7 +172,7 @@ def test_a_fault_is_seen(text, found):
 @pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
 def test_ruff_finds_no_name_undefined_or_unused(tmp_path):
     for name in SNIPPETS + MODULES:
-        (tmp_path / f"{name}.py").write_text(export(name).text, encoding="utf-8")
+        (tmp_path / f"{name}.py").write_text(export(name), encoding="utf-8")
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", "--no-cache", "--select", "F"]
     done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
@@ -181,7 +181,7 @@ def test_ruff_finds_no_name_undefined_or_unused(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("dotted", HOMES)
 def test_it_runs_where_the_book_is_not(dotted, tmp_path):
-    done = alone(export(dotted).text, tmp_path / "empty", drawing=dotted.startswith(tuple(DRAWING)))
+    done = alone(export(dotted), tmp_path / "empty", drawing=dotted.startswith(tuple(DRAWING)))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -235,9 +235,25 @@ def mirror(dotted: str) -> Path:
     return own if own.exists() else shared
 
 
-def pointed_at(text: str, names: tuple[str, ...], tests: Path, folder: Path) -> tuple[int, dict, str]:
+def held(text: str, home: str) -> list[str]:
+    """The dotted names of what a file holds of the package."""
+    found = ((n, re.match(r"# -+ (rlworkshop[\w.]*)$", line)) for n, line in enumerate(text.split("\n")))
+    rulers = {n: ruler[1] for n, ruler in found if ruler}
+    found = []
+    for node in ast.parse(text).body:
+        module = next((rulers[n] for n in sorted(rulers, reverse=True) if n < node.lineno), home)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.append(f"{module}.{node.name}")
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            stored = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+            found += [f"{module}.{n.id}" for n in stored if n.col_offset < node.value.col_offset]
+    return found
+
+
+def pointed_at(text: str, home: str, tests: Path, folder: Path) -> tuple[int, dict, str]:
     """The tests' exit status with the copy in place of the original, what they entered, what they printed."""
     folder.mkdir()
+    names = held(text, home)
     asked = {"file": str(folder / "copied.py"), "names": names, "report": str(folder / "report.json")}
     Path(asked["file"]).write_text(text, encoding="utf-8")
     (folder / "pointing.py").write_text(PLUGIN, encoding="utf-8")
@@ -263,23 +279,23 @@ def lines_of(text: str, name: str) -> set[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("home", HOMES)
 def test_the_tests_of_the_original_pass_when_pointed_at_it(home, tmp_path):
-    made = export(home)
-    status, report, printed = pointed_at(made.text, made.names, mirror(home), tmp_path / "there")
+    text = export(home)
+    status, report, printed = pointed_at(text, home, mirror(home), tmp_path / "there")
     assert status == 0 and report["passed"], printed
     for dotted in (name for name in SNIPPETS if source.locate(Project.at(ROOT), name)[0] == home):
         runs_code = source.find(Project.at(ROOT), dotted).body  # a dataclass may have nothing that runs
         name = dotted.removeprefix(f"{home}.").split(".")[0]
-        entered = set(report["lines"]) & lines_of(made.text, name)
+        entered = set(report["lines"]) & lines_of(text, name)
         assert entered or not runs_code, f"no test entered the copy of {dotted}"
 
 
 @pytest.mark.slow
 def test_a_copy_that_is_wrong_is_seen(tmp_path):
-    made = export("rlworkshop.algorithms.vpg.value_loss")
-    wrong = made.text.replace("((values - returns) ** 2)", "(values - returns)")
-    assert wrong != made.text
-    tests = mirror("rlworkshop.algorithms.vpg.value_loss")
-    status, _, printed = pointed_at(wrong, made.names, tests, tmp_path / "there")
+    text = export("rlworkshop.algorithms.vpg.value_loss")
+    wrong = text.replace("((values - returns) ** 2)", "(values - returns)")
+    assert wrong != text
+    home = "rlworkshop.algorithms.vpg"
+    status, _, printed = pointed_at(wrong, home, mirror(home), tmp_path / "there")
     assert status == 1 and "test_value_loss" in printed
 
 
@@ -289,7 +305,7 @@ def test_a_copy_that_is_wrong_is_seen(tmp_path):
 def trained(name: str, env_id: str, steps: int, folder: Path) -> Path:
     """The run that a copied algorithm has saved."""
     options = ["--env-id", env_id, "--total-steps", str(steps), "--seed", "3"]
-    done = alone(export(f"rlworkshop.algorithms.{name}").text, folder, *options, name="__main__")
+    done = alone(export(f"rlworkshop.algorithms.{name}"), folder, *options, name="__main__")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{env_id}, seed 3: ") and "over 30 episodes" in done.stdout
     assert sorted(f.name for f in folder.iterdir()) == ["copied.py", f"{name}.npz"]
@@ -326,5 +342,5 @@ def test_a_copied_algorithm_trains_to_the_same_bits(algorithm, tmp_path):
 
 def test_a_copy_in_a_notebook_has_no_digest():
     namespace = {"__name__": "__main__"}
-    exec(export("rlworkshop.provenance.code_digest").text, namespace)
+    exec(export("rlworkshop.provenance.code_digest"), namespace)
     assert namespace["file_digest"]("rlworkshop.algorithms.vpg") == ""

@@ -187,6 +187,7 @@ TESTS = SimpleNamespace(
     entering=lambda file, lines, name: ["tests/test_direct.py::test_shown"],
     naming=lambda name: ["tests/test_direct.py::test_shown"],
     log="tested.log",
+    failed={},
 )
 
 

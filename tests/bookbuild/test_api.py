@@ -1,7 +1,6 @@
 """The page of docstrings: all that is public, nothing that is not, and red where a docstring is missing."""
 
 import re
-import sys
 from html import unescape
 from pathlib import Path
 
@@ -23,6 +22,9 @@ Book: alpha
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import no_such_package
+
+
 @dataclass
 class Config:
     """What there is to choose."""
@@ -38,8 +40,12 @@ class Config:
 
     def _hidden(self): ...
 
+    @classmethod
+    def make(cls, rate: float, many=1) -> Self:
+        """Another."""
 
-def load(path: Path, config: Config) -> "Config":
+
+def load(path: Path, config: Config = None) -> "Config":
     """Read a file; (B, *shape) of *it*.
 
     Args:
@@ -76,12 +82,9 @@ def add_sample(root: Path) -> None:
 
 
 @pytest.fixture
-def sample(fresh, monkeypatch):
+def sample(fresh):
     """The fixture book with a package of its own, and the page that shows it."""
     add_sample(fresh.root)
-    monkeypatch.syspath_prepend(fresh.root / "code")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "sample"]:
-        monkeypatch.delitem(sys.modules, name)
     fresh.write("book/api.md", "# Names\n\n```{api} sample\n```\n")
     fresh.write("book/start/here.md", "# Start here\n")
     fresh.edit("book/index.md", "report\n", "report\napi\nstart/here\n")
@@ -123,18 +126,20 @@ def test_the_page_shows_what_is_public_with_its_page_and_its_source(sample, sphi
     assert built.status == 0, built.output
     page = built.page("api")
     ids = set(re.findall(r'id="(sample\.[\w.]+)"', page))
-    shown = {"Config", "Config.rate", "Config.rest", "load"}
+    shown = {"Config", "Config.rate", "Config.rest", "Config.make", "load"}
     assert ids == {*(f"sample.ground.{name}" for name in shown), "sample.robotics.arm.move"}
     text = " ".join(unescape(re.sub("<[^>]+>", " ", page)).split())
     assert "share kept: 0 keeps nothing" in text and "What is left: one without rate ." in text
     assert "Type :" not in text and "(B, *shape) of it ." in text
-    assert "Config ( rate : float = 0.5 , more : list [ Path ] = ... )" in text
+    assert "Config (rate: float = 0.5, more: list[Path] = ...)" in text
+    assert "load (path: Path, config: Config = None) → 'Config'" in text and "rest : float [source]" in text
+    assert "make (rate: float, many = 1) → Self" in text and "rate : float = 0.5" in text
     assert re.search(r"Parameters : path .{0,20} where it lies. Raises : ValueError – it is broken.", text)
     start = '<a class="reference internal" href="start/here.html"><span class="doc">Start here</span></a>'
     assert f"In the book: {start}, <a" in page and 'href="gamma.html"' in page
-    line = GROUND.splitlines().index('def load(path: Path, config: Config) -> "Config":') + 1
+    line = GROUND.splitlines().index('def load(path: Path, config: Config = None) -> "Config":') + 1
     assert f"https://example.org/book/blob/main/code/sample/ground.py#L{line}-L" in page
-    assert page.index("<h2>Algorithms") < page.index("<h2>Robotics") < page.index("<h2>Zebra")
+    assert page.index('id="algorithms"') < page.index('id="robotics"') < page.index('id="zebra"')
     assert "_private" not in page and "_hidden" not in page and "Not shown" not in page
 
 

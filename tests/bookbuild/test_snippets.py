@@ -88,18 +88,17 @@ class Domain:
         self.warnings.append(warning)
 
     def note(self, kind, page, what):
-        assert (kind, page) == ("implemented", "alpha")
-        self.implemented.append(what)
+        if kind == "implemented":
+            self.implemented.append(what)
 
 
 def page_of(project, docname="alpha", **tests):
     """What a directive on a page stands on."""
-    builder = SimpleNamespace(outdir=project.root, get_target_uri=lambda name: f"{name}.html")
     book = SimpleNamespace(project=project, tests=SimpleNamespace(log="tested.log", **tests))
     domain = Domain()
     return SimpleNamespace(
         docname=docname, temp_data={}, note_dependency=lambda file: None, get_domain=lambda name: domain,
-        config=SimpleNamespace(book=book), _app=SimpleNamespace(builder=builder),
+        config=SimpleNamespace(book=book),
     )  # fmt: skip
 
 
@@ -234,8 +233,8 @@ def download(project, dotted, docname="part/alpha"):
 
 def test_a_module_can_be_downloaded(project):
     markup, warnings = download(project, "tiny.things")
-    text = (project.root / "_downloads/things.py").read_text()
-    assert text == standalone.standalone(project, "tiny.things") and warnings == []
+    text = standalone.standalone(project, "tiny.things")
+    assert warnings == []
     assert '<a class="download-module" href="../_downloads/things.py" download>things.py</a>' in markup
     assert f"({round(len(text) / 1000)} kB, {len(text.splitlines())} lines)" in markup
     assert 'href="_downloads/things.py"' in download(project, "tiny.things", "alpha")[0]

@@ -1,6 +1,7 @@
 """An object's source is found by its name, and is what Python reads."""
 
 import dataclasses
+import re
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -137,9 +138,9 @@ def test_packages_and_their_modules(project):
         ("tiny.things.CONSTANT", None, "no function, class or method 'CONSTANT'"),
         ("tiny.things.plain.y", None, r"no function, class or method 'y' \(there is: nothing\)"),
         ("tiny.things", None, "no function, class or method 'things'"),
-        ("tiny.things.plain", "play", r"'play' of .*plain is not there \(mark it '# region: play'\)"),
-        ("tiny.things.decorated", "work", "is not there"),  # it is another function's
-        ("tiny.things.open_end", "lost", r"has no end \('# endregion'\)"),
+        ("tiny.things.plain", "play", "plain has no lines from '# region: play' to '# endregion'"),
+        ("tiny.things.decorated", "work", "decorated has no lines from"),  # it is another function's
+        ("tiny.things.open_end", "lost", "open_end has no lines from .* to '# endregion'"),
     ],
 )
 def test_what_is_not_there_is_named(project, dotted, region, message):
@@ -157,7 +158,7 @@ def test_the_marks_of_the_real_code_are_all_well_formed():
         marks = [
             found
             for line in file.read_text(encoding="utf-8").splitlines()
-            if (found := source.REGION.match(line))
+            if (found := re.match(r" *# (?:region: (?P<name>[\w-]+)|endregion)$", line))
         ]
         names = [mark["name"] for mark in marks]
         assert all(names[0::2]) and not any(names[1::2]) and len(names) % 2 == 0, file

@@ -55,7 +55,7 @@ def test_colab_needs_a_repository_on_github(project, monkeypatch):
     here = replace(project, settings={"repository_url": "https://github.com/someone/book/"})
     expected = "https://colab.research.google.com/github/someone/book/blob/notebooks/a/b.ipynb"
     assert takeaway.colab(here, "a/b") == expected
-    assert "git+https://github.com/someone/book" in takeaway._install(here)
+    assert "git+https://github.com/someone/book" in takeaway.install(here)
     assert takeaway.colab(replace(project, settings={"repository_url": "https://example.org/x"}), "a") is None
 
 

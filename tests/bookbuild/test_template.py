@@ -53,6 +53,7 @@ def project(tmp_path_factory) -> Path:
     for name in others:
         (root / "book" / name).parent.mkdir(exist_ok=True)
         (root / "book" / f"{name}.md").write_text(f"# {name}\n", encoding="utf-8")
+    (root / "book" / "redirects.txt").touch()
     (root / "book" / "bibliography.md").write_text("# Read\n\n```{bibliography}\n```\n", encoding="utf-8")
     index = INDEX.format("\n".join([PAGE, "bibliography", *others]))
     (root / "book" / "index.md").write_text(index, encoding="utf-8")

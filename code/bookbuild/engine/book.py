@@ -82,7 +82,8 @@ def bring_up_to_date(
     jobs, exercises = work.pages(chosen), Exercises(project, store)
 
     warm = Warm(store.environment, loaded(project))
-    shows = any("{snippet}" in file.read_text("utf-8", "replace") for file in project.book.glob("**/*.md"))
+    texts = (file.read_text("utf-8", "replace") for file in project.book.glob(f"{only or '**/*'}.md"))
+    shows = any("{snippet}" in text for text in texts)
     files = book.tests.of_the_code if shows else []
     jobs += exercises.jobs(warm) + book.tests.jobs(warm, [(file, "fast") for file in files])
     Schedule.begin(Schedule(jobs, cores or os.cpu_count() or 1, say).run())

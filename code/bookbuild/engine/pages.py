@@ -110,7 +110,10 @@ def read_page(project: Project, file: Path) -> Page | None:
 
 def read_notebook(text: str, file: Path) -> nbformat.NotebookNode:
     """A MyST Markdown text as a notebook that has not run."""
-    return read_myst_markdown_notebook(text, config=MdParserConfig(), add_source_map=True, path=file)
+    notebook = read_myst_markdown_notebook(text, config=MdParserConfig(), add_source_map=True, path=file)
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"  # the same text gives the same notebook
+    return notebook
 
 
 def subject(project: Project, page: Page) -> Subject:

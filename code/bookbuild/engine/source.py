@@ -1,19 +1,25 @@
-"""The source of what is in ``code/``: objects by their dotted names, regions of them, differences."""
+"""The source of what is in ``code/``: objects by dotted names, the statements of modules, differences."""
 
 import ast
 import difflib
 import functools
+import itertools
 import re
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from symtable import symtable
+from typing import NamedTuple
 
 from bookbuild.engine.project import BookError, Project
 from rlworkshop import provenance
 
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
-REGION = re.compile(r"^\s*# (region: (?P<name>[\w-]+)|endregion)\s*$")
+BLOCK = FUNCTION | ast.ClassDef
+PASSIVE = BLOCK | ast.Assign | ast.AnnAssign | ast.AugAssign
+IMPORT = ast.Import | ast.ImportFrom
+MARK = re.compile(r"^[ \t]*# (region: [\w-]+|endregion|standalone: \w+|(-\*- )?coding[:=].*)[ \t]*\n", re.M)
 
 
 @dataclass(frozen=True)
@@ -30,10 +36,10 @@ class Snippet:
 
 def module_file(project: Project, module: str) -> Path | None:
     """The file of a module of ``code/``, if there is one."""
-    parts = module.split(".")
-    base = project.code.joinpath(*parts)
-    files = (base / "__init__.py", base.parent / f"{base.name}.py")
-    return next((f for f in files if f.is_file()), None) if all(p.isidentifier() for p in parts) else None
+    base = project.code / module.replace(".", "/")
+    files = (base / "__init__.py", base.with_suffix(".py"))
+    proper = all(part.isidentifier() for part in module.split("."))
+    return next((file for file in files if proper and file.is_file()), None)
 
 
 def locate(project: Project, dotted: str) -> tuple[str, Path, list[str]]:
@@ -44,9 +50,8 @@ def locate(project: Project, dotted: str) -> tuple[str, Path, list[str]]:
     """
     parts = dotted.split(".")
     for depth in range(len(parts), 0, -1):
-        name = ".".join(parts[:depth])
-        if (file := module_file(project, name)) is not None:
-            return name, file, parts[depth:]
+        if file := module_file(project, ".".join(parts[:depth])):
+            return ".".join(parts[:depth]), file, parts[depth:]
     raise BookError(f"no module of code/ holds {dotted!r}")
 
 
@@ -95,39 +100,34 @@ def find(project: Project, dotted: str, region: str | None = None, whole: bool =
     _, file, rest = locate(project, dotted)
     source, node = parsed(file)
     for name in rest or [dotted.split(".")[-1]] * (not whole):
-        inside = {child.name: child for child in node.body if isinstance(child, FUNCTION | ast.ClassDef)}
+        inside = {child.name: child for child in node.body if isinstance(child, BLOCK)}
         if name not in inside:
             known = ", ".join(sorted(inside)) or "nothing"
             raise BookError(f"{dotted!r}: no function, class or method {name!r} (there is: {known})")
         node = inside[name]
     lines = source.removesuffix("\n").split("\n")
     first, last = (first_line(node), node.end_lineno) if isinstance(node, ast.stmt) else (1, len(lines))
+    text = "\n".join(lines[first - 1 : last]) + "\n"
     if region:
-        first, last = _region(lines, first, last, dotted, region)
+        found = re.search(rf"^\s*# region: {re.escape(region)}\n(.*?)^\s*# endregion$", text, re.M | re.S)
+        if not found:
+            raise BookError(f"{dotted} has no lines from '# region: {region}' to '# endregion'")
+        text, first = found[1], first + text.count("\n", 0, found.start(1))
+        last = first + text.count("\n") - 1
     inner = (s for f in ast.walk(node) if isinstance(f, FUNCTION) for part in f.body for s in ast.walk(part))
     running = {s.lineno for s in inner if isinstance(s, ast.stmt) and not is_text(s)}
-    shown = [line for line in lines[first - 1 : last] if not REGION.match(line)]
     body = frozenset(running.intersection(range(first, last + 1)))
-    return Snippet(file, first, last, textwrap.dedent("\n".join(shown)), body, node)
+    return Snippet(file, first, last, textwrap.dedent(unmarked(text)), body, node)
+
+
+def unmarked(text: str) -> str:
+    """Lines of code without those that speak to this builder, or of the file's coding."""
+    return MARK.sub("", text + "\n").strip("\n")
 
 
 def is_text(node: ast.AST) -> bool:
     """Whether this is a docstring, or another constant on a line of its own."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _region(lines: list[str], first: int, last: int, dotted: str, region: str) -> tuple[int, int]:
-    start, depth = None, 0
-    for number in range(first, last + 1):
-        mark = REGION.match(lines[number - 1])
-        if mark and start:
-            depth += 1 if mark["name"] else -1
-            if depth == 0:
-                return start, number - 1
-        elif mark and mark["name"] == region:
-            start, depth = number + 1, 1
-    what = "has no end ('# endregion')" if start else f"is not there (mark it '# region: {region}')"
-    raise BookError(f"region {region!r} of {dotted} {what}")
 
 
 def difference(old: str, new: str) -> str:
@@ -138,3 +138,114 @@ def difference(old: str, new: str) -> str:
     # where lines are left out, a mark instead of the places in the files
     shown = [" ⋮" if line.startswith("@@") else line for line in changes]
     return "\n".join(shown[1:] if changes[0].startswith("@@ -1,") else shown)
+
+
+class Import(NamedTuple):
+    """``from module import entry``, or ``import entry`` where the module is empty."""
+
+    module: str
+    entry: str
+    origin: str  # what the local name means; ``import a.b`` binds ``a``
+
+
+class Statement:
+    """A statement at the top of a module; the one before it ends in line ``before``."""
+
+    def __init__(self, module: "Module", node: ast.stmt, before: int):
+        self.module, self.node, self.place = module, node, module.place(node)
+        text, parts = module.lines(first_line(node), node.end_lineno), list(ast.walk(node))
+        # comments and empty lines
+        self.above = re.search(r"(?:^(?:#.*)?\n)*\Z", module.lines(before + 1, first_line(node) - 1), re.M)[0]
+        tables = [symtable(text, module.shown, "exec")]
+        for table in tables:
+            tables += table.get_children()
+        # Python 3.14 adds names of its own, which are not in the text
+        self.bound = [n for s in tables[0].get_symbols() if s.is_local() and (n := s.get_name()) in text]
+        self.local = {s.get_name() for table in tables[1:] for s in table.get_symbols() if s.is_local()}
+        used = {s.get_name() for table in tables for s in table.get_symbols() if s.is_global()}
+        names = [n for n in parts if isinstance(n, ast.Name) and n.id in used]
+        outer = {n.value: n for n in parts if isinstance(n, ast.Attribute)}
+        self.uses = [[n] for n in names + _quoted(parts)]  # each with the attributes taken of it
+        for chain in self.uses:
+            while chain[-1] in outer:
+                chain.append(outer[chain[-1]])
+        self.imports = [one for n in parts if isinstance(n, IMPORT) for _, one in module.imported(n)]
+        main = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+        # whether it does something whenever the module is imported
+        self.acts = not (main or is_text(node) or (isinstance(node, PASSIVE) and self.bound))
+
+    def text(self, edits: list[tuple[int, int, str]], everything: bool) -> str:
+        """Its source, changed between places in bytes, with the comments that touch it or all above it."""
+        body = self.module.body[: self.module.starts[self.node.end_lineno]]
+        for start, end, new in sorted(edits, reverse=True):
+            body = body[:start] + new.encode() + body[end:]
+        above = self.above if everything else self.above.rpartition("\n\n")[2]
+        return unmarked(above + body[self.module.starts[first_line(self.node) - 1] :].decode())
+
+
+class Module:
+    """The imports and statements of a module."""
+
+    def __init__(self, name: str, shown: str, text: str, tree: ast.Module):
+        self.name, self.shown, self.tree, self.body = name, shown, tree, text.encode()
+        self.starts = [0, *itertools.accumulate(map(len, self.body.splitlines(keepends=True)))]  # in bytes
+        self.names: dict[str, list[Import | Statement]] = {}  # what binds them
+        self.stand_ins: dict[str, str] = {}
+        self.statements: list[Statement] = []
+        before, self.docstring = 0, ""
+        for node in tree.body:
+            if isinstance(node, IMPORT):
+                bound = self.imported(node)
+            elif not before and ast.get_docstring(tree):
+                bound, self.docstring = [], unmarked(self.lines(1, node.end_lineno))
+            else:
+                self.statements.append(one := Statement(self, node, before))
+                bound = [(name, one) for name in one.bound]
+                if found := re.search(r"^# standalone: (\w+)$", one.above, re.M):
+                    self.stand_ins[one.bound[0]] = found[1]
+            for local, one in bound:
+                self.names.setdefault(local, []).append(one)
+                if type(one) is not type(self.names[local][0]):
+                    raise BookError(f"{self.place(node)}: {local!r} is imported and set here: use two names")
+            before = node.end_lineno
+
+    def place(self, node: ast.AST) -> str:
+        return f"{self.shown}:{node.lineno}"
+
+    def lines(self, first: int, last: int) -> str:
+        """The text from one line to another, both from 1."""
+        return self.body[self.starts[first - 1] : self.starts[last]].decode()
+
+    def imported(self, node: IMPORT) -> Iterator[tuple[str, Import]]:
+        """The names that an import statement binds, and to what."""
+        module = getattr(node, "module", "")
+        if getattr(node, "level", 0) or node.names[0].name == "*" or module == "__future__":
+            raise BookError(
+                f"{self.place(node)}: {ast.unparse(node)!r}: use plain imports, of full module names"
+            )
+        for alias in node.names:
+            top = alias.name.split(".")[0]
+            origin = f"{module}.{alias.name}" if module else alias.name if alias.asname else top
+            yield alias.asname or top, Import(module, ast.unparse(alias), origin)
+
+    def text(self, chosen: dict, everything: bool) -> str:
+        """Those of its statements that are chosen, with the space between them that they have here."""
+        text, last = "", None
+        for one in (one for one in self.statements if one in chosen):
+            if last:
+                blocks = isinstance(one.node, BLOCK) or isinstance(last.node, BLOCK)
+                close = one.node.lineno == last.node.end_lineno + 1
+                text += "\n\n\n" if blocks else "\n" if close else "\n\n"
+            text, last = text + one.text(chosen[one], everything), one
+        return text
+
+
+read = functools.lru_cache(maxsize=512)(Module)  # once for each content
+
+
+def _quoted(parts: list[ast.AST]) -> list[ast.Name]:
+    """The names in annotations in quotes, as names that are not loaded."""
+    hints = [getattr(n, name, None) for n in parts for name in ("annotation", "returns")]
+    texts = [n for hint in hints if hint for n in ast.walk(hint) if isinstance(n, ast.Constant)]
+    words = [(word, n) for n in texts for word in re.findall(r"[^\W\d]\w*", str(n.value))]
+    return [ast.copy_location(ast.Name(word, ast.Store()), n) for word, n in words]

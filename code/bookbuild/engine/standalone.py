@@ -11,28 +11,17 @@ package alone names its stand-in in a comment above it, ``# standalone: NAME``.
 
 import ast
 import builtins
+import itertools
 import re
 import sys
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.source import locate, module_file, parsed
-from bookbuild.engine.statements import Block, Edit, Import, Module, Statement, is_main, read
+from bookbuild.engine.source import BLOCK, Import, Module, Statement, locate, module_file, parsed, read
 
-MAGIC = {*dir(builtins), "__file__", "__module__", "__qualname__", "__class__"}
+BUILTINS = {name: [Import("builtins", name, f"builtins.{name}")] for name in (*dir(builtins), "__file__")}
 WIDTH = 110
-TITLE, VERSION = r'^project = "(.+)"$', r'^version = "(.+)"$'
-OWNER = r"^(Copyright .*\w)"
-
-
-@dataclass(frozen=True)
-class Standalone:
-    """A file that runs alone, and the dotted names of what it holds of the package."""
-
-    text: str
-    names: tuple[str, ...]
 
 
 class Shop:
@@ -41,26 +30,25 @@ class Shop:
     def __init__(self, project: Project):
         self.project = project
         self.modules: dict[str, Module | None] = {}
-        self.chosen: dict[
-            str, dict[int, list[Edit]]
-        ] = {}  # module, after those that it imports -> statements
-        self.foreign: set[Import] = set()
+        self.order: list[Module] = []  # each after those that it imports
+        self.chosen: dict[Statement | Import, list[tuple[int, int, str]]] = {}  # and what changes in them
         self.names: dict[str, tuple[str, str]] = {}  # name -> what it means, and where
 
     def module(self, name: str) -> Module | None:
         if name not in self.modules:
-            file = module_file(self.project, name)
-            shown = file and file.relative_to(self.project.root).as_posix()
-            module = self.modules[name] = file and read(name, shown, *parsed(file))
-            for one in (one for ones in module.imports.values() for one in ones) if module else ():
-                if self.own(one):
-                    self.module(f"{one.module}.{one.name}") or self.module(one.module)
-            self.chosen[name] = {}
+            self.modules[name] = None
+            if file := module_file(self.project, name):
+                shown = file.relative_to(self.project.root).as_posix()
+                module = self.modules[name] = read(name, shown, *parsed(file))
+                for one in filter(self.own, itertools.chain(*module.names.values())):
+                    for path in one:
+                        self.module(path)
+                self.order.append(module)
         return self.modules[name]
 
-    def own(self, one: Import) -> bool:
-        """Whether something is imported from ``code/``."""
-        return self.module(one.module.split(".")[0]) is not None
+    def own(self, one: Import | Statement) -> bool:
+        """Whether this is an import from ``code/``."""
+        return isinstance(one, Import) and self.module(one.origin.split(".")[0]) is not None
 
     def claim(self, name: str, meaning: str, place: str) -> None:
         known, there = self.names.setdefault(name, (meaning, place))
@@ -68,79 +56,62 @@ class Shop:
             what = f"{name!r} is {meaning} here and {known} in {there}"
             raise BookError(f"{place}: {what}: one file cannot hold both, give one of them another name")
 
-    def resolve(self, path: list[str], where: str = "") -> tuple[Module, str, int]:
-        """The module that a dotted name leads to, the name there, and how many attributes follow it."""
-        passed = []
-        while True:
-            depth = 1
-            while depth < len(path) and self.module(".".join(path[: depth + 1])):
-                depth += 1
-            module = self.module(".".join(path[:depth]))
-            if depth == len(path):
-                raise BookError(
-                    f"{where}the module {module.name} is used as a value: name what is needed of it"
-                )
-            name, rest = path[depth], path[depth + 1 :]
-            passed.append(f"{module.name}.{name}")
-            if passed[-1] in passed[:-1]:
-                raise BookError(f"{where}these names stand for each other: {', '.join(passed)}")
+    def resolve(self, module: Module, names: list[str], where: str = "") -> tuple[str, str, list, int]:
+        """Where a name with attributes leads: a name, what it means, what binds it, how many are left."""
+        passed: list[str] = []
+        while names:
+            name, *rest = names
+            found, meaning = module.names.get(name) or BUILTINS.get(name), f"{module.name}.{name}"
+            if not found:
+                raise BookError(f"{where}{module.name} has no {name!r} (there is: {', '.join(module.names)})")
+            if meaning in passed:
+                raise BookError(f"{where}{meaning} leads back to itself, by way of {', '.join(passed)}")
+            passed.append(meaning)
             if name in module.stand_ins:
-                path = [*path[:depth], module.stand_ins[name], *rest]
-            elif name in module.imports and self.own(module.imports[name][0]):
-                path = [*module.imports[name][0].origin.split("."), *rest]
-            elif name in module.imports or name in module.binding:
-                return module, name, len(rest)
+                names = [module.stand_ins[name], *rest]
+            elif self.own(found[0]):
+                home, _, names = locate(self.project, ".".join([found[0].origin, *rest]))
+                module = self.module(home)
             else:
-                known = ", ".join(sorted(module.binding)) or "nothing"
-                raise BookError(f"{where}{module.name} has no {name!r} (there is: {known})")
+                return name, getattr(found[0], "origin", meaning), found, len(rest)
+        raise BookError(f"{where}the module {module.name} is used as a value: name what is needed of it")
 
-    def need(self, module: Module, numbers: Iterable[int]) -> None:
-        """Choose statements and all that they need."""
-        todo = [(module, number) for number in numbers]
+    def need(self, todo: list[Statement | Import]) -> None:
+        """Choose what is on a list, and all that it needs."""
         while todo:
-            module, number = todo.pop()
-            chosen = self.chosen[module.name]
-            if not chosen:
-                todo += [(module, i) for i in module.always]
-            if number in chosen:
+            if (one := todo.pop()) in self.chosen:
                 continue
-            statement, edits = module.statements[number], chosen.setdefault(number, [])
-            for node in statement.inner:
-                if any(map(self.own, module.imported(node))):
-                    raise BookError(
-                        f"{module.place(node)}: import the package's modules at the top of the file"
-                    )
-            for local in statement.bound:
-                self.claim(local, f"{module.name}.{local}", module.place(statement.node))
-            for chain in statement.uses:
-                todo += self.follow(module, statement, chain, edits)
+            self.chosen[one] = []
+            if isinstance(one, Import):
+                continue
+            if any(map(self.own, one.imports)):
+                raise BookError(f"{one.place}: import the package's modules at the top of the file")
+            for name in one.bound:
+                self.claim(name, f"{one.module.name}.{name}", one.place)
+            todo += (other for other in one.module.statements if other.acts)
+            for chain in one.uses:
+                todo += self.follow(one, chain)
 
-    def follow(
-        self, module: Module, statement: Statement, chain: list, edits: list
-    ) -> list[tuple[Module, int]]:
-        """The statements that a use needs; what it must be changed to is added to ``edits``."""
-        root, links, place = chain[0].id, [node.attr for node in chain[1:]], module.place(chain[0])
-        if root not in module.binding and root not in module.imports:
-            if isinstance(chain[0].ctx, ast.Load):
-                if root not in MAGIC:
-                    raise BookError(f"{place}: the name {root!r} is not defined")
-                self.claim(root, f"builtins.{root}", place)
+    def follow(self, statement: Statement, chain: list[ast.expr]) -> list[Statement | Import]:
+        """What a use needs; what must be written instead of it is noted."""
+        module, first, links = statement.module, chain[0], [node.attr for node in chain[1:]]
+        root, place = first.id, module.place(first)
+        if root not in module.names and not isinstance(first.ctx, ast.Load):
             return []
-        there, name, rest = self.resolve([*module.name.split("."), root, *links], f"{place}: ")
+        name, meaning, found, rest = self.resolve(module, [root, *links], f"{place}: ")
+        self.claim(name, meaning, place)
         last = chain[len(links) - rest]
-        if last is not chain[0] or name != root:
+        if last is not first or name != root:
             if statement.local & {root, name} or not isinstance(last.ctx, ast.Load):
-                what = f"{root!r} stands for {there.name}.{name}, and {name!r} cannot be written here"
+                what = f"{root!r} stands for {meaning}, which cannot be written here"
                 raise BookError(f"{place}: {what}: it is set, in quotes, or one of both is a local name too")
-            edits.append((*module.span(chain[0], last), name))
-        for one in there.imports.get(name, ()):
-            self.foreign.add(one)
-            self.claim(name, one.origin, place)
-        return [(there, number) for number in there.binding.get(name, ())]
+            start, end = module.starts[first.lineno - 1], module.starts[last.end_lineno - 1]
+            self.chosen[statement].append((start + first.col_offset, end + last.end_col_offset, name))
+        return found
 
 
-def export(project: Project, dotted: str) -> Standalone:
-    """What is called ``dotted`` with all that it needs of ``code/``, as one file.
+def standalone(project: Project, dotted: str) -> str:
+    """What is called ``dotted`` with all that it needs of ``code/``, as a file that runs without the package.
 
     A method comes with its class, a module with everything in it.
 
@@ -148,68 +119,57 @@ def export(project: Project, dotted: str) -> Standalone:
         BookError: there is no such thing, or something cannot be taken out of the package (file and line
             are named).
     """
-    main, _, rest = locate(project, dotted)
+    home, _, rest = locate(project, dotted)
     shop = Shop(project)
-    module, wanted, docstring = shop.module(main), shop.module(main).statements, ""
+    module = shop.module(home)
+    wanted, whole = module.statements, module
     if rest:
-        module, name, _ = shop.resolve(dotted.split("."))
-        if name in module.imports:
-            raise BookError(f"{dotted} comes from {module.imports[name][0].module}, which is not in code/")
-        wanted = module.binding[name]
-    elif ast.get_docstring(module.tree):
-        docstring = module.lines(module.tree.body[0].lineno, module.tree.body[0].end_lineno).rstrip()
-    shop.need(module, wanted)
-    blocks, names = [], set()
-    parts = [(shop.module(name), chosen) for name, chosen in shop.chosen.items() if chosen]
-    for part, chosen in parts:
-        ruler = f"# {'-' * (WIDTH - 3 - len(part.name))} {part.name}" if len(parts) > 1 else ""
-        blocks += [ruler, part.text(chosen, everything=part is module and not rest)]
-        statements = [part.statements[number] for number in chosen]
-        names.update(f"{part.name}.{name}" for s in statements if not is_main(s.node) for name in s.bound)
-    nodes = [module.statements[number].node for number in wanted if rest] + [module.tree]
-    head = [_header(project, dotted, module, nodes), docstring, *_imports(shop.foreign)]
-    code = "\n\n\n".join(filter(None, blocks)) + "\n"
+        _, meaning, wanted, _ = shop.resolve(module, rest)
+        if isinstance(wanted[0], Import):
+            raise BookError(f"{dotted} is {meaning}, which is not in code/")
+        module, whole = wanted[0].module, None
+    shop.need([*wanted])
+    texts = {part.name: text for part in shop.order if (text := part.text(shop.chosen, part is whole))}
+    blocks = [f"# {'-' * (WIDTH - 3 - len(name))} {name}\n\n\n{text}" for name, text in texts.items()]
+    code = "\n\n\n".join(blocks if len(blocks) > 1 else texts.values()) + "\n"
+    header = _header(project, dotted, module.shown, [wanted[0].node, module.tree] if rest else [module.tree])
+    head = [header, "" if rest else module.docstring, *_imports(shop.chosen)]
     gap = "\n\n\n" if code.startswith(("def ", "async ", "class ", "@")) else "\n\n"
-    return Standalone("\n\n".join(filter(None, head)) + gap + code, tuple(sorted(names)))
+    return "\n\n".join(filter(None, head)) + gap + code
 
 
-def standalone(project: Project, dotted: str) -> str:
-    """The text of ``export``: a file that runs without the package."""
-    return export(project, dotted).text
-
-
-def _imports(foreign: set[Import]) -> list[str]:
+def _imports(chosen: Iterable[Statement | Import]) -> list[str]:
     """Blocks of import statements: of the standard library, of other packages."""
-    groups: dict[tuple, list[str]] = {}
-    for module, name, local in sorted(foreign):
-        entry = name or module
-        entry += f" as {local}" * (local not in (name, module.split(".")[0]))
-        key = module.split(".")[0] not in sys.stdlib_module_names, bool(name), module if name else entry
-        groups.setdefault(key, []).append(entry)
-    blocks: dict[bool, list[str]] = {}
-    for (others, is_from, module), entries in sorted(groups.items()):
-        line = f"from {module} import {', '.join(sorted(entries))}" if is_from else f"import {module}"
-        blocks.setdefault(others, []).append(line)
-    return ["\n".join(lines) for lines in blocks.values()]
+    lines: dict[tuple[bool, bool, str], str] = {}
+    foreign = [one for one in chosen if isinstance(one, Import) and one.module != "builtins"]
+    for module, entry, origin in sorted(foreign):
+        others = origin.split(".")[0] not in sys.stdlib_module_names
+        key, start = (others, bool(module), module or entry), f"from {module} import" if module else "import"
+        lines[key] = f"{lines[key]}, {entry}" if key in lines else f"{start} {entry}"
+    return ["\n".join(lines[key] for key in sorted(lines) if key[0] is others) for others in (False, True)]
 
 
-def _header(project: Project, dotted: str, module: Module, nodes: list[ast.AST]) -> str:
+def _header(project: Project, dotted: str, shown: str, nodes: list[ast.AST]) -> str:
     """Where the file comes from, under which licence, and where it is explained."""
+    files = [project.root / name for name in ("conf.py", "pyproject.toml", "LICENSE")]
+    about = "\n".join(file.read_text("utf-8") for file in files if file.exists())
+    docs = "\n".join(ast.get_docstring(node) or "" for node in nodes if isinstance(node, BLOCK | ast.Module))
 
-    def said(name: str, pattern: str) -> str:
-        text = (project.root / name).read_text("utf-8") if (project.root / name).exists() else ""
+    def said(pattern: str, text: str = about) -> str:
         return found[1] if (found := re.search(pattern, text, re.MULTILINE)) else ""
 
-    texts = [ast.get_docstring(node) or "" for node in nodes if isinstance(node, Block | ast.Module)]
-    page = re.search(r"^Book: ([\w/-]+)", "\n".join(texts), re.MULTILINE)
     base = f"{project.repository_url}/blob/main/" if project.repository_url else ""
+    page = said(r"^Book: ([\w/-]+)", docs)
+    address = f"{base}book/{page}.md" if base else page
+    title, version, owner = map(said, (r'^project = "(.+)"$', r'^version = "(.+)"$', r"^(Copyright .*\w)"))
+    what = "the module" if nodes[0] is nodes[-1] else "this object"
     lines = [
-        f"{dotted}, from {said('conf.py', TITLE)} {said('pyproject.toml', VERSION)}".rstrip(),
-        f"{said('LICENSE', OWNER)}. SPDX-License-Identifier: MIT".lstrip(". "),
-        f"Explained on the page {f'{base}book/{page[1]}.md' if base else page[1]}" if page else "",
-        f"Source: {base}{module.shown}",
-        f"Made by `python -m bookbuild standalone {dotted}`: {'this object' if nodes[1:] else 'the module'}, "
-        "with all that it needs of the package put before it, names and imports adapted.",
+        f"{dotted}, from {title} {version}".rstrip(),
+        f"{owner}. SPDX-License-Identifier: MIT".removeprefix(". "),
+        f"Explained on the page {address}" if page else "",
+        f"Source: {base}{shown}",
+        f"Made by `python -m bookbuild standalone {dotted}`: {what}, with all that it needs of the package "
+        "put before it, names and imports adapted.",
     ]
     wrapped = (part for line in lines for part in textwrap.wrap(line, WIDTH - 2, break_long_words=False))
     return "\n".join(f"# {part}" for part in wrapped)

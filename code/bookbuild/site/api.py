@@ -1,28 +1,37 @@
-"""``{api}``: every public function and class of a package, from the docstrings, by module.
+"""``{api}``: every public function and class of a package, from its source and docstrings, by module.
 
-Sphinx's autodoc and napoleon do the work. Added here: which modules there are, a docstring's ``Book:``
-line as a link, links to the source where a repository is configured, and that nothing stays undocumented.
+Nothing is imported. Napoleon makes fields of a docstring's sections; a ``Book:`` line becomes a link, and
+what is public and undocumented turns the build red.
 """
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
+from textwrap import indent
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.ext.napoleon import GoogleDocstring
 
 from bookbuild.engine.pages import CHAPTER_PARTS
 from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.source import find
+from bookbuild.engine.source import find, parsed
 from bookbuild.site.domain import BookDirective
+from bookbuild.site.snippets import hosted
 
-BOOK = re.compile(r"^Book:\s*([^#]+)")  # the pages, separated by commas
+PAGE = re.compile(r"[\w/]+")
+BOOK = re.compile(r"^Book:\s*([^#\n]+).*", re.M)  # the pages, separated by commas
 STAR = re.compile(r"(?<=, )\*(?=\w+\))")  # as in (B, *shape): it begins no emphasis
+TIGHT = re.compile(r"(: [^=]*?)=")  # as in (x: int=0)
+FACTORY = re.compile(r"(dataclasses\.)?field\(.*\)")  # of a default that is made anew
 
 
 def public_modules(project: Project, package: str) -> dict[str, Path]:
-    """The modules of ``package`` by dotted name, itself and its sub-packages included; each before its own.
+    """The modules of ``package`` by dotted name: the ground floor, the parts in the book's order, the others.
 
     Raises:
         BookError: ``code/`` has no such package.
@@ -30,104 +39,107 @@ def public_modules(project: Project, package: str) -> dict[str, Path]:
     base = project.code / package
     if not (base / "__init__.py").exists():
         raise BookError(f"code/ has no package {package!r}: code/{package}/__init__.py is missing")
-    found = {}
-    for file in sorted(base.glob("**/*.py")):
-        parts = file.relative_to(project.code).with_suffix("").parts
-        parts = parts[:-1] if parts[-1] == "__init__" else parts
-        if not any(part.startswith("_") for part in parts):
-            found[".".join(parts)] = file
-    return dict(sorted(found.items(), key=lambda item: _place(*item)))
+    order, found = ["", *CHAPTER_PARTS], []
+    for file in base.glob("**/*.py"):
+        parts = file.relative_to(base).with_suffix("").parts
+        name = ".".join([package, *parts]).removesuffix(".__init__")
+        part = parts[0] if parts[1:] else ""
+        if "._" not in name:
+            found.append((order.index(part) if part in order else len(order), name, file))
+    return {name: file for _, name, file in sorted(found)}
 
 
-def undocumented(name: str, file: Path) -> list[str]:
+def public(node: ast.AST, name: str, docstring: str | None, depth: int = 0) -> Iterator[tuple]:
+    """An object and all that is public in it: dotted name, node, docstring, how deep it lies."""
+    if "._" in name:
+        return
+    yield name, node, docstring or "", depth
+    body = node.body if isinstance(node, ast.Module | ast.ClassDef) else []
+    for child, after in zip_longest(body, body[1:]):
+        match child, after:
+            case ast.FunctionDef(name=own) | ast.AsyncFunctionDef(name=own) | ast.ClassDef(name=own), _:
+                yield from public(child, f"{name}.{own}", ast.get_docstring(child), depth + 1)
+            case ast.Assign() | ast.AnnAssign(), ast.Expr(ast.Constant(str(text))):
+                own = re.match(r"\w+", ast.unparse(child))[0]
+                yield from public(child, f"{name}.{own}", inspect.cleandoc(text), depth + 1)
+
+
+def described(module: str, file: Path) -> list[tuple[str, ast.AST, str, int]]:
+    """A module and all that is public in it: dotted names, nodes, docstrings, how deep they lie."""
+    _, tree = parsed(file)
+    return list(public(tree, module, ast.get_docstring(tree)))
+
+
+def undocumented(module: str, file: Path) -> list[str]:
     """The module, if it has no docstring, and its public functions, classes and methods that have none."""
-
-    def within(node: ast.AST, name: str) -> Iterator[str]:
-        if not ast.get_docstring(node):
-            yield name
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            for child in node.body:
-                kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-                if isinstance(child, kinds) and not child.name.startswith("_"):
-                    yield from within(child, f"{name}.{child.name}")
-
-    return list(within(ast.parse(file.read_bytes()), name))
+    return [name for name, _, docstring, _ in described(module, file) if not docstring]
 
 
 class ApiDirective(BookDirective):
     """Usage: ``{api} PACKAGE``: a section for each part of the package, one below it for each module."""
 
     def run(self) -> list[nodes.Node]:
-        package = self.arguments[0]
+        package, project, texts, given = self.arguments[0], self.config.book.project, ["```{eval-rst}"], {}
         try:
-            found = public_modules(self.config.book.project, package)
+            modules = public_modules(project, package)
         except BookError as error:
             raise self.error(str(error)) from None
-        lines = []
-        for name, file in found.items():
-            for gap in undocumented(name, file):
+        for module, file in modules.items():
+            self.env.note_dependency(file)
+            for gap in undocumented(module, file):
                 self.warn(f"api: {gap} has no docstring")
-            if file.name == "__init__.py":
-                title = name.rpartition(".")[2].capitalize() if "." in name else f"`{name}`"
-                lines += [f"## {title}", *_module(name)]
-            else:
-                lines += [f"### `{name.removeprefix(package + '.')}`", *_module(name)]
-        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+            title = f"``{module.removeprefix(f'{package}.')}``"
+            texts += [title, ("=" if file.name == "__init__.py" else "-") * len(title), ""]
+            for name, node, docstring, depth in described(module, file):
+                kind, given[name] = _signature(node, inside=depth > 1)
+                own = name.rpartition(".")[2] if depth else name
+                texts.append(indent(f".. py:{kind}:: {own}\n\n{_prose(node, docstring)}", "   " * depth))
+        shown = self.parse_text_to_nodes("\n".join([*texts, "```"]), allow_section_headings=True)
+        for signature in (one for node in shown for one in node.findall(addnodes.desc_signature)):
+            for empty in list(signature.findall(addnodes.desc_parameterlist)):
+                signature.remove(empty)
+            name = f"{signature.get('module')}.{signature.get('fullname')}"
+            # one text: a node for each word of it would cost seconds
+            text = given.get(name, "")
+            signature += nodes.inline(text=text, classes=["sig-given"], support_smartquotes=False)
+            if project.repository_url and signature.parent["objtype"] not in ("attribute", "data"):
+                mark = nodes.inline(text="[source]", classes=["viewcode-link"])
+                signature += nodes.reference("", "", mark, refuri=hosted(project, find(project, name)))
+        return shown
 
 
-def _place(name: str, file: Path) -> tuple[int, str]:
-    """Where a module comes: the ground floor, the parts in the book's order, then the others."""
-    parts = name.split(".")[1:]
-    part = parts[0] if parts and (len(parts) > 1 or file.name == "__init__.py") else ""
-    order = ["", *CHAPTER_PARTS]
-    return (order.index(part) if part in order else len(order), name)
+def _prose(node: ast.AST, docstring: str) -> str:
+    """A docstring as reStructuredText, indented."""
+    text = STAR.sub(r"\*", docstring)
+    text = BOOK.sub(lambda found: "In the book: " + PAGE.sub(r":doc:`/\g<0>`", found[1]), text)
+    if bases := getattr(node, "bases", None):
+        text += f"\n\nExtends {', '.join(f'``{ast.unparse(base)}``' for base in bases)}."
+    return indent(str(GoogleDocstring(text)), "   ") + "\n"
 
 
-def _module(name: str) -> list[str]:
-    return ["```{eval-rst}", f".. automodule:: {name}", "   :members:", "```"]
+def _signature(node: ast.AST, inside: bool) -> tuple[str, str]:
+    """What an object is to Sphinx, and what follows its name. ``inside``: of a class."""
+    match node:
+        case ast.Module():
+            return "module", ""
+        case ast.Assign() | ast.AnnAssign():
+            return "attribute" if inside else "data", re.sub(r"^\w+", "", _text(node))
+        case ast.ClassDef(body=body):
+            made = [_signature(child, True)[1] for child in body if getattr(child, "name", "") == "__init__"]
+            fields = ", ".join(_text(child) for child in body if isinstance(child, ast.AnnAssign))
+            return "class", made[0].removesuffix(" → None") if made else f"({fields})" if fields else ""
+    kinds = {_text(mark).removeprefix("cached_") for mark in node.decorator_list}
+    kinds = [*kinds & {"property", "classmethod", "staticmethod"}, "method" if inside else "function"]
+    taken = re.sub(r"^(self|cls)(, )?", "", TIGHT.sub(r"\1 = ", _text(node.args)))
+    arrow = ": " if kinds[0] == "property" else f"({taken}) → "
+    return kinds[0], arrow + _text(node.returns) if node.returns else arrow.rstrip(": →")
 
 
-def finish(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """In a docstring, changed in place: escape the stars of shapes, link the pages of a ``Book:`` line."""
-    for i, line in enumerate(lines):
-        lines[i] = STAR.sub(r"\*", line)
-        if found := BOOK.match(line):
-            pages = (f":doc:`/{page.strip()}`" for page in found[1].split(","))
-            lines[i] = f"In the book: {', '.join(pages)}"
-    if what in ("attribute", "property"):
-        lines[:0] = ["..", ""]  # napoleon takes what stands before a colon in the first line for a type
-
-
-def readable_defaults(
-    app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, result: str | None
-) -> tuple[str | None, str | None]:
-    """A dataclass says ``<factory>`` for a default that is made anew, which is no Python to Sphinx."""
-    return signature and signature.replace("<factory>", "..."), result
-
-
-def source_links(project: Project):
-    """What ``sphinx.ext.linkcode`` asks: the address of an object's source in the project's repository."""
-
-    def resolve(domain: str, info: dict[str, str]) -> str | None:
-        if domain != "py" or not info["module"]:
-            return None
-        try:
-            found = find(project, f"{info['module']}.{info['fullname']}")
-        except BookError:  # an attribute: its class has the link
-            return None
-        place = found.file.relative_to(project.root).as_posix()
-        return f"{project.repository_url}/blob/main/{place}#L{found.first}-L{found.last}"
-
-    return resolve
+def _text(node: ast.AST) -> str:
+    """Source, in which a default that is made anew is ``...``."""
+    return FACTORY.sub("...", ast.unparse(node))
 
 
 def setup(app: Sphinx) -> dict:
-    app.setup_extension("sphinx.ext.napoleon")  # brings autodoc
-    app.connect("autodoc-process-docstring", finish, priority=499)  # napoleon's is 500
-    app.connect("autodoc-process-signature", readable_defaults)
     app.add_directive("api", ApiDirective)
-    project = Project.at(app.confdir)
-    if project.repository_url:
-        app.setup_extension("sphinx.ext.linkcode")
-        app.config.linkcode_resolve = source_links(project)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

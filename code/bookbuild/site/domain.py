@@ -11,46 +11,58 @@ logger = logging.getLogger(__name__)
 
 
 class BookDomain(Domain):
-    """Lists by page: its ``failures``, the labels that its snippets have ``implemented``, its ``exercises``.
+    """What was ``noted`` of each page, and failures of the ``whole``, which show when all pages were read.
 
-    ``whole`` are failures that show only when all pages have been read.
+    Noted are, as pairs of a kind and a value: a "failure", the label and anchor of an "implemented" equation,
+    name and line of an "exercise", name and text of a "download", the digest of the page's own "text".
     """
 
     name = "book"
     label = "Book"
-    initial_data = {"failures": {}, "whole": {}, "implemented": {}, "exercises": {}}
+    initial_data = {"noted": {}, "whole": {}}
 
     def note(self, kind: str, page: str, what: object) -> None:
         """Keep something of a page until the page is read again."""
-        self.data[kind].setdefault(page, []).append(what)
+        self.data["noted"].setdefault(page, []).append((kind, what))
 
-    def warn(self, message: str, page: str | Path, line: int, kind: str = "failures") -> None:
+    def noted(self, kind: str) -> list[tuple]:
+        """What was noted, with its page."""
+        pages = sorted(self.data["noted"].items())
+        return [(page, what) for page, found in pages for its_kind, what in found if its_kind == kind]
+
+    def warn(self, message: str, page: str | Path, line: int, whole: bool = False) -> None:
         """Something is wrong on a page, or in a file: the build turns red, and the page says so."""
         if isinstance(page, Path):
             logger.warning(message, location=f"{page}:{line}", type="book")
+            return
+        logger.warning(message, location=(page, line), type="book")
+        if whole:
+            self.data["whole"].setdefault(page, []).append(message)
         else:
-            self.note(kind, page, message)
-            logger.warning(message, location=(page, line), type="book")
+            self.note("failure", page, message)
 
     def failures(self, page: str) -> list[str]:
         """All that is wrong on a page."""
-        return self.data["whole"].get(page, []) + self.data["failures"].get(page, [])
+        own = [what for kind, what in self.data["noted"].get(page, []) if kind == "failure"]
+        return self.data["whole"].get(page, []) + own
 
     def clear_doc(self, docname: str) -> None:
         """Forget a page."""
-        for kind in self.initial_data:
-            self.data[kind].pop(docname, None)
+        self.data["noted"].pop(docname, None)
 
     def merge_domaindata(self, docnames: set[str], otherdata: dict) -> None:
         """Take over the pages that another process has read."""
-        for kind in self.initial_data:
-            self.data[kind] |= {page: kept for page, kept in otherdata[kind].items() if page in docnames}
+        self.data["noted"] |= {page: kept for page, kept in otherdata["noted"].items() if page in docnames}
 
 
 class BookDirective(SphinxDirective):
     """A directive that shows something of the book, or says what is wrong with it."""
 
     required_arguments = 1
+
+    def note(self, kind: str, what: object) -> None:
+        """Keep something of this page."""
+        self.env.get_domain("book").note(kind, self.env.docname, what)
 
     def warn(self, message: str) -> None:
         """Something is wrong here."""

@@ -39,12 +39,8 @@ def named_in_code(project: Project) -> dict[str, list[tuple[Path, int]]]:
 
 def problems(project: Project, equations: dict[str, str], shown: Places) -> list[tuple[str, str | Path, int]]:
     """What is amiss, as (message, page or file, line). ``equations``: label to page."""
-    found: list[tuple[str, str | Path, int]] = []
-    code = named_in_code(project)
-    for label, places in code.items():
-        if label not in equations:
-            why = f"no page has an equation {label}: label it there, or mend this comment"
-            found += [(why, file, line) for file, line in places]
+    code, lone = named_in_code(project), "no page has an equation {}: label it there, or mend this comment"
+    found = [(lone.format(label), *at) for label in code if label not in equations for at in code[label]]
     for label, page in equations.items():
         if label.startswith("eq-") and label not in code:
             why = "no line of code implements it (end one with '# (LABEL)', or label it 'th-…': theory)"
@@ -58,9 +54,8 @@ def problems(project: Project, equations: dict[str, str], shown: Places) -> list
 def known(env: BuildEnvironment) -> tuple[dict[str, str], Places]:
     """The equations of all pages, label to page, and the snippets that implement them."""
     shown: Places = {}
-    for page, found in sorted(env.get_domain("book").data["implemented"].items()):
-        for label, anchor in found:
-            shown.setdefault(label, []).append((page, anchor))
+    for page, (label, anchor) in env.get_domain("book").noted("implemented"):
+        shown.setdefault(label, []).append((page, anchor))
     return {label: page for label, (page, _) in env.domains.math_domain.equations.items()}, shown
 
 

@@ -1,11 +1,14 @@
 """The Sphinx extension: shows the executed book that it is handed, and marks what failed."""
 
+import functools
 import gc
+import hashlib
 import json
 from pathlib import Path
 
 import nbformat
 from docutils import nodes
+from myst_nb.ext.glue.crossref import read_glue_cache
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
@@ -29,8 +32,11 @@ class ClaimRole(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         book, page = self.config.book, self.env.docname
         found = takeaway.claim(book, page, self.text)
+        other = self.text.rpartition("#")[0]
+        if other:  # read again when that page has run again
+            self.env.note_dependency(book.executed / f"{other}.ipynb")
         if found is None:
-            alone = book.only and "#" in self.text  # its page was not executed
+            alone = book.only and other  # its page was not executed
             outcome = book.outcomes.get(page)
             if not alone and not (outcome and outcome.failures):  # a page that failed has said so
                 message = f"claim role: no claim is named {self.text!r}"
@@ -42,19 +48,39 @@ class ClaimRole(SphinxRole):
 
 
 def prepare(app: Sphinx) -> None:
-    """Let MyST-NB read the pages that have code from where they were executed."""
-    book = app.config.book
+    """Let MyST-NB read the pages that have code from where they were executed, and keep its outputs here."""
+    book, outputs = app.config.book, app.doctreedir / "outputs"
     if book is None:
-        raise ExtensionError(
-            "this book is built with `make html`: its pages are executed before Sphinx begins"
-        )
+        why = "this book is built with `make html`: its pages are executed before Sphinx begins"
+        raise ExtensionError(why)
     reader = "bookbuild.site.extension.read_executed"
     executed = {
         f"{app.srcdir}/{page}.md": (reader, {"file": str(book.executed / f"{page}.ipynb")})
         for page in book.outcomes
     }
+    settings = {"custom_formats": executed, "execution_mode": "off", "output_folder": str(outputs)}
+    app.env.mystnb_config = app.env.mystnb_config.copy(**settings)
+    read_glue_cache.cache_clear()  # of an earlier build in this process
+    offer = functools.partial(offer_downloads, takeaway.install(book.project), outputs)
+    app.connect("html-page-context", offer, priority=600)  # after the theme's own buttons
     gc.disable()  # a third of the time would go into looking through trees that stay until the end
-    app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=executed, execution_mode="off")
+
+
+def changed(app: Sphinx, env: BuildEnvironment, *_: object) -> list[str]:
+    """The pages with another text than they were read from, whatever their files' times of change say."""
+    known = dict(env.get_domain("book").noted("text"))
+    texts = {page: env.doc2path(page).read_text("utf-8-sig", "replace") for page in env.found_docs}
+    return [page for page, text in texts.items() if known.get(page) != _digest(text)]
+
+
+def note_text(app: Sphinx, page: str, text: list[str]) -> None:
+    """Keep what a page is read from, and forget what it has glued."""
+    app.env.get_domain("book").note("text", page, _digest(text[0]))
+    (app.doctreedir / "outputs" / f"{page}.glue.json").unlink(missing_ok=True)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def depend(app: Sphinx, doctree: nodes.document) -> None:
@@ -66,15 +92,14 @@ def depend(app: Sphinx, doctree: nodes.document) -> None:
 def check(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Say what is wrong with the book as a whole; the pages of which now something else is said."""
     book, domain = app.config.book, env.get_domain("book")
-    before, now = domain.data["whole"], {}
-    domain.data["whole"] = now
+    before, domain.data["whole"] = domain.data["whole"], {}
     found = [*book.problems, *exercises.problems(book, domain)]
     if not book.only:
         found += equations.problems(book.project, *equations.known(env))
     for message, place, line in found:
-        domain.warn(message, place, line, kind="whole")
-    changed = {page for page in before | now if before.get(page) != now.get(page)}
-    return sorted(changed & env.found_docs)
+        domain.warn(message, place, line, whole=True)
+    now = domain.data["whole"]
+    return sorted(page for page in env.found_docs if before.get(page) != now.get(page))
 
 
 def mark_failures(app: Sphinx, doctree: nodes.document, page: str) -> None:
@@ -87,13 +112,25 @@ def mark_failures(app: Sphinx, doctree: nodes.document, page: str) -> None:
         doctree.insert(0, mark)
 
 
-def offer_downloads(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+def offer_downloads(
+    first: str, outputs: Path, app: Sphinx, page: str, template: str, context: dict, _
+) -> None:
     """A page with code can be taken away as notebook and as script."""
     book = app.config.book
     if page in book.outcomes and app.builder.format == "html":
-        addresses = takeaway.write(book, Path(app.outdir), page)
-        found = takeaway.buttons(book.project, page, addresses, "../" * page.count("/"))
+        made = takeaway.notebook(book, page, first, outputs)
+        found = takeaway.buttons(book.project, page, takeaway.write(made, page, app.outdir))
         context["header_buttons"] = [*found, *context.get("header_buttons", [])]
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    """Write the modules that pages offer as files."""
+    for _, (name, text) in app.env.get_domain("book").noted("download"):
+        file = app.outdir / "_downloads" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    gc.freeze()
+    gc.enable()
 
 
 def setup(app: Sphinx) -> dict:
@@ -101,13 +138,14 @@ def setup(app: Sphinx) -> dict:
     app.add_domain(BookDomain)
     app.set_translator("html", Translator)
     app.connect("builder-inited", prepare, priority=900)  # after MyST-NB has its configuration
+    app.connect("env-get-outdated", changed)
+    app.connect("source-read", note_text)
     app.connect("doctree-read", depend)
     app.connect("doctree-read", exercises.check_anchors)
     app.connect("env-updated", check)
-    app.connect("build-finished", lambda app, exception: (gc.freeze(), gc.enable()))
     app.connect("doctree-resolved", equations.link)
     app.connect("doctree-resolved", mark_failures)
-    app.connect("html-page-context", offer_downloads, priority=600)  # after the theme's own buttons
+    app.connect("build-finished", finish)
     app.add_directive("snippet", SnippetDirective)
     app.add_directive("download-module", DownloadModuleDirective)
     app.add_directive("exercise", exercises.ExerciseDirective)

@@ -6,7 +6,6 @@ from typing import IO
 from docutils import nodes
 from pygments.formatters import HtmlFormatter
 from pygments.token import Comment
-from sphinx import addnodes
 from sphinx.writers.html5 import HTML5Translator
 
 
@@ -49,12 +48,6 @@ class Translator(HTML5Translator):
         if address := node.get("to-code"):
             title = "the code that implements this equation"
             self.body.append(f'<a class="to-code" href="{address}" title="{title}">code</a>')
-
-    def starttag(self, node: nodes.Node, tagname: str, *arguments: object, **attributes: object) -> str:
-        """The parameters of a long signature are a list without terms."""
-        if tagname == "dl" and isinstance(node, addnodes.desc_parameterlist):
-            attributes["role"] = "presentation"
-        return super().starttag(node, tagname, *arguments, **attributes)
 
     def visit_citation(self, node: nodes.citation) -> None:
         """The bibliography has no items."""

@@ -2,11 +2,13 @@
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from pathlib import Path
 
 from docutils import nodes
 
 from bookbuild.engine import calibration
+from bookbuild.engine.project import Project
 from bookbuild.engine.run import Outcome
 from bookbuild.site.domain import BookDirective
 from rlworkshop import provenance, runs, verify
@@ -23,50 +25,44 @@ class VerificationDirective(BookDirective):
             raise self.error(f"verification shows one of: {', '.join(tables)}")
         self.env.note_reread()  # any page may have run again
         book = self.config.book
-        text = tables[self.arguments[0]](book.project, list(book.outcomes.values()))
+        text = tables[self.arguments[0]](
+            book.project, list(book.outcomes.values())
+        )
         return self.parse_text_to_nodes(text)
 
 
-def claims_table(project, outcomes: list[Outcome]) -> str:
+def claims_table(project: Project, outcomes: list[Outcome]) -> str:
     """Every claim, as a Markdown table for each page; pages that should make one and do not."""
     parts = []
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.page.name):
-        name = outcome.page.name
-        if not outcome.claims:
-            if outcome.page.is_chapter:
-                parts.append(f"**{{doc}}`/{name}` makes no claim.**")
-            continue
-        known = calibration.read(project, name)
-        rows = []
+    for outcome in outcomes:
+        name, known, rows = outcome.page.name, calibration.read(project, outcome.page.name), []
         for record in outcome.claims:
-            kept = known.get(record["name"])
             seeds = "exact" if record["seeds"] is None else str(record["seeds"])
             verdict = "holds" if record["held"] else "**fails**"
             measured = f"{{claim}}`{name}#{record['name']}`"
             facts = [record["text"], verdict, measured, verify.bound(record), seeds]
-            rows.append([*facts, *calibration.summary(record, kept)])
+            rows.append([*facts, *calibration.summary(record, known.get(record["name"]))])
         heads = ["claim", "", "measured", "bound", "seeds", "fresh seed sets", "mean ± s.d.", "margin"]
-        parts += [f"{{doc}}`/{name}`", table(heads, rows)]
+        if rows:
+            parts += [f"{{doc}}`/{name}`", table(heads, rows)]
+        elif outcome.page.is_chapter:
+            parts.append(f"**{{doc}}`/{name}` makes no claim.**")
     return "\n\n".join(parts) or "No page makes a claim."
 
 
-def pages_table(project, outcomes: list[Outcome]) -> str:
+def pages_table(project: Project, outcomes: list[Outcome]) -> str:
     """Run time, budget, peak memory and date of every page that runs code."""
     rows = [
         [
-            f"{{doc}}`/{outcome.page.name}`",
-            f"{outcome.seconds:.1f} s",
-            f"{outcome.page.budget:.0f} s",
-            f"{outcome.peak_mib:.0f} MiB",
-            outcome.when,
-            "failed" if outcome.failures else "ran",
+            *[f"{{doc}}`/{o.page.name}`", f"{o.seconds:.1f} s", f"{o.page.budget:.0f} s"],
+            *[f"{o.peak_mib:.0f} MiB", o.when, "failed" if o.failures else "ran"],
         ]
-        for outcome in sorted(outcomes, key=lambda outcome: outcome.page.name)
+        for o in outcomes
     ]
     return table(["page", "run time", "budget", "peak memory", "executed (UTC)", ""], rows)
 
 
-def stored_table(project, outcomes: list[Outcome]) -> str:
+def stored_table(project: Project, outcomes: list[Outcome]) -> str:
     """Every stored run, and whether the code is still the one that it ran."""
     rows = []
     for file in sorted((project.root / "benchmarks" / "results").glob("*.json")):
@@ -77,29 +73,24 @@ def stored_table(project, outcomes: list[Outcome]) -> str:
     return table(["run", "script", "made", "seeds", ""], rows) if rows else "None yet."
 
 
-def machine_table(project, outcomes: list[Outcome]) -> str:
+def machine_table(project: Project, outcomes: list[Outcome]) -> str:
     """Versions, processor and commit of this build."""
     rows = [
         ["commit", project.commit() or "not under version control"],
         ["Python", provenance.python_version()],
         ["system", f"{platform.system()} {platform.machine()}"],
         ["processor", f"{processor()}, {os.cpu_count()} cores"],
+        *([package, version(package)] for package in SHOWN_VERSIONS),
     ]
-    for package in SHOWN_VERSIONS:
-        try:
-            rows.append([package, version(package)])
-        except PackageNotFoundError:
-            continue
     return table(["", "this build"], rows)
 
 
 def processor() -> str:
     """The processor's model name, as far as the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return (models or [platform.processor() or platform.machine()])[0]
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:

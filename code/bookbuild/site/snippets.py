@@ -6,17 +6,21 @@ the same with all that it needs. That text travels in the page, so that it is th
 
 import html
 import json
-from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from sphinx.util.osutil import relative_uri
 
-from bookbuild.engine.project import BookError
-from bookbuild.engine.source import difference, find, locate
+from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.source import Snippet, difference, find, locate
 from bookbuild.engine.standalone import standalone
 from bookbuild.site import equations
 from bookbuild.site.domain import BookDirective
+
+
+def hosted(project: Project, found: Snippet) -> str:
+    """The address of a source in the project's repository."""
+    place = found.file.relative_to(project.root).as_posix()
+    return f"{project.repository_url}/blob/main/{place}#L{found.first}-L{found.last}"
 
 
 class SnippetDirective(BookDirective):
@@ -35,7 +39,7 @@ class SnippetDirective(BookDirective):
             self.env.note_dependency(snippet.file)
             text = snippet.text
             if other:
-                text = difference(find(book.project, other, whole=True).text, snippet.text)
+                text = difference(find(book.project, other, whole=True).text, text)
             alone = standalone(book.project, dotted)
             name = getattr(snippet.node, "name", "")
             # a class that has no method of its own (a dataclass) is entered by the tests that name it
@@ -46,25 +50,27 @@ class SnippetDirective(BookDirective):
                 raise BookError(f"{why}: write one, or see {book.tests.log}")
         except BookError as error:
             return self.fail(f"snippet: {error}")
-        block = nodes.literal_block(text, text, language="diff" if other else "python")
-        path = snippet.file.relative_to(book.project.root).as_posix()
-        place = nodes.literal(text=path)
-        if book.project.repository_url:
-            address = f"{book.project.repository_url}/blob/main/{path}#L{snippet.first}-L{snippet.last}"
-            place = nodes.reference("", "", place, refuri=address)
-        test = tests[0].split("::")[-1]
-        more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
-        since = [nodes.Text(" · changed from "), nodes.literal(text=other)] if other else []
-        by = [nodes.Text(" · tested by "), nodes.literal(text=test), nodes.Text(more)]
-        caption = nodes.paragraph("", "", place, *since, *by, classes=["snippet-source"])
         anchor = nodes.make_id("-".join(filter(None, ["code", dotted, region, other and "diff"])))
-        lines = [line for line in text.splitlines() if not (other and line.startswith("-"))]
-        for label in (label for line in lines for label in equations.labels(line)):
-            self.env.get_domain("book").note("implemented", self.env.docname, (label, anchor))
+        for line in text.splitlines():
+            for label in equations.labels(line) if not (other and line.startswith("-")) else ():
+                self.note("implemented", (label, anchor))
+        place = nodes.literal(text=snippet.file.relative_to(book.project.root).as_posix())
+        if book.project.repository_url:
+            place = nodes.reference("", "", place, refuri=hosted(book.project, snippet))
+        caption = nodes.paragraph("", "", place, classes=["snippet-source"])
+        if other:
+            caption += [nodes.Text(" · changed from "), nodes.literal(text=other)]
+        more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+        caption += [
+            nodes.Text(" · tested by "),
+            nodes.literal(text=tests[0].split("::")[-1]),
+            nodes.Text(more),
+        ]
         there = self.env.temp_data.setdefault("standalone", {})  # one text for all regions of an object
         address = there.get(alone) or nodes.make_id(f"standalone-{anchor}")
         buttons = _buttons(dotted.split(".")[-1], address, "" if alone in there else alone, copy=not other)
         there[alone] = address
+        block = nodes.literal_block(text, text, language="diff" if other else "python")
         row = nodes.raw("", buttons, format="html")
         return [nodes.container("", block, caption, row, classes=["snippet"], ids=[anchor])]
 
@@ -90,18 +96,16 @@ class DownloadModuleDirective(BookDirective):
     """Usage: ``{download-module} dotted.module``: a link to the module as one file that runs alone."""
 
     def run(self) -> list[nodes.Node]:
-        builder, project, dotted = self.env._app.builder, self.config.book.project, self.arguments[0]
-        name = f"_downloads/{dotted.split('.')[-1]}.py"
+        project, page, dotted = self.config.book.project, self.env.docname, self.arguments[0]
+        name = f"{dotted.split('.')[-1]}.py"
         try:
             if locate(project, dotted)[2]:
                 raise BookError(f"{dotted} is no module: a module's file can be downloaded")
             text = standalone(project, dotted)
         except BookError as error:
             return self.fail(f"download-module: {error}")
-        file = Path(builder.outdir) / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        address = relative_uri(builder.get_target_uri(self.env.docname), name)
+        self.note("download", (name, text))
+        address = f"{'../' * page.count('/')}_downloads/{name}"
         size = f"{len(text.encode()) / 1000:.0f} kB, {text.count(chr(10)):,} lines"
-        link = f'<a class="download-module" href="{address}" download>{file.name}</a> ({size})'
+        link = f'<a class="download-module" href="{address}" download>{name}</a> ({size})'
         return [nodes.raw("", f"<p>{link}</p>", format="html")]

@@ -6,6 +6,7 @@ replaced by what it shows.
 
 import copy
 import functools
+import json
 import posixpath
 import re
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from myst_nb.core.variables import format_plain_text
-from myst_nb.ext.glue import extract_glue_data_cell
+from myst_nb.ext.glue.crossref import read_glue_cache
 
 from bookbuild.engine.book import Book
 from bookbuild.engine.project import BookError, Project
@@ -22,77 +23,93 @@ from bookbuild.engine.source import find
 
 FOLDER = "_notebooks"  # of the site
 BRANCH = "notebooks"  # of the repository: where the workflow puts the notebooks that Colab opens
-
-FENCE = re.compile(
-    r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}[ \t]*(?P<title>.*)\n"
-    r"(?P<body>(?:.*\n)*?)(?P=fence)[ \t]*$",
-    re.M,
+FENCE = re.compile(  # a directive
+    r"^(?P<fence>`{3,}|:{3,})\{([\w:-]+)\}[ \t]*(.*)\n((?:.*\n)*?)(?P=fence)[ \t]*$", re.M
 )
-ROLE = re.compile(
-    r"\{(?P<name>[\w:-]+)\}`(?P<text>[^`]+)`|(?<!`)(?P<code>`+)(?!`)[^\0]*?(?<!`)(?P=code)(?!`)"
-)
+ROLE = re.compile(r"\{([\w:-]+)\}`([^`]+)`|(?<!`)(?P<code>`+)(?!`)[^\0]*?(?<!`)(?P=code)(?!`)")  # or code
 OPTION = re.compile(r"\A(?:[ \t]*:[\w-]+:.*\n)+\n?|\A---\n(?:.*\n)*?---\n")
-TARGET = re.compile(r"^\([\w-]+\)=[ \t]*\n", re.M)
-EQUATION_LABEL = re.compile(r"^(\$\$)[ \t]*\([\w-]+\)[ \t]*$", re.M)
+LABEL = re.compile(r"^\([\w-]+\)=[ \t]*\n|(?<=^\$\$)[ \t]*\([\w-]+\)[ \t]*$", re.M)  # of a place, an equation
 MARKS = re.compile(  # what Markdown takes for more than itself, within a line and at its beginning
     r"\\(?=[!-/:-@\[-`{-~]|$)|[*`$|~]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[:]|$)"
 )
 START = re.compile(r"^( ?\d*)(>|[.)](?=\s|$)|[-+#=]+(?=\s|$))")
+INSTALL = """\
+# Installs the book's code where it is not there yet, as on Colab.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("rlworkshop") is None:
+"""
 
 
-def notebook(book: Book, page: str) -> nbformat.NotebookNode:
-    """The executed page as a notebook that runs anywhere: its first cell installs what it needs."""
-    source, quote = copy.deepcopy(book.outcomes[page].notebook), quoting(book, page)
-    for cell in source.cells:
+def install(project: Project) -> str:
+    """The first cell of every notebook."""
+    commit = project.commit()
+    where = f"git+{project.repository_url}" + (f"@{commit}" if commit and not commit.endswith("+") else "")
+    command = f'[sys.executable, "-m", "pip", "install", "-q", "rlworkshop @ {where}"]'
+    missing = "this notebook needs the package rlworkshop: pip install PATH_OF_A_CLONE_OF_THE_BOOK"
+    known = f"subprocess.run({command}, check=True)" if project.repository_url else f'sys.exit("{missing}")'
+    return f"{INSTALL}    {known}"
+
+
+def notebook(book: Book, page: str, first: str, outputs: Path) -> nbformat.NotebookNode:
+    """The executed page as a notebook that runs anywhere, with this first cell.
+
+    ``outputs``: the folder where MyST-NB keeps what pages glue.
+    """
+    cells = [nbformat.v4.new_code_cell(first, metadata={"tags": ["install"]})]
+    cells += copy.deepcopy(book.outcomes[page].notebook.cells)
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"  # the same page gives the same file
         if cell.cell_type == "markdown":
-            cell.source = plain(cell.source, book.project, quote)
-    install = nbformat.v4.new_code_cell(_install(book.project), metadata={"tags": ["install"]})
-    cells = [cell for cell in source.cells if cell.source.strip()]
+            cell.source = plain(cell.source, book.project, functools.partial(quoted, book, page, outputs))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    made = nbformat.v4.new_notebook(cells=[install, *cells], metadata=metadata)
-    for number, cell in enumerate(made.cells):
-        cell.id = f"cell-{number}"  # the same page gives the same file
-    return made
+    return nbformat.v4.new_notebook(cells=[c for c in cells if c.source.strip()], metadata=metadata)
 
 
-def script(made: nbformat.NotebookNode) -> str:
-    """A notebook as a Python file in the percent format, outputs left out."""
-    return jupytext.writes(made, fmt="py:percent")
+def write(made: nbformat.NotebookNode, page: str, site: Path) -> dict[str, str]:
+    """Put a page's notebook into ``site``, as such and as a script; their addresses for it, by kind."""
+    texts = {"ipynb": json.dumps(made, ensure_ascii=False), "py": jupytext.writes(made, fmt="py:percent")}
+    for kind, text in texts.items():
+        file = site / FOLDER / f"{page}.{kind}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return {kind: f"{'../' * page.count('/')}{FOLDER}/{page}.{kind}" for kind in texts}
 
 
 def plain(text: str, project: Project, quote: Callable[[str, str], str]) -> str:
     """MyST Markdown as plain Markdown. ``quote``: what a role shows of outputs, by its name and text."""
 
     def directive(match: re.Match) -> str:
-        name, title, body = match["name"], match["title"].strip(), OPTION.sub("", match["body"])
-        if name == "snippet":
-            region = re.search(r":region:\s*(\S+)", match["body"])
-            try:
-                found = find(project, title, region and region[1])
-            except BookError:
-                return ""  # the page itself says what is wrong
-            return f"```python\n{found.text}\n```"
-        if name in ("toctree", "bibliography", "verification"):
-            return ""
-        if name == "math":
-            return f"$$\n{body}$$"
-        return f"**{title}**\n\n{body}".strip() if title else body
+        _, name, title, body = match.groups()
+        region = re.search(r":region:\s*(\S+)", body)
+        body = OPTION.sub("", body)
+        match name:
+            case "snippet":
+                try:
+                    return f"```python\n{find(project, title.strip(), region and region[1]).text}\n```"
+                except BookError:
+                    return ""  # the page itself says what is wrong
+            case "toctree" | "bibliography" | "verification":
+                return ""
+            case "math":
+                return f"$$\n{body}$$"
+        return f"**{title.strip()}**\n\n{body}".strip() if title.strip() else body
 
     def role(match: re.Match) -> str:
-        name, content = match["name"], match["text"]
-        if not name:
-            return match[0]  # code: there is no role in it
-        if name in ("glue:text", "glue", "claim"):
-            return escaped(quote(name, content))
-        if name.startswith("cite"):
-            return f"[{content}]"
-        if name == "eq":
-            return f"({content})"
-        shown = re.fullmatch(r"(.*?)\s*<[^>]*>", content, re.S)
-        return shown[1] if shown else content.removeprefix("/")
+        name, content, _ = match.groups()
+        match name:
+            case None:
+                return match[0]  # code: there is no role in it
+            case "glue:text" | "glue" | "claim":
+                return escaped(quote(name, content))
+            case "eq":
+                return f"({content})"
+        return f"[{content}]" if name.startswith("cite") else re.sub(r"\s*<[^>]*>\Z|\A/", "", content)
 
-    text = EQUATION_LABEL.sub(r"\1", TARGET.sub("", text))
+    text = LABEL.sub("", text)
     for _ in range(3):  # directives inside directives
         text = FENCE.sub(directive, text)
     return ROLE.sub(role, text)
@@ -108,33 +125,22 @@ def claim(book: Book, page: str, text: str) -> tuple[str, str, str] | None:
     return None
 
 
-def quoting(book: Book, page: str) -> Callable[[str, str], str]:
-    """What the roles of ``page`` show of outputs, as MyST-NB does: nothing where it has a warning instead."""
-
-    @functools.cache
-    def glued(page: str) -> dict[str, dict[str, str]]:
-        cells = copy.deepcopy(book.outcomes[page].notebook.cells) if page in book.outcomes else []
-        return {
-            key: output["data"]
-            for cell in cells
-            if cell.cell_type == "code"
-            for key, output in extract_glue_data_cell(cell)
-        }
-
-    def quote(role: str, text: str) -> str:
-        if role == "claim":
-            found = claim(book, page, text)
-            return found[2] if found else "(not measured)"
-        key, _, form = text.rpartition(":") if role == "glue:text" and ":" in text else (text, "", "s")
-        other, name = key.split("::", 1) if "::" in key else ("", key)
-        where = posixpath.normpath(posixpath.join("/", posixpath.dirname(page), other))[1:]
-        shown = glued(where.removesuffix(".md") if other else page).get(name, {}).get("text/plain", "")
-        try:
-            return format_plain_text(shown, form) if role == "glue:text" and shown else shown
-        except Exception:  # of many kinds, as what is quoted
-            return ""
-
-    return quote
+def quoted(book: Book, page: str, outputs: Path, role: str, text: str) -> str:
+    """What a role on a page shows of outputs, as MyST-NB does: nothing where it has a warning instead."""
+    if role == "claim":
+        found = claim(book, page, text)
+        return found[2] if found else "(not measured)"
+    key, _, form = text.rpartition(":") if role == "glue:text" and ":" in text else (text, "", "s")
+    other, _, name = key.rpartition("::")
+    where = posixpath.normpath(
+        posixpath.join("/", posixpath.dirname(page), other or posixpath.basename(page))
+    )
+    output = read_glue_cache(str(outputs), where[1:].removesuffix(".md")).get(name, {"data": {}})
+    shown = output["data"].get("text/plain", "")
+    try:
+        return format_plain_text(shown, form) if role == "glue:text" and shown else shown
+    except Exception:  # of many kinds, as what is quoted
+        return ""
 
 
 def escaped(text: str) -> str:
@@ -143,24 +149,17 @@ def escaped(text: str) -> str:
     return START.sub(r"\1\\\2", line)
 
 
-def write(book: Book, site: Path, page: str) -> dict[str, str]:
-    """Put the page's notebook and script into ``site``; their addresses from its root, by kind."""
-    made = notebook(book, page)
-    addresses = {}
-    for suffix, text in (("ipynb", nbformat.writes(made)), ("py", script(made))):
-        addresses[suffix] = f"{FOLDER}/{page}.{suffix}"
-        file = site / addresses[suffix]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    return addresses
-
-
-def buttons(project: Project, page: str, addresses: dict[str, str], up: str) -> list[dict]:
-    """The theme's header buttons for a page; ``up`` leads from the page to the site's root."""
-    kinds = (("ipynb", "Executed notebook", "fas fa-code"), ("py", "Script", "fas fa-file"))
+def buttons(project: Project, page: str, addresses: dict[str, str]) -> list[dict]:
+    """The theme's header buttons for a page."""
     links = [
-        {"type": "link", "url": up + addresses[kind], "text": f".{kind}", "tooltip": what, "icon": icon}
-        for kind, what, icon in kinds
+        {
+            "type": "link",
+            "url": addresses[kind],
+            "text": f".{kind}",
+            "tooltip": what,
+            "icon": f"fas fa-{icon}",
+        }
+        for kind, what, icon in (("ipynb", "Executed notebook", "code"), ("py", "Script", "file"))
     ]
     group = {"type": "group", "label": "download-buttons", "icon": "fas fa-download", "buttons": links}
     found = [{**group, "tooltip": "Take this page with you"}]
@@ -172,25 +171,6 @@ def buttons(project: Project, page: str, addresses: dict[str, str], up: str) -> 
 
 def colab(project: Project, page: str) -> str | None:
     """Where Colab opens the page's notebook; ``None`` unless the repository is on GitHub."""
-    host = "https://github.com/"
-    if not project.repository_url.startswith(host):
-        return None
-    repository = project.repository_url.removeprefix(host)
-    return f"https://colab.research.google.com/github/{repository}/blob/{BRANCH}/{page}.ipynb"
-
-
-def _install(project: Project) -> str:
-    where = f"git+{project.repository_url}" if project.repository_url else ""
-    commit = project.commit()
-    if where and commit and not commit.endswith("+"):
-        where += f"@{commit}"
-    action = (
-        f'subprocess.run([sys.executable, "-m", "pip", "install", "-q", "rlworkshop @ {where}"], check=True)'
-        if where
-        else 'sys.exit("this notebook needs the package rlworkshop: pip install PATH_OF_A_CLONE_OF_THE_BOOK")'
-    )
-    return (
-        "# Installs the book's code where it is not there yet, as on Colab.\n"
-        "import importlib.util\nimport subprocess\nimport sys\n\n"
-        f'if importlib.util.find_spec("rlworkshop") is None:\n    {action}'
-    )
+    host, hub = "https://github.com/", "https://colab.research.google.com/github/"
+    url = project.repository_url
+    return f"{hub}{url.removeprefix(host)}/blob/{BRANCH}/{page}.ipynb" if url.startswith(host) else None
