@@ -35,7 +35,9 @@ def modules(fresh, *cells: str) -> set[str]:
 
 def test_a_page_is_read_with_its_front_matter(fresh):
     fresh.write("book/index.md", "report\n")
-    fresh.add_page("safety/x", "1", budget=2.5, more="exclusive: true\ndepends: [settings/*.txt]\nprograms: [cat]")
+    fresh.add_page(
+        "safety/x", "1", budget=2.5, more="exclusive: true\ndepends: [settings/*.txt]\nprograms: [cat]"
+    )
     project = Project.at(fresh.root)
     page = pages.read_page(project, project.book / "safety/x.md")
     assert (page.name, page.budget, page.declares_budget, page.exclusive) == ("safety/x", 2.5, True, True)

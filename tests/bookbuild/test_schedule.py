@@ -86,7 +86,9 @@ def test_off_a_terminal_there_is_a_line_for_each_job(watched, capsys):
     assert [line[: len("[1/3] page 0")] for line in said] == [f"[{i + 1}/3] page {i}" for i in range(3)]
     left = [int(line.split("about ")[1].split(" s left")[0]) for line in said]
     assert left == [60, 30, 0]
-    assert all(re.search(r"\d \(\d+\.\d s\) elapsed \d+ s, about", line) and "\r" not in line for line in said)
+    assert all(
+        re.search(r"\d \(\d+\.\d s\) elapsed \d+ s, about", line) and "\r" not in line for line in said
+    )
     assert capsys.readouterr().out == ""
 
 

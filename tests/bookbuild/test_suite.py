@@ -55,7 +55,9 @@ def test_what_it_has_passed_is_not_run_by_a_build(known):
     known.edit("code/tiny/base.py", "41", "10")
     assert known.build("test").executed == {DIRECT}
     assert known.update().executed == {"alpha"}
-    assert known.update().book.tests.entering(known.root / "code/tiny/base.py", [5]) == [f"{DIRECT}::test_shown"]
+    assert known.update().book.tests.entering(known.root / "code/tiny/base.py", [5]) == [
+        f"{DIRECT}::test_shown"
+    ]
 
 
 def test_each_part_runs_once_and_the_fast_one_alone_where_that_is_wanted(marked):
