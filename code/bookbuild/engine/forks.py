@@ -70,7 +70,7 @@ class Warm:
             log = Path(place, "log")
             environment = {**environment, watch.LOG: str(log), watch.ROOT: str(folder)}
             request = (target, arguments, str(folder), environment, cpu_limit, place)
-            process = self._context.Process(target=_fork, args=request, daemon=True)
+            process = self._context.Process(target=_fork, args=request)
             async with self._starting:  # the first waits for the warm process
                 await asyncio.to_thread(process.start)
             try:

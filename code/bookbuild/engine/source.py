@@ -220,9 +220,7 @@ class Module:
         """The names that an import statement binds, and to what."""
         module = getattr(node, "module", "")
         if getattr(node, "level", 0) or node.names[0].name == "*" or module == "__future__":
-            raise BookError(
-                f"{self.place(node)}: {ast.unparse(node)!r}: use plain imports, of full module names"
-            )
+            raise BookError(f"{self.place(node)}: {ast.unparse(node)!r}: use plain imports, of full names")
         for alias in node.names:
             top = alias.name.split(".")[0]
             origin = f"{module}.{alias.name}" if module else alias.name if alias.asname else top

@@ -121,8 +121,10 @@ class Notebooks:
             record = self._cache.get_cache_record(number)
         except KeyError:
             return None
-        whole = watch.of_file(self._file(record)) == checksum
-        return self._cache.get_cache_bundle(number).nb if whole else None
+        if watch.of_file(self._file(record)) != checksum:
+            return None
+        # by ourselves, for jupyter-cache would write down that it was read: a commit for each page
+        return nbformat.read(self._file(record), nbformat.NO_CONVERT)
 
     def put(self, name: str, notebook: nbformat.NotebookNode, made_from: object) -> tuple[int, str]:
         """Keep a notebook; the number it is kept under, and its checksum. ``made_from``: JSON values."""
