@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from bookbuild.engine import collect
+from rlworkshop import check
 
 MODULE = '''\
 """Exercises of page alpha."""
@@ -58,13 +58,12 @@ def small(fresh):
 def read(small, monkeypatch):
     """Reads the exercises of a module, as the engine has it done in a process of their own."""
     monkeypatch.syspath_prepend(small.root / "code")
-    monkeypatch.setattr(collect.watch, "begin", lambda *arguments: None)
 
     def run(*modules: str) -> dict:
         for name in [name for name in sys.modules if name.partition(".")[0] == "tiny"]:
             monkeypatch.delitem(sys.modules, name)
         importlib.invalidate_caches()
-        read = [collect.describe_exercises(f"tiny.exercises.{name}", "log") for name in modules]
+        read = [check.describe(f"tiny.exercises.{name}") for name in modules]
         return {name: exercise for found in read for name, exercise in found.items()}
 
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -52,11 +51,11 @@ def test_myst_becomes_markdown(project, myst, markdown):
 def test_colab_needs_a_repository_on_github(project, monkeypatch):
     monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)
     assert takeaway.colab(project, "a/b") is None
-    here = replace(project, settings={"repository_url": "https://github.com/someone/book/"})
+    here = Project(project.root, {"repository_url": "https://github.com/someone/book/"})
     expected = "https://colab.research.google.com/github/someone/book/blob/notebooks/a/b.ipynb"
     assert takeaway.colab(here, "a/b") == expected
     assert "git+https://github.com/someone/book" in takeaway.install(here)
-    assert takeaway.colab(replace(project, settings={"repository_url": "https://example.org/x"}), "a") is None
+    assert takeaway.colab(Project(project.root, {"repository_url": "https://example.org/x"}), "a") is None
 
 
 STRINGS = [

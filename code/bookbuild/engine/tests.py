@@ -12,6 +12,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable
+from fnmatch import fnmatch
 from pathlib import Path
 
 from bookbuild.engine.forks import Warm
@@ -31,12 +32,17 @@ class Tests:
 
     def __init__(self, project: Project, store: Store):
         self.project, self.store = project, store
-        self.files = sorted((project.root / "tests").glob("**/test_*.py"))
         self.results: dict[tuple[str, str], dict] = {}  # file and part -> result
         self.times: dict[str, float] = {}
         made = pyproject(project.root)
-        settings = [made.get("tool", {}).get("pytest"), made.get("dependency-groups", {}).get("test")]
-        self._settings = json.dumps(settings, sort_keys=True)
+        options = made.get("tool", {}).get("pytest", {}).get("ini_options", {})
+        self._settings = json.dumps([options, made.get("dependency-groups", {}).get("test")], sort_keys=True)
+        found, apart = project.root.glob("tests/**/test_*.py"), options.get("norecursedirs", [])
+        self.files = sorted(
+            file
+            for file in found
+            if not any(fnmatch(part, one) for part in self.name(file).split("/") for one in apart)
+        )
 
     # ---- which
 

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from docutils import nodes
+from jinja2 import Environment, FileSystemLoader
 from sphinx.domains import Domain
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True)
 logger = logging.getLogger(__name__)
 
 
@@ -53,6 +55,11 @@ class BookDomain(Domain):
     def merge_domaindata(self, docnames: set[str], otherdata: dict) -> None:
         """Take over the pages that another process has read."""
         self.data["noted"] |= {page: kept for page, kept in otherdata["noted"].items() if page in docnames}
+
+
+def filled(template: str, **values: object) -> str:
+    """A template of this folder, filled in."""
+    return TEMPLATES.get_template(template).render(values)
 
 
 class BookDirective(SphinxDirective):

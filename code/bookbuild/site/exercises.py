@@ -7,17 +7,7 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 
 from bookbuild.engine.book import Book
-from bookbuild.site.domain import BookDirective, BookDomain
-
-
-def _fold(summary: str, *inside: nodes.Node) -> list[nodes.Node]:
-    marks = (f"<details><summary>{summary}</summary>", "</details>")
-    first, last = (nodes.raw("", mark, format="html") for mark in marks)
-    return [first, *inside, last]
-
-
-def _code(text: str, language: str, *classes: str) -> nodes.literal_block:
-    return nodes.literal_block(text, text, language=language, classes=[*classes])
+from bookbuild.site.domain import BookDirective, BookDomain, filled
 
 
 class ExerciseDirective(BookDirective):
@@ -37,28 +27,21 @@ class ExerciseDirective(BookDirective):
         if not exercise["right"]:
             why = " ".join(exercise["verdict"].split())
             self.warn(f"exercise {name!r}: its checker rejects its solution: {why}")
-        stage = "file" in exercise
-        file = exercise.get("file", f"{name.replace('-', '_')}.py")
-        command = "$ python -m rlworkshop.check"
-        commands = [f"{command} --stub {name} > {file}", f"{command} {name} {file}"]
-        how = "The first line fetches this file, the second checks it:"
-        if stage:
-            commands.reverse()
-            how = f"The first line checks your file. The second is for coming in here: it overwrites a {file}"
-            how += " that is there, with all that goes before and these stubs."
+        facts = {
+            "name": name,
+            "file": f"{name.replace('-', '_')}.py",
+            **exercise,
+            "stage": "file" in exercise,
+        }
         title = nodes.rubric("", exercise["title"], **{"heading-level": 3})
-        tried = [
-            nodes.paragraph(text="What the checker says to it, in this build:"),
-            _code(exercise["verdict"], "text", "verdict"),
+        shown = [
+            title,
+            *self.parse_content_to_nodes(),
+            *self.parse_text_to_nodes(filled("exercise.md", **facts)),
         ]
-        shown = [title, *self.parse_content_to_nodes(), _code(exercise["stub"], "python")]
-        shown += [nodes.paragraph(text=how), _code("\n".join(commands), "console")]
-        shown += _fold("Solution", _code(exercise["answer"], "python"), *tried)
-        if exercise.get("before"):
-            diff = f"```{{snippet}} {exercise['after']}\n:diff: {exercise['before']}\n```"
-            shown += _fold("What has changed in the file", *self.parse_text_to_nodes(diff))
-        facts = {"ids": [nodes.make_id(f"exercise-{name}")], "anchor": exercise["anchor"]}
-        return [nodes.container("", *shown, classes=["exercise", *["stage"] * stage], **facts)]
+        box = nodes.container("", *shown, classes=["exercise", *["stage"] * facts["stage"]])
+        box["ids"], box["anchor"] = [nodes.make_id(f"exercise-{name}")], exercise["anchor"]
+        return [box]
 
 
 class PredictDirective(BookDirective):
@@ -73,8 +56,10 @@ class PredictDirective(BookDirective):
         question, messages = self.parse_inline(self.arguments[0])
         title = nodes.strong(text=self.options.get("title", "Predict before you look."))
         asked = nodes.paragraph("", "", title, nodes.Text(" "), *question)
-        fold = _fold("The answer", *self.parse_content_to_nodes())
-        return [nodes.container("", asked, *messages, *fold, classes=["predict"])]
+        marks = ("<details><summary>The answer</summary>", "</details>")
+        before, after = (nodes.raw("", mark, format="html") for mark in marks)
+        answer = [before, *self.parse_content_to_nodes(), after]
+        return [nodes.container("", asked, *messages, *answer, classes=["predict"])]
 
 
 def check_anchors(app: Sphinx, doctree: nodes.document) -> None:

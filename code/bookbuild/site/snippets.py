@@ -4,7 +4,6 @@ A snippet has its file, a test that enters it, and two buttons: *Copy* what is s
 the same with all that it needs. That text travels in the page, so that it is there without a server.
 """
 
-import html
 import json
 
 from docutils import nodes
@@ -14,7 +13,7 @@ from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.source import Snippet, difference, find, locate
 from bookbuild.engine.standalone import standalone
 from bookbuild.site import equations
-from bookbuild.site.domain import BookDirective
+from bookbuild.site.domain import BookDirective, filled
 
 
 def hosted(project: Project, found: Snippet) -> str:
@@ -68,28 +67,13 @@ class SnippetDirective(BookDirective):
         ]
         there = self.env.temp_data.setdefault("standalone", {})  # one text for all regions of an object
         address = there.get(alone) or nodes.make_id(f"standalone-{anchor}")
-        buttons = _buttons(dotted.split(".")[-1], address, "" if alone in there else alone, copy=not other)
-        there[alone] = address
+        # that nothing in it can end the script that keeps it
+        kept = "" if alone in there else json.dumps(alone, ensure_ascii=False).replace("<", "\\u003c")
+        there[alone], label = address, dotted.split(".")[-1]
+        buttons = filled("copy.html", plain=not other, label=label, address=address, kept=kept)
         block = nodes.literal_block(text, text, language="diff" if other else "python")
         row = nodes.raw("", buttons, format="html")
         return [nodes.container("", block, caption, row, classes=["snippet"], ids=[anchor])]
-
-
-def _buttons(name: str, address: str, text: str, copy: bool = True) -> str:
-    """The row below a listing; ``text`` is kept under ``address`` for it and for those that share it.
-
-    Without ``copy`` what is shown is not offered: a difference is no code.
-    """
-    kept = json.dumps(text, ensure_ascii=False).replace("<", "\\u003c")  # no tag in it can end the script
-    script = f'<script type="application/json" id="{address}">{kept}</script>' if text else ""
-    label = html.escape(name)
-    plain = f'<button type="button" data-copy="shown" aria-label="Copy {label}">Copy</button>' if copy else ""
-    return (
-        f'<div class="snippet-copy" hidden>{plain}'
-        f'<button type="button" data-copy="{address}" aria-label="Copy standalone: {label}" '
-        'title="with all of the book\'s code that it needs: it runs on its own">Copy standalone</button>'
-        f'<span role="status"></span></div>{script}'
-    )
 
 
 class DownloadModuleDirective(BookDirective):

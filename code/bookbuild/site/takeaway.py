@@ -20,6 +20,7 @@ from myst_nb.ext.glue.crossref import read_glue_cache
 from bookbuild.engine.book import Book
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.source import find
+from bookbuild.site.domain import filled
 
 FOLDER = "_notebooks"  # of the site
 BRANCH = "notebooks"  # of the repository: where the workflow puts the notebooks that Colab opens
@@ -33,24 +34,13 @@ MARKS = re.compile(  # what Markdown takes for more than itself, within a line a
     r"\\(?=[!-/:-@\[-`{-~]|$)|[*`$|~]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[:]|$)"
 )
 START = re.compile(r"^( ?\d*)(>|[.)](?=\s|$)|[-+#=]+(?=\s|$))")
-INSTALL = """\
-# Installs the book's code where it is not there yet, as on Colab.
-import importlib.util
-import subprocess
-import sys
-
-if importlib.util.find_spec("rlworkshop") is None:
-"""
 
 
 def install(project: Project) -> str:
     """The first cell of every notebook."""
     commit = project.commit()
-    where = f"git+{project.repository_url}" + (f"@{commit}" if commit and not commit.endswith("+") else "")
-    command = f'[sys.executable, "-m", "pip", "install", "-q", "rlworkshop @ {where}"]'
-    missing = "this notebook needs the package rlworkshop: pip install PATH_OF_A_CLONE_OF_THE_BOOK"
-    known = f"subprocess.run({command}, check=True)" if project.repository_url else f'sys.exit("{missing}")'
-    return f"{INSTALL}    {known}"
+    at = f"@{commit}" if commit and not commit.endswith("+") else ""
+    return filled("install.txt", url=project.repository_url and f"{project.repository_url}{at}")
 
 
 def notebook(book: Book, page: str, first: str, outputs: Path) -> nbformat.NotebookNode:
