@@ -218,7 +218,7 @@ def test_a_jupyter_cache_that_works_otherwise_than_ours_is_not_taken_for_damage(
     monkeypatch.setattr(type(notebooks._cache), method, broken)
     with pytest.raises(error):
         again = Notebooks(notebooks.folder)
-        again.get(*again.put("page", executed(), []))
+        again.get(*again.put("page", executed(), ["more"]))
     monkeypatch.undo()
     assert Notebooks(notebooks.folder).get(*kept) is not None  # nothing was thrown away
 
