@@ -1,9 +1,9 @@
 """How the costs of the builder grow with the book: 30, 60 and 120 light pages.
 
-Run ``python benchmarks/builder.py [--pages 30 60 120]`` on an idle machine (it takes some eight minutes on two
-cores). Four light pages share a module, and each module has a file of tests; a page runs one cell, and shows
-a snippet and an equation. Printed is the wall time of each build: from nothing, with nothing changed, after an
-edit of one word of prose, and after an edit of one module.
+Run ``python benchmarks/builder.py [--pages 30 60 120]`` on an idle machine (it takes some eight minutes on
+two cores). Four light pages share a module, and each module has a file of tests; a page runs one cell, and
+shows a snippet and an equation. Printed is the wall time of each build: from nothing, with nothing changed,
+after an edit of one word of prose, and after an edit of one module.
 """
 
 import argparse
