@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("foundations", "algorithms", "robotics", "safety", "practice")
 BOOK = ("start", *PARTS, "workshop", "reference")
 UPSTAIRS = ("robotics", "safety", "practice", "exercises")  # these may import the other wings
-OUTSIDE = ("bookbuild", "sphinx", "docutils", "myst_nb")
+OUTSIDE = ("bookbuild", "standalone", "mutation", "sphinx", "docutils", "myst_nb")
 TORCH_FREE = (
     "runs",
     "envs",

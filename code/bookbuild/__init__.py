@@ -12,7 +12,6 @@
 - ``watch``: what a process reads. ``store``: results by what they were made from.
 - ``schedule``: jobs on all cores. ``run``: a page in its kernel. ``forks``: of the warm process.
 - ``calibration``: claims on other seeds. ``reference``: how fast this machine is.
-- ``source``, ``statements``, ``standalone``: objects of the code by name, and what they need to run alone.
 
 ``site``: shows what the engine holds.
 

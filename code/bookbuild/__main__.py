@@ -6,19 +6,21 @@ import importlib
 import sys
 from collections.abc import Callable
 
-from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.project import Project
+from standalone.source import SourceError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
+CLAIMS = ["--seeds", "--page", "--save"]
 COMMANDS = {  # the function that does it, its arguments, and what it does
-    "html": ("build:html", [], "execute what changed and build the site"),
-    "chapter": ("build:chapter", ["name"], "execute and build one page alone, e.g. algorithms/vpg"),
-    "serve": ("build:serve", [], "build, then serve the site on a free port"),
-    "live": ("live:run", [], "serve, and build again on every save"),
-    "linkcheck": ("build:linkcheck", [], "check the links to other sites"),
-    "clean": ("build:clean", [], "delete what was built, keep what was executed"),
-    "test": ("engine.suite:run", ["--fast"], "run the tests that have not passed on what is there now"),
-    "claims": ("engine.calibration:command", ["--seeds", "--page", "--save"], "re-run claims on other seeds"),
-    "standalone": ("engine.standalone:show", ["name"], "an object or module as a file that runs alone"),
+    "html": ("bookbuild.build:html", [], "execute what changed and build the site"),
+    "chapter": ("bookbuild.build:chapter", ["name"], "execute and build one page alone, e.g. algorithms/vpg"),
+    "serve": ("bookbuild.build:serve", [], "build, then serve the site on a free port"),
+    "live": ("bookbuild.live:run", [], "serve, and build again on every save"),
+    "linkcheck": ("bookbuild.build:linkcheck", [], "check the links to other sites"),
+    "clean": ("bookbuild.build:clean", [], "delete what was built, keep what was executed"),
+    "test": ("bookbuild.engine.suite:run", ["--fast"], "run the tests that have not passed yet"),
+    "claims": ("bookbuild.engine.calibration:command", CLAIMS, "re-run claims on other seeds"),
+    "standalone": ("standalone.export:show", ["name"], "an object or module as a file that runs alone"),
 }
 FLAGS = ("--fast", "--save")
 
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 def call(target: str, project: Project, **options: object) -> int:
     """Do what a command stands for."""
     module, function = target.split(":")
-    return getattr(importlib.import_module(f"bookbuild.{module}"), function)(project, **options)
+    return getattr(importlib.import_module(module), function)(project, **options)
 
 
 def guarded(command: Callable[[], int]) -> int:
@@ -49,7 +51,7 @@ def guarded(command: Callable[[], int]) -> int:
         stream.reconfigure(errors="backslashreplace", line_buffering=True)  # a terminal may know no γ
     try:
         return command()
-    except BookError as error:
+    except SourceError as error:
         print(f"bookbuild: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("\nbookbuild: interrupted; what was finished is kept", file=sys.stderr)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bookbuild import build
 from bookbuild.engine.book import bring_up_to_date, lock
-from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.project import Project
+from standalone.source import SourceError
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Live:
             with lock(self.project):
                 held = bring_up_to_date(self.project)
                 failures = build.render(held, self.project.build / "live", pages=alone)
-        except BookError as error:
+        except SourceError as error:
             failures = [str(error)]
         print("\n".join(f"  {line}" for line in failures) or "shown")
 

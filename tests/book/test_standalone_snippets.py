@@ -21,10 +21,11 @@ from pathlib import Path
 
 import pytest
 
-from bookbuild.engine import source, standalone
 from bookbuild.engine.project import Project
 from rlworkshop import runs
 from rlworkshop.algorithms import dqn, vpg
+from standalone import export as standalone
+from standalone import source
 
 ROOT = Path(__file__).parents[2]
 SHOWN = re.compile(r"^`{3,}\{snippet\} (\S+)$", re.MULTILINE)

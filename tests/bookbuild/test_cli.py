@@ -104,7 +104,7 @@ def test_an_error_of_the_builder_itself_is_not_hidden(fresh, monkeypatch):
 def test_every_command_has_a_function_that_takes_what_it_hands_over(command):
     target, arguments, _ = cli.COMMANDS[command]
     module, function = target.split(":")
-    called = getattr(importlib.import_module(f"bookbuild.{module}"), function)
+    called = getattr(importlib.import_module(module), function)
     inspect.signature(called).bind("project", **{a.lstrip("-"): None for a in arguments})
 
 

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from docutils import nodes
 
-from bookbuild.engine import standalone
 from bookbuild.engine.project import Project
 from bookbuild.site import snippets
+from standalone import export as standalone
 
 MODULE = '''\
 """Things to show."""

@@ -7,8 +7,9 @@ from unittest.mock import ANY
 
 import pytest
 
-from bookbuild.engine import source
-from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.project import Project
+from standalone import source
+from standalone.source import SourceError
 
 MODULE = '''\
 """Things to show."""
@@ -144,7 +145,7 @@ def test_packages_and_their_modules(project):
     ],
 )
 def test_what_is_not_there_is_named(project, dotted, region, message):
-    with pytest.raises(BookError, match=message):
+    with pytest.raises(SourceError, match=message):
         source.find(project, dotted, region)
 
 
@@ -199,7 +200,7 @@ def test_what_python_cannot_read_is_named(project):
     }
     for body, why in wrong.items():
         file.write_bytes(body)
-        with pytest.raises(BookError, match=rf"things\.py.*: Python cannot read this: .*{why}"):
+        with pytest.raises(SourceError, match=rf"things\.py.*: Python cannot read this: .*{why}"):
             source.find(project, "tiny.things.plain")
     file.write_bytes(b"\xff")
     assert source.lines_of(file) == []

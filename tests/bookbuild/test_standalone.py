@@ -9,8 +9,9 @@ import typing
 import pytest
 
 from bookbuild import __main__ as cli
-from bookbuild.engine import standalone
-from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.project import Project
+from standalone import export as standalone
+from standalone.source import SourceError
 
 BASE = '''\
 """What others stand on."""
@@ -242,7 +243,7 @@ def test_a_local_name_that_is_like_the_one_meant_is_an_error(export, top, meant)
     message = (
         rf"top\.py:\d+: 'base' stands for tiny\.base\.{meant}, which cannot be written here: .* local name"
     )
-    with pytest.raises(BookError, match=message):
+    with pytest.raises(SourceError, match=message):
         export("tiny.top.f", top=top)
 
 
@@ -274,7 +275,7 @@ COLLISIONS = {
 
 @pytest.mark.parametrize("top, message", COLLISIONS.values(), ids=COLLISIONS)
 def test_one_name_for_two_things_is_an_error_that_names_both(export, top, message):
-    with pytest.raises(BookError, match=r"^code/tiny/\w+\.py:\d+: " + message):
+    with pytest.raises(SourceError, match=r"^code/tiny/\w+\.py:\d+: " + message):
         export("tiny.top.f", top=top, other=OTHER)
 
 
@@ -375,9 +376,9 @@ CIRCLES = {
 
 @pytest.mark.parametrize("top, low", CIRCLES.values(), ids=CIRCLES)
 def test_what_leads_back_to_itself_is_an_error(export, top, low):
-    with pytest.raises(BookError, match=r"^tiny\.\w+\.\w leads back to itself, by way of tiny\.top\.f"):
+    with pytest.raises(SourceError, match=r"^tiny\.\w+\.\w leads back to itself, by way of tiny\.top\.f"):
         export("tiny.top.f", top=top, low=low)
-    with pytest.raises(BookError, match=r"^code/tiny/user\.py:5: tiny\.\w+\.\w leads back to itself"):
+    with pytest.raises(SourceError, match=r"^code/tiny/user\.py:5: tiny\.\w+\.\w leads back to itself"):
         user = "from tiny import top\n\n\ndef f():\n    return top.f()\n"
         export("tiny.user.f", top=top, low=low, user=user)
 
@@ -470,14 +471,14 @@ F = "from tiny import base\n\n\ndef f():\n    "
     ],
 )
 def test_what_cannot_be_taken_out_is_named_with_its_place(export, top, message):
-    with pytest.raises(BookError, match=message):
+    with pytest.raises(SourceError, match=message):
         export("tiny.top.f", top=top)
 
 
 def test_what_is_not_of_the_code_is_refused(export):
-    with pytest.raises(BookError, match="no module of code/ holds 'nothing.at.all'"):
+    with pytest.raises(SourceError, match="no module of code/ holds 'nothing.at.all'"):
         export("nothing.at.all")
-    with pytest.raises(BookError, match=r"tiny\.top\.sqrt is math\.sqrt, which is not in code/"):
+    with pytest.raises(SourceError, match=r"tiny\.top\.sqrt is math\.sqrt, which is not in code/"):
         export("tiny.top.sqrt", top="from math import sqrt\n")
 
 
@@ -513,7 +514,7 @@ def test_what_python_cannot_decode_is_named(export, fresh):
     export("tiny.base.K")
     for body in (b"\xff = 1\n", b"# coding: nothing\n", b"# coding: hex\n", b"a = 1\0\n"):
         (fresh.root / "code/tiny/top.py").write_bytes(body)
-        with pytest.raises(BookError, match=r"code/tiny/top\.py.*: Python cannot read this: "):
+        with pytest.raises(SourceError, match=r"code/tiny/top\.py.*: Python cannot read this: "):
             standalone.standalone(Project.at(fresh.root), "tiny.top")
 
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rlworkshop import provenance
+from standalone.source import SourceError
 
 
-class BookError(Exception):
+class BookError(SourceError):
     """Something that the builder can mend; the message says what is wrong and what to do."""
 
 

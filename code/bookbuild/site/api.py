@@ -18,10 +18,10 @@ from sphinx.application import Sphinx
 from sphinx.ext.napoleon import GoogleDocstring
 
 from bookbuild.engine.pages import CHAPTER_PARTS
-from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.source import find, parsed
+from bookbuild.engine.project import Project
 from bookbuild.site.domain import BookDirective
 from bookbuild.site.snippets import hosted
+from standalone.source import SourceError, find, parsed
 
 BOOK = re.compile(r"^Book:\s*([^#\n]+).*", re.M)  # the pages, separated by commas
 STAR = re.compile(r"(?<=, )\*(?=\w+\))")  # as in (B, *shape): it begins no emphasis
@@ -69,7 +69,7 @@ class ApiDirective(BookDirective):
         package, project, texts, given = self.arguments[0], self.config.book.project, ["```{eval-rst}"], {}
         try:
             modules = {name: described(name, file) for name, file in public_modules(project, package).items()}
-        except BookError as error:
+        except SourceError as error:
             return self.fail(f"api: {error}")
         if package not in modules:
             return self.fail(f"api: code/ has no package {package!r}")

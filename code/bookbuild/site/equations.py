@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 from bookbuild.engine.project import Project
-from bookbuild.engine.source import lines_of
+from standalone.source import lines_of
 
 NAMING = re.compile(r"#\s*((?:\(eq-[\w-]+\)\s*)+)$")
 LABEL = re.compile(r"\(((?:eq|th)-[\w-]+)\)")

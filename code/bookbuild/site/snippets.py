@@ -10,10 +10,10 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 
 from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.source import Snippet, difference, find, locate
-from bookbuild.engine.standalone import standalone
 from bookbuild.site import equations
 from bookbuild.site.domain import BookDirective, filled
+from standalone.export import standalone
+from standalone.source import Snippet, SourceError, difference, find, locate
 
 
 def hosted(project: Project, found: Snippet) -> str:
@@ -47,7 +47,7 @@ class SnippetDirective(BookDirective):
             if not tests:
                 why = f"no passing test enters {dotted}" + (f", region {region}" if region else "")
                 raise BookError(f"{why}: write one, or see {book.tests.log}")
-        except BookError as error:
+        except SourceError as error:
             return self.fail(f"snippet: {error}")
         anchor = nodes.make_id("-".join(filter(None, ["code", dotted, region, other and "diff"])))
         for line in text.splitlines():
@@ -86,7 +86,7 @@ class DownloadModuleDirective(BookDirective):
             if locate(project, dotted)[2]:
                 raise BookError(f"{dotted} is no module: a module's file can be downloaded")
             text = standalone(project, dotted)
-        except BookError as error:
+        except SourceError as error:
             return self.fail(f"download-module: {error}")
         self.note("download", (name, text))
         address = f"{'../' * page.count('/')}_downloads/{name}"

@@ -18,9 +18,9 @@ from myst_nb.core.variables import format_plain_text
 from myst_nb.ext.glue.crossref import read_glue_cache
 
 from bookbuild.engine.book import Book
-from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.source import find
+from bookbuild.engine.project import Project
 from bookbuild.site.domain import filled
+from standalone.source import SourceError, find
 
 FOLDER = "_notebooks"  # of the site
 BRANCH = "notebooks"  # of the repository: where the workflow puts the notebooks that Colab opens
@@ -80,7 +80,7 @@ def plain(text: str, project: Project, quote: Callable[[str, str], str]) -> str:
             case "snippet":
                 try:
                     return f"```python\n{find(project, title.strip(), region and region[1]).text}\n```"
-                except BookError:
+                except SourceError:
                     return ""  # the page itself says what is wrong
             case "toctree" | "bibliography" | "verification":
                 return ""

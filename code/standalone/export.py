@@ -17,8 +17,18 @@ import sys
 import textwrap
 from collections.abc import Iterable
 
-from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.source import BLOCK, Import, Module, Statement, locate, module_file, parsed, read
+from standalone.source import (
+    BLOCK,
+    Import,
+    Module,
+    Project,
+    SourceError,
+    Statement,
+    locate,
+    module_file,
+    parsed,
+    read,
+)  # fmt: skip
 
 BUILTINS = {name: [Import("builtins", name, f"builtins.{name}")] for name in (*dir(builtins), "__file__")}
 WIDTH = 110
@@ -54,7 +64,7 @@ class Shop:
         known, there = self.names.setdefault(name, (meaning, place))
         if known != meaning:
             what = f"{name!r} is {meaning} here and {known} in {there}"
-            raise BookError(f"{place}: {what}: one file cannot hold both, give one of them another name")
+            raise SourceError(f"{place}: {what}: one file cannot hold both, give one of them another name")
 
     def resolve(self, module: Module, names: list[str], where: str = "") -> tuple[str, str, list, int]:
         """Where a name with attributes leads: a name, what it means, what binds it, how many are left."""
@@ -63,9 +73,11 @@ class Shop:
             name, *rest = names
             found, meaning = module.names.get(name) or BUILTINS.get(name), f"{module.name}.{name}"
             if not found:
-                raise BookError(f"{where}{module.name} has no {name!r} (there is: {', '.join(module.names)})")
+                raise SourceError(
+                    f"{where}{module.name} has no {name!r} (there is: {', '.join(module.names)})"
+                )
             if meaning in passed:
-                raise BookError(f"{where}{meaning} leads back to itself, by way of {', '.join(passed)}")
+                raise SourceError(f"{where}{meaning} leads back to itself, by way of {', '.join(passed)}")
             passed.append(meaning)
             if name in module.stand_ins:
                 names = [module.stand_ins[name], *rest]
@@ -74,7 +86,7 @@ class Shop:
                 module = self.module(home)
             else:
                 return name, getattr(found[0], "origin", meaning), found, len(rest)
-        raise BookError(f"{where}the module {module.name} is used as a value: name what is needed of it")
+        raise SourceError(f"{where}the module {module.name} is used as a value: name what is needed of it")
 
     def need(self, todo: list[Statement | Import]) -> None:
         """Choose what is on a list, and all that it needs."""
@@ -85,7 +97,7 @@ class Shop:
             if isinstance(one, Import):
                 continue
             if any(map(self.own, one.imports)):
-                raise BookError(f"{one.place}: import the package's modules at the top of the file")
+                raise SourceError(f"{one.place}: import the package's modules at the top of the file")
             for name in one.bound:
                 self.claim(name, f"{one.module.name}.{name}", one.place)
             todo += (other for other in one.module.statements if other.acts)
@@ -104,7 +116,9 @@ class Shop:
         if last is not first or name != root:
             if statement.local & {root, name} or not isinstance(last.ctx, ast.Load):
                 what = f"{root!r} stands for {meaning}, which cannot be written here"
-                raise BookError(f"{place}: {what}: it is set, in quotes, or one of both is a local name too")
+                raise SourceError(
+                    f"{place}: {what}: it is set, in quotes, or one of both is a local name too"
+                )
             start, end = module.starts[first.lineno - 1], module.starts[last.end_lineno - 1]
             self.chosen[statement].append((start + first.col_offset, end + last.end_col_offset, name))
         return found
@@ -116,7 +130,7 @@ def standalone(project: Project, dotted: str) -> str:
     A method comes with its class, a module with everything in it.
 
     Raises:
-        BookError: there is no such thing, or something cannot be taken out of the package (file and line
+        SourceError: there is no such thing, or something cannot be taken out of the package (file and line
             are named).
     """
     home, _, rest = locate(project, dotted)
@@ -126,7 +140,7 @@ def standalone(project: Project, dotted: str) -> str:
     if rest:
         _, meaning, wanted, _ = shop.resolve(module, rest)
         if isinstance(wanted[0], Import):
-            raise BookError(f"{dotted} is {meaning}, which is not in code/")
+            raise SourceError(f"{dotted} is {meaning}, which is not in code/")
         module, whole = wanted[0].module, None
     shop.need([*wanted])
     texts = {part.name: text for part in shop.order if (text := part.text(shop.chosen, part is whole))}

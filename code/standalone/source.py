@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from symtable import symtable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from bookbuild.engine.project import BookError, Project
 from rlworkshop import provenance
 
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
@@ -20,6 +19,18 @@ BLOCK = FUNCTION | ast.ClassDef
 PASSIVE = BLOCK | ast.Assign | ast.AnnAssign | ast.AugAssign
 IMPORT = ast.Import | ast.ImportFrom
 MARK = re.compile(r"^[ \t]*# (region: [\w-]+|endregion|standalone: \w+|(-\*- )?coding[:=].*)[ \t]*\n", re.M)
+
+
+class SourceError(Exception):
+    """Something in the code that its author can mend; the message says what is wrong and what to do."""
+
+
+class Project(Protocol):
+    """Whose code is read: it lies in the folder ``code`` below ``root``."""
+
+    root: Path
+    code: Path
+    repository_url: str  # where it is hosted, or empty
 
 
 @dataclass(frozen=True)
@@ -46,26 +57,26 @@ def locate(project: Project, dotted: str) -> tuple[str, Path, list[str]]:
     """The module that holds ``dotted``, its file, and the rest of the name.
 
     Raises:
-        BookError: no module of ``code/`` does.
+        SourceError: no module of ``code/`` does.
     """
     parts = dotted.split(".")
     for depth in range(len(parts), 0, -1):
         if file := module_file(project, ".".join(parts[:depth])):
             return ".".join(parts[:depth]), file, parts[depth:]
-    raise BookError(f"no module of code/ holds {dotted!r}")
+    raise SourceError(f"no module of code/ holds {dotted!r}")
 
 
 def parsed(file: Path) -> tuple[str, ast.Module]:
     """The text of a Python file and its tree, read once for each content.
 
     Raises:
-        BookError: Python cannot read it.
+        SourceError: Python cannot read it.
     """
     try:
         return _parsed(file, file.read_bytes())
     except SyntaxError as error:
         place = f"{file}:{error.lineno}" if error.lineno else file
-        raise BookError(f"{place}: Python cannot read this: {error.msg}") from None
+        raise SourceError(f"{place}: Python cannot read this: {error.msg}") from None
 
 
 @functools.lru_cache(maxsize=512)
@@ -95,7 +106,7 @@ def find(project: Project, dotted: str, region: str | None = None, whole: bool =
     the name may be that of a module, and means all of it.
 
     Raises:
-        BookError: there is no such module, object or region.
+        SourceError: there is no such module, object or region.
     """
     _, file, rest = locate(project, dotted)
     source, node = parsed(file)
@@ -103,7 +114,7 @@ def find(project: Project, dotted: str, region: str | None = None, whole: bool =
         inside = {child.name: child for child in node.body if isinstance(child, BLOCK)}
         if name not in inside:
             known = ", ".join(sorted(inside)) or "nothing"
-            raise BookError(f"{dotted!r}: no function, class or method {name!r} (there is: {known})")
+            raise SourceError(f"{dotted!r}: no function, class or method {name!r} (there is: {known})")
         node = inside[name]
     lines = source.removesuffix("\n").split("\n")
     first, last = (first_line(node), node.end_lineno) if isinstance(node, ast.stmt) else (1, len(lines))
@@ -111,7 +122,7 @@ def find(project: Project, dotted: str, region: str | None = None, whole: bool =
     if region:
         found = re.search(rf"^\s*# region: {re.escape(region)}\n(.*?)^\s*# endregion$", text, re.M | re.S)
         if not found:
-            raise BookError(f"{dotted} has no lines from '# region: {region}' to '# endregion'")
+            raise SourceError(f"{dotted} has no lines from '# region: {region}' to '# endregion'")
         text, first = found[1], first + text.count("\n", 0, found.start(1))
         last = first + text.count("\n") - 1
     inner = (s for f in ast.walk(node) if isinstance(f, FUNCTION) for part in f.body for s in ast.walk(part))
@@ -134,7 +145,7 @@ def difference(old: str, new: str) -> str:
     """What changes from ``old`` to ``new``: lines with ``-`` go, with ``+`` come; three around them stay."""
     changes = list(difflib.unified_diff(old.splitlines(), new.splitlines(), n=3, lineterm=""))[2:]
     if not changes:
-        raise BookError("there is no difference to show: the two are the same")
+        raise SourceError("there is no difference to show: the two are the same")
     # where lines are left out, a mark instead of the places in the files
     shown = [" ⋮" if line.startswith("@@") else line for line in changes]
     return "\n".join(shown[1:] if changes[0].startswith("@@ -1,") else shown)
@@ -206,7 +217,9 @@ class Module:
             for local, one in bound:
                 self.names.setdefault(local, []).append(one)
                 if type(one) is not type(self.names[local][0]):
-                    raise BookError(f"{self.place(node)}: {local!r} is imported and set here: use two names")
+                    raise SourceError(
+                        f"{self.place(node)}: {local!r} is imported and set here: use two names"
+                    )
             before = node.end_lineno
 
     def place(self, node: ast.AST) -> str:
@@ -220,7 +233,7 @@ class Module:
         """The names that an import statement binds, and to what."""
         module = getattr(node, "module", "")
         if getattr(node, "level", 0) or node.names[0].name == "*" or module == "__future__":
-            raise BookError(f"{self.place(node)}: {ast.unparse(node)!r}: use plain imports, of full names")
+            raise SourceError(f"{self.place(node)}: {ast.unparse(node)!r}: use plain imports, of full names")
         for alias in node.names:
             top = alias.name.split(".")[0]
             origin = f"{module}.{alias.name}" if module else alias.name if alias.asname else top
