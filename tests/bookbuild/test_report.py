@@ -18,7 +18,7 @@ def claim(name="c", held=True, value=7.0, seeds=None, text="a claim"):
 
 def outcome(name, *claims, chapter=False, **more):
     page = SimpleNamespace(name=name, is_chapter=chapter, budget=20.0)
-    facts = {"seconds": 1.25, "peak_mib": 99.6, "when": "2026-01-02 03:04", "failures": []}
+    facts = {"seconds": 1.25, "cost": 2.04, "peak_mib": 99.6, "when": "2026-01-02 03:04", "failures": []}
     return SimpleNamespace(page=page, claims=list(claims), **{**facts, **more})
 
 
@@ -62,7 +62,7 @@ def test_a_chapter_without_a_claim_is_named_and_another_page_is_not(project):
 def test_every_page_shows_its_run(project):
     bad = outcome("b", failures=["x"], peak_mib=math.nan)
     rows = cells(report.pages_table(project, [outcome("a"), bad]))[2:]
-    assert rows[0] == ["{doc}`/a`", "1.2 s", "20 s", "100 MiB", "2026-01-02 03:04", "ran"]
+    assert rows[0] == ["{doc}`/a`", "1.2 s", "2.0 s", "20 s", "100 MiB", "2026-01-02 03:04", "ran"]
     assert rows[1][-1] == "failed"
 
 

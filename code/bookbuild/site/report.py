@@ -49,15 +49,16 @@ def claims_table(project: Project, outcomes: list[Outcome]) -> str:
 
 
 def pages_table(project: Project, outcomes: list[Outcome]) -> str:
-    """Run time, budget, peak memory and date of every page that runs code."""
+    """Run time, cost, budget, peak memory and date of every page that runs code."""
     rows = [
         [
-            *[f"{{doc}}`/{o.page.name}`", f"{o.seconds:.1f} s", f"{o.page.budget:.0f} s"],
+            *[f"{{doc}}`/{o.page.name}`", f"{o.seconds:.1f} s", f"{o.cost:.1f} s", f"{o.page.budget:.0f} s"],
             *[f"{o.peak_mib:.0f} MiB", o.when, "failed" if o.failures else "ran"],
         ]
         for o in outcomes
     ]
-    return table(["page", "run time", "budget", "peak memory", "executed (UTC)", ""], rows)
+    heads = ["page", "run time", "CPU", "budget", "peak memory", "executed (UTC)", ""]
+    return table(heads, rows)
 
 
 def stored_table(project: Project, outcomes: list[Outcome]) -> str:
