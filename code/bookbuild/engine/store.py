@@ -14,9 +14,9 @@ from functools import cached_property
 from pathlib import Path
 
 import nbformat
-from jupyter_cache import get_cache
-from jupyter_cache.cache.db import NbCacheRecord
-from jupyter_cache.cache.main import CacheBundleIn
+from jupyter_cache.cache.db import DB_NAME, NbCacheRecord, OrmBase
+from jupyter_cache.cache.main import CacheBundleIn, JupyterCacheBase
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.exc import DatabaseError
 
 from bookbuild.engine import watch
@@ -113,7 +113,7 @@ class Notebooks:
 
     def _open(self) -> None:
         try:
-            self._cache = get_cache(self.folder)
+            self._cache = AnyFolderCache(self.folder)
             self._cache.list_cache_records()
         except OSError as error:
             raise BookError(f"cannot make {self.folder}: {error.strerror}") from None
@@ -139,6 +139,16 @@ class Notebooks:
 
     def _file(self, record: NbCacheRecord) -> Path:
         return self.folder / "executed" / record.hashkey / "base.ipynb"
+
+
+class AnyFolderCache(JupyterCacheBase):
+    """jupyter-cache takes what follows a ``?`` in its folder's name for settings of the database."""
+
+    @cached_property
+    def db(self) -> Engine:
+        engine = create_engine(URL.create("sqlite", database=os.path.join(self.path, DB_NAME)))
+        OrmBase.metadata.create_all(engine)
+        return engine
 
 
 def read_json(file: Path, otherwise):
