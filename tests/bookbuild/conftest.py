@@ -31,6 +31,7 @@ from rlworkshop import verify
 
 HERE = Path(__file__).parent
 CODE = HERE.parents[1] / "code"
+ODD = 'it\'s a [Büchlein] *of* 100% #1? "Ω" {x} $HOME & co; ~'  # what a folder may be called
 MINUTES = 600  # seconds: how long a test waits for what must happen, however busy the machine is
 
 FRONT = """---
@@ -142,7 +143,7 @@ class SmallBook:
 @pytest.fixture(scope="session")
 def built_once(tmp_path_factory) -> Path:
     """The fixture book, built."""
-    root = tmp_path_factory.mktemp("built") / "a book"  # a path with a space in it
+    root = tmp_path_factory.mktemp("built") / ODD
     shutil.copytree(HERE / "fixture", root, ignore=shutil.ignore_patterns("__pycache__"))
     built = SmallBook(root).build()
     assert built.status == 0, built.output
@@ -152,7 +153,7 @@ def built_once(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def updated_once(tmp_path_factory) -> Path:
     """The fixture book, brought up to date by the engine."""
-    root = tmp_path_factory.mktemp("updated") / "a book"
+    root = tmp_path_factory.mktemp("updated") / ODD
     shutil.copytree(HERE / "fixture", root, ignore=shutil.ignore_patterns("__pycache__"))
     updated = SmallBook(root).update()
     assert updated.executed == {"alpha", "beta", "gamma", "tests/test_direct.py"}, updated.output

@@ -229,12 +229,6 @@ def test_a_chapter_without_a_claim_is_reported_and_budgets_are_held_in_ci(book):
     assert "all pages together cost more than their budgets" in held.output.split("1 failure:")[1]
 
 
-def test_a_page_that_waits_costs_nothing(book):
-    book.add_page("waiting", "import time; time.sleep(3)", budget=3)
-    built = book.build(CI="true")
-    assert built.status == 0 and "waiting is over its budget" not in built.output
-
-
 def test_one_page_is_built_alone_and_may_quote_the_claim_of_another(fresh):
     quote = "{claim}`beta#seven-is-at-least-five`"
     fresh.edit("book/alpha.md", "# Page alpha", f"# Page alpha\n\n{quote}")
