@@ -169,6 +169,18 @@ def test_each_part_has_a_result_of_its_own(tiny):
     assert run(tiny, "fast", "slow", "book")[0] == {f"{FILE} book"}
 
 
+def test_the_shares_of_a_part_are_all_of_it_and_no_test_is_in_two(tiny):
+    marks = "@pytest.mark.book\n@pytest.mark.parametrize('x', range(6))\n"
+    tiny.write("tests/test_many.py", f"import pytest\n\n\n{marks}def test_it(x):\n    pass\n")
+    shares = [f"book {n}/4" for n in (1, 2, 3, 4)]
+    run(tiny, "fast")
+    ran, tests = run(tiny, *shares)
+    assert {f"tests/test_many.py {share}" for share in shares} <= ran
+    passed = [tests.results["tests/test_many.py", share]["passed"] for share in shares]
+    assert sorted(map(len, passed)) == [1, 1, 2, 2]
+    assert {t for tests in passed for t in tests} == {f"tests/test_many.py::test_it[{x}]" for x in range(6)}
+
+
 def test_what_was_skipped_is_tried_again_and_nothing_else(tiny):
     skips = (
         "@pytest.mark.skipif(not os.path.exists('/tmp' if os.getenv('READY') else '/no'), reason='not yet')"

@@ -25,7 +25,6 @@ from bookbuild.engine.store import Store, read_json, write_json
 from bookbuild.engine.tests import Tests
 
 FACTS = ("seconds", "cpu", "peak_mib", "when", "cost")  # that are kept of a page's run
-TRIES = 3  # of a page whose sources change while it runs
 
 
 @contextlib.contextmanager
@@ -122,7 +121,7 @@ class Work:
 
     async def _run(self, page: Page) -> None:
         speed = self._speed = self._speed or asyncio.create_task(_speed(self.project))
-        for _ in range(TRIES):
+        for _ in range(3):  # its sources may change while it runs
             subject = pages.subject(self.project, page)
             key = self.store.key(subject)
             outcome = await run.run_page(self.project, page)

@@ -12,8 +12,6 @@ from bookbuild.engine.schedule import Job
 from bookbuild.engine.store import Store, Subject
 from rlworkshop import check, provenance
 
-EXPECTED = 3.0  # seconds of a module
-
 
 class Exercises:
     """The exercises of one project, by name, and what is wrong with those that cannot be read."""
@@ -35,7 +33,7 @@ class Exercises:
             if (known := self.store.get(subject)) is not None:
                 self.found |= known
             else:
-                todo.append(Job(module, EXPECTED, functools.partial(self._run, warm, subject)))
+                todo.append(Job(module, 3.0, functools.partial(self._run, warm, subject)))
         return todo
 
     async def _run(self, warm: Warm, subject: Subject) -> None:

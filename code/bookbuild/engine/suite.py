@@ -7,7 +7,7 @@ from bookbuild.engine.forks import Warm
 from bookbuild.engine.project import Project, drop_bytecode
 from bookbuild.engine.schedule import Schedule
 from bookbuild.engine.store import Store, read_json, write_json
-from bookbuild.engine.tests import Tests
+from bookbuild.engine.tests import SLOW, Tests
 
 
 def run(project: Project, fast: bool = False) -> int:
@@ -22,14 +22,13 @@ def run(project: Project, fast: bool = False) -> int:
 
     async def all_of_it() -> None:
         warm = Warm(store.environment, loaded(project))
-        for parts in (["fast"],) if fast else (["fast"], ["slow", "book"]):
+        for parts in (["fast"],) if fast else (["fast"], SLOW):
             jobs = tests.jobs(warm, [(file, part) for part in parts for file in tests.files])
             ran.extend(job.name for job in jobs)
             await Schedule(jobs, os.cpu_count() or 1, print).run()
 
     Schedule.begin(all_of_it())
-    times = read_json(project.state / "times.json", {})
-    write_json(project.state / "times.json", {**times, **tests.times})
+    write_json(project.state / "times.json", {**read_json(project.state / "times.json", {}), **tests.times})
     store.prune()
     for name, printed in tests.failed.items():
         print(f"\n{printed.rstrip()}\ntests failed: {name}")

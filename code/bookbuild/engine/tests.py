@@ -21,9 +21,9 @@ from bookbuild.engine.schedule import Job
 from bookbuild.engine.store import Store, Subject, read_json
 from rlworkshop import provenance
 
-PARTS = {"fast": "not slow and not book", "slow": "slow and not book", "book": "book"}
-EXPECTED = {"fast": 5.0, "slow": 30.0, "book": 200.0}  # seconds of a part that never ran
-NOTHING_TO_RUN = 5  # pytest's exit status
+MARKED = {"fast": "not slow and not book", "slow": "slow and not book", "book": "book"}
+SLOW = ["slow", "book 1/4", "book 2/4", "book 3/4", "book 4/4"]  # parts; tests in a browser take long
+EXPECTED = {"fast": 5.0, "slow": 30.0, "book": 60.0}  # seconds of a part that never ran
 UNKNOWN = {"passed": [], "failed": [], "skipped": [], "seen": {}, "lines": {}}
 
 
@@ -63,8 +63,8 @@ class Tests:
 
     def subject(self, file: Path, part: str) -> Subject:
         """All that decides how a part of a file of tests goes, as far as it shows before it runs."""
-        own = [part, PARTS[part], self._settings]
-        if part == "book":
+        own = [part, MARKED[part.split()[0]], self._settings]
+        if part.startswith("book"):
             own.append(read_json(self.project.state / "site.json", {}).get("fingerprint", ""))
         name, files = f"{self.name(file)} {part}", frozenset(self._closure(file))
         return Subject("tests", name, json.dumps(own), files)
@@ -94,8 +94,9 @@ class Tests:
                 self.results[name, part] = known
             if known is None or known["skipped"]:
                 seen = self.results.get((name, "fast"), {}).get("seen")
-                if not (seen and seen[part] == 0):
-                    expected = self.times.get(f"{name} {part}", EXPECTED[part])
+                kind, _, share = part.partition(" ")
+                if not seen or seen[kind] >= int((share or "1")[0]):  # else there is no test for it
+                    expected = self.times.get(f"{name} {part}", EXPECTED[kind])
                     work = functools.partial(self._run, warm, file, part, known)
                     found.append(Job(f"{name} {part}" if part != "fast" else name, expected, work))
         return found
@@ -105,13 +106,15 @@ class Tests:
         name, measured = self.name(file), part == "fast" and file in self.of_the_code
         subject = self.subject(file, part)
         key = self.store.key(subject)
-        arguments = ["-m", PARTS[part], *(known["skipped"] if known else [name])]
+        kind, _, share = part.partition(" ")
+        arguments = ["-m", MARKED[kind], *(known["skipped"] if known else [name])]
         done = await warm.call(
             "bookbuild.engine.collect:run_tests", arguments, str(self.project.code) if measured else None,
+            share if share and not known else "1/1",
             folder=self.project.root,
         )  # fmt: skip
         result = {**UNKNOWN, **(done.value or {"status": 1})}
-        if result["status"] in (0, NOTHING_TO_RUN):
+        if result["status"] in (0, 5):  # all passed, or there was nothing to run
             passed = sorted({*result["passed"], *(known or UNKNOWN)["passed"]})
             result = {**(known or result), "passed": passed, "skipped": result["skipped"]}
             self.store.put(subject, key, result, done.inputs)
