@@ -38,7 +38,7 @@ def test_a_green_page_shows_its_claim_its_value_and_its_snippet(built_once):
     assert row in rows(report)
     ran = {row[0]: row for row in rows(report) if row[-1:] == ["ran"]}
     assert set(ran) == {"Page alpha", "Page beta", "Page gamma"}
-    assert all(row[2] == "20 s" and row[3].endswith(" MiB") for row in ran.values())
+    assert all(row[3] == "20 s" and row[4].endswith(" MiB") for row in ran.values())
     assert ["commit", "not under version control"] in rows(report)
     assert "build-failed" not in alpha + beta + report
 

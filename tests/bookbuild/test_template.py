@@ -27,7 +27,7 @@ def project(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("project")
     for name in ("conf.py", "pyproject.toml", "requirements.txt"):
         shutil.copy(ROOT / name, root)
-    for name in ("book/_static", "book/_templates", "templates", "code/bookbuild"):
+    for name in ("book/_static", "book/_templates", "templates", "code/bookbuild", "code/standalone"):
         if (ROOT / name).exists():
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     package = root / "code" / "rlworkshop"

@@ -106,8 +106,7 @@ class Notebooks:
             cause = error.__cause__ if type(error) is RuntimeError else error  # as jupyter-cache tells of it
             if not isinstance(cause, DatabaseError):
                 raise
-            kind = type(cause).__name__
-            print(f"the database of executed pages is damaged ({kind}): every page runs again")
+            print("the database of executed pages is damaged: every page runs again")
             shutil.rmtree(folder, ignore_errors=True)
             self._open()
 
