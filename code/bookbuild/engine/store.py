@@ -102,11 +102,8 @@ class Notebooks:
         self.folder = folder
         try:
             self._open()
-        except (DatabaseError, RuntimeError) as error:
-            cause = error.__cause__ if type(error) is RuntimeError else error  # as jupyter-cache tells of it
-            if not isinstance(cause, DatabaseError):
-                raise
-            kind = type(cause).__name__
+        except DatabaseError as error:
+            kind = type(error).__name__
             print(f"the database of executed pages is damaged ({kind}): every page runs again")
             shutil.rmtree(folder, ignore_errors=True)
             self._open()
