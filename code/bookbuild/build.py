@@ -135,9 +135,7 @@ def budget_report(book: Book) -> str | None:
     outcomes = sorted(book.outcomes.values(), key=lambda outcome: outcome.page.budget - outcome.cost)
     for outcome in outcomes:
         page = outcome.page
-        if not outcome.cached and not page.declares_budget:
-            print(f"  {page.name} declares no budget (front matter 'budget: SECONDS')")
-        elif outcome.cost > page.budget:
+        if outcome.cost > page.budget:
             print(f"  {page.name} is over its budget: {outcome.cost:.1f} s of {page.budget:.0f} s")
         if page.is_chapter and not outcome.claims and not outcome.failures:
             print(f"  {page.name} makes no claim: a chapter should")

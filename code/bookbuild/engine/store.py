@@ -102,11 +102,9 @@ class Notebooks:
         self.folder = folder
         try:
             self._open()
-        except (DatabaseError, RuntimeError) as error:
-            cause = error.__cause__ if type(error) is RuntimeError else error  # as jupyter-cache tells of it
-            if not isinstance(cause, DatabaseError):
-                raise
-            print("the database of executed pages is damaged: every page runs again")
+        except DatabaseError as error:
+            kind = type(error).__name__
+            print(f"the database of executed pages is damaged ({kind}): every page runs again")
             shutil.rmtree(folder, ignore_errors=True)
             self._open()
 
