@@ -266,3 +266,62 @@ def render(book: Book, /, fresh: bool = True, parallel: int = 1, **settings: obj
 def sphinx() -> SimpleNamespace:
     """What shows a book without running it: ``executed``, ``render``, and outputs to put into its pages."""
     return SimpleNamespace(executed=executed, render=render, glued=glued, claimed=claimed)
+
+
+# a module whose objects are shown
+THINGS = '''\
+"""Things to show."""
+
+from dataclasses import dataclass
+from functools import cache
+
+CONSTANT = 1
+
+
+def plain(x):
+    """Docstring."""
+    # region: work
+    y = x + 1
+    if y:
+        y += 1
+    # endregion
+    return y
+
+
+@cache
+@cache
+def decorated():
+    return 1
+
+
+class Box:
+    """Docstring."""
+
+    size: int = 1
+
+    @property
+    def half(self):
+        # region: odd-one
+        return self.size / 2
+        # endregion
+
+    class Inner:
+        async def deep(self):
+            return 1
+
+
+@dataclass
+class Config:
+    """Settings."""
+
+    rate: float = 0.1
+
+
+def open_end():
+    # region: lost
+    return 1
+
+
+def only_a_docstring():
+    """Nothing runs."""
+'''

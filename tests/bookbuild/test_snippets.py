@@ -12,67 +12,12 @@ from bookbuild.engine.project import Project
 from bookbuild.site import snippets
 from standalone import export as standalone
 
-MODULE = '''\
-"""Things to show."""
-
-from dataclasses import dataclass
-from functools import cache
-
-CONSTANT = 1
-
-
-def plain(x):
-    """Docstring."""
-    # region: work
-    y = x + 1
-    if y:
-        y += 1
-    # endregion
-    return y
-
-
-@cache
-@cache
-def decorated():
-    return 1
-
-
-class Box:
-    """Docstring."""
-
-    size: int = 1
-
-    @property
-    def half(self):
-        # region: odd-one
-        return self.size / 2
-        # endregion
-
-    class Inner:
-        async def deep(self):
-            return 1
-
-
-@dataclass
-class Config:
-    """Settings."""
-
-    rate: float = 0.1
-
-
-def open_end():
-    # region: lost
-    return 1
-
-
-def only_a_docstring():
-    """Nothing runs."""
-'''
+from .conftest import THINGS
 
 
 @pytest.fixture
 def project(fresh) -> Project:
-    fresh.write("code/tiny/things.py", MODULE)
+    fresh.write("code/tiny/things.py", THINGS)
     fresh.write("code/tiny/sub/__init__.py", "def here():\n    return 1\n")
     fresh.write("code/tiny/sub/leaf.py", "def there():\n    return 2\n")
     return Project.at(fresh.root)
@@ -128,7 +73,7 @@ def test_a_function_is_tested_by_what_enters_its_lines_and_a_dataclass_by_what_n
     page = page_of(project, entering=answer, naming=answer)
     run(snippets.SnippetDirective, page, "tiny.things.plain", region="work")
     run(snippets.SnippetDirective, page, "tiny.things.Config")
-    first = MODULE.splitlines().index("    y = x + 1") + 1
+    first = THINGS.splitlines().index("    y = x + 1") + 1
     file = project.code / "tiny/things.py"
     assert asked == [(file, {first, first + 1, first + 2}, "plain"), ("Config",)]
     assert page.get_domain("book").warnings == []
@@ -146,7 +91,7 @@ def test_the_page_shows_source_file_and_test(project, monkeypatch):
 def test_the_file_is_linked_where_the_book_is_hosted(project, monkeypatch):
     monkeypatch.setenv("BOOK_REPOSITORY_URL", "https://example.org/b")
     node, _ = directive(project, "tiny.things.decorated", tests=("x.py::test_a",))
-    first = MODULE.splitlines().index("@cache") + 1
+    first = THINGS.splitlines().index("@cache") + 1
     (link,) = node.children[1].findall(nodes.reference)
     assert link["refuri"] == f"https://example.org/b/blob/main/code/tiny/things.py#L{first}-L{first + 3}"
     assert node.children[1].astext().endswith("tested by test_a")

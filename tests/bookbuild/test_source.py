@@ -11,67 +11,12 @@ from bookbuild.engine.project import Project
 from standalone import source
 from standalone.source import SourceError
 
-MODULE = '''\
-"""Things to show."""
-
-from dataclasses import dataclass
-from functools import cache
-
-CONSTANT = 1
-
-
-def plain(x):
-    """Docstring."""
-    # region: work
-    y = x + 1
-    if y:
-        y += 1
-    # endregion
-    return y
-
-
-@cache
-@cache
-def decorated():
-    return 1
-
-
-class Box:
-    """Docstring."""
-
-    size: int = 1
-
-    @property
-    def half(self):
-        # region: odd-one
-        return self.size / 2
-        # endregion
-
-    class Inner:
-        async def deep(self):
-            return 1
-
-
-@dataclass
-class Config:
-    """Settings."""
-
-    rate: float = 0.1
-
-
-def open_end():
-    # region: lost
-    return 1
-
-
-def only_a_docstring():
-    """Nothing runs."""
-'''
+from .conftest import THINGS
 
 
 @pytest.fixture
 def project(fresh) -> Project:
-    fresh.write("code/tiny/things.py", MODULE)
+    fresh.write("code/tiny/things.py", THINGS)
     fresh.write("code/tiny/sub/__init__.py", "def here():\n    return 1\n")
     fresh.write("code/tiny/sub/leaf.py", "def there():\n    return 2\n")
     return Project.at(fresh.root)
@@ -89,7 +34,7 @@ def test_a_function(project):
     assert found.text == (
         'def plain(x):\n    """Docstring."""\n    y = x + 1\n    if y:\n        y += 1\n    return y'
     )
-    lines = MODULE.splitlines()
+    lines = THINGS.splitlines()
     assert (lines[found.first - 1], lines[found.last - 1]) == ("def plain(x):", "    return y")
     assert body(found) == ["y = x + 1", "if y:", "y += 1", "return y"]
 
@@ -97,7 +42,7 @@ def test_a_function(project):
 def test_a_region_is_dedented_and_without_its_marks(project):
     found = source.find(project, "tiny.things.plain", "work")
     assert found.text == "y = x + 1\nif y:\n    y += 1"
-    lines = MODULE.splitlines()
+    lines = THINGS.splitlines()
     assert lines[found.first - 1 : found.last] == ["    y = x + 1", "    if y:", "        y += 1"]
     assert body(found) == ["y = x + 1", "if y:", "y += 1"]
 
@@ -167,11 +112,11 @@ def test_the_marks_of_the_real_code_are_all_well_formed():
 
 
 ENCODED = {
-    "byte order mark": b"\xef\xbb\xbf" + MODULE.encode(),
-    "latin-1": MODULE.replace('"""Things to show."""', "# coding: latin-1")
+    "byte order mark": b"\xef\xbb\xbf" + THINGS.encode(),
+    "latin-1": THINGS.replace('"""Things to show."""', "# coding: latin-1")
     .replace("Box", "Bé")
     .encode("latin-1"),
-    "windows": MODULE.replace("\n", "\r\n").encode(),
+    "windows": THINGS.replace("\n", "\r\n").encode(),
 }
 
 

@@ -78,6 +78,7 @@ class Warm:
             finally:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)  # or what it has left behind
+                process.kill()  # it may not have had its group yet
             process.join()
             printed, answer = Path(place, "printed"), Path(place, "answer.json")
             text = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""

@@ -39,7 +39,7 @@ class Subject:
 
 
 class Store:
-    """The results of one project. Only the holder of the build lock may use it."""
+    """The results of one project. Only the holder of the build lock may use its notebooks."""
 
     def __init__(self, project: Project):
         self.project = project
@@ -103,8 +103,7 @@ class Notebooks:
         try:
             self._open()
         except DatabaseError as error:
-            kind = type(error).__name__
-            print(f"the database of executed pages is damaged ({kind}): every page runs again")
+            print(f"the database of pages is damaged ({type(error).__name__}): every page runs again")
             shutil.rmtree(folder, ignore_errors=True)
             self._open()
 

@@ -1,4 +1,4 @@
-"""``make test``: what has not passed yet of the tests, the mutants, and what readers take away."""
+"""``make test``: the tests that have not passed yet on what is there now."""
 
 import os
 
