@@ -6,6 +6,7 @@ is tried on a made-up page with that fault, too.
 
 import contextlib
 import functools
+import hashlib
 import os
 import re
 import shutil
@@ -140,11 +141,12 @@ RAW_MATHS = r"""() => {
   return found;
 }"""
 
-# Most of axe's time is spent on colours, text by text, and thousands of tokens, cells and formulas are alike: of
-# those of one tag and look, on one ground, the first is tried, and further formulas give way to a letter.
+# Most of axe's time is spent on colours, text by text, and thousands of tokens, cells and formulas are alike:
+# of those of one tag and look, on one ground, the first is tried, and further formulas give way to a letter.
 COLOURS = ["color-contrast", "link-in-text-block"]
 MARK_TRIED = """() => {
-  const counts = {}, grounds = new Map([[null, ""]]);
+  const seen = new Set(), grounds = new Map([[null, ""]]);
+  const first = kind => !seen.has(`${kind}`) && seen.add(`${kind}`);
   const ground = e => {
     if (!grounds.has(e)) {
       const s = getComputedStyle(e);
@@ -152,10 +154,10 @@ MARK_TRIED = """() => {
     }
     return grounds.get(e);
   };
-  const first = kind => (counts[kind] = (counts[kind] ?? 0) + 1) === 1;
   for (const e of document.querySelectorAll("mjx-container"))
     if (!first(["formula", e.getAttribute("display"), getComputedStyle(e).color])) e.replaceWith("x");
   for (const e of document.querySelectorAll("body *")) {
+    e.removeAttribute("data-tried");
     if (![...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim())) continue;
     const s = getComputedStyle(e), around = getComputedStyle(e.parentElement).color;
     const text = [s.color, s.fontSize, s.fontWeight, s.textDecoration, s.textShadow, s.visibility];
@@ -164,45 +166,98 @@ MARK_TRIED = """() => {
 }"""
 
 
-def faults(tab, url: str, host: str) -> list[str]:
-    """What is wrong with a page in the tab's colours and width."""
+def violations(tab, **options) -> list[str]:
+    """The rules of axe that a page breaks, with an element of each."""
     from axe_playwright_python.sync_playwright import Axe
 
+    plain, options = {"preload": False, "resultTypes": ["violations"]}, dict(options)
+    rules = Axe().run(tab, options.pop("context", None), plain | options).response["violations"]
+    grave = [rule for rule in rules if rule["impact"] in ("serious", "critical")]
+    return [f"{rule['id']}: {node['html'][:120]}" for rule in grave for node in rule["nodes"][:3]]
+
+
+def faults(tab, url: str, host: str, looks: list[str]) -> list[str]:
+    """What is wrong with a page in the ``looks``, of which the tab begins with the first."""
     load(tab, url)
-    found = tab.evaluate(OVERFLOWING) + tab.evaluate(RAW_MATHS)
-    options = {"preload": False, "resultTypes": ["violations"]}
-    tab.evaluate(MARK_TRIED)
-    others = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
-    rules = Axe().run(tab, options=options | others).response["violations"]
-    tried = {"include": [["[data-tried]"]]}
-    rules += Axe().run(tab, tried, options | {"runOnly": COLOURS}).response["violations"]
-    for rule in rules:
-        if rule["impact"] in ("serious", "critical"):
-            found += [f"{rule['id']}: {node['html'][:120]}" for node in rule["nodes"][:3]]
+    tab.add_style_tag(content="* { transition: none !important }")  # colours are tried as soon as they change
+    found = tab.evaluate(RAW_MATHS)
+    for look in looks:
+        dress(tab, look)
+        found += tab.evaluate(OVERFLOWING)
+    for look in reversed(looks):
+        dress(tab, look)
+        tab.evaluate(MARK_TRIED)
+        found += violations(tab, runOnly=COLOURS, context={"include": [["[data-tried]"]]})
+        found += violations(tab, rules={rule: {"enabled": False} for rule in COLOURS})
     found += [f"error: {error}" for error in tab.errors]
     elsewhere = (u for u in tab.requests if urlsplit(u).scheme not in ("data", "blob"))
-    return found + [f"request: {u}" for u in elsewhere if not u.startswith(host)]
+    return sorted({*found, *(f"request: {u}" for u in elsewhere if not u.startswith(host))})
 
 
-@pytest.mark.parametrize("look", LOOKS)
+def dress(tab, look: str) -> None:
+    """Show what is open in other colours and another width."""
+    width, height = LOOKS[look]
+    tab.set_viewport_size({"width": width, "height": height})
+    tab.emulate_media(color_scheme=look)
+
+
+def made_from(site: Path, name: str) -> str:
+    """Digest of a page, of what it loads, and of what tries it."""
+    text = (site / f"{name}.html").read_text(encoding="utf-8")
+    named = re.findall(r'(?:src|href)="([^":]+)"', text)  # what has a colon is in the page, or elsewhere
+    files = {(site / name).parent / unquote(urlsplit(one).path) for one in named}
+    files = {file.resolve() for file in files if file.is_file() and file.suffix != ".html"}
+    pins = [ROOT / "requirements.txt", ROOT / "pyproject.toml"]
+    digest = hashlib.sha256(text.encode())
+    for file in sorted({Path(__file__), *pins, *site.glob("_static/**/*.*"), *files}):
+        digest.update(file.read_bytes() if file.is_file() else b"")
+    return digest.hexdigest()
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_sound_in_light_and_dark_wide_and_narrow(open_tab, address, name, look):
-    tab = open_tab(look)
-    try:
-        assert faults(tab, f"{address}{name}.html", address) == []
-    finally:
-        tab.close()
+def test_a_page_is_sound_in_light_and_dark_wide_and_narrow(open_tab, address, site, real, name):
+    sound = real.state / "sound" / made_from(site, name)  # costs follow the change, here too
+    if not sound.exists():
+        tab = open_tab("light")
+        try:
+            assert faults(tab, f"{address}{name}.html", address, ["light", "dark"]) == []
+        finally:
+            tab.close()
+        sound.parent.mkdir(parents=True, exist_ok=True)
+        sound.touch()
+
+
+def test_a_page_is_tried_anew_when_something_that_it_loads_has_changed(tmp_path):
+    (tmp_path / "_static").mkdir()
+    written = {"a.html": '<img src="a%20b.png"><a href="b.html">', "a b.png": "1", "_static/x.css": "1"}
+    for file, text in written.items():
+        (tmp_path / file).write_text(text)
+    first = made_from(tmp_path, "a")
+    for file in written:
+        old = (tmp_path / file).read_text()
+        (tmp_path / file).write_text(old + " ")
+        assert made_from(tmp_path, "a") != first, file
+        (tmp_path / file).write_text(old)
+    (tmp_path / "b.html").write_text("another page")
+    assert made_from(tmp_path, "a") == first
 
 
 FAULTS = {
     "too wide": '<div style="width: 900px">wide</div>',
     "not rendered": '<span class="math">x^2</span>',
     "raw": "<p>Let $$x$$ be.</p>",
-    "color-contrast": '<p style="color: #bbb; background: #fff">pale</p>',
+    "color-contrast: <p": '<p style="color: #bbb; background: #fff">pale</p>',
     "color-contrast: <span": '<div class="highlight"><pre><span style="color: #000">dark</span> '
     '<span style="color: #000">too</span> <span style="color: #bbb">pale</span></pre></div>',
-    "color-contrast: <td": f'<table>{"<tr><td>dark</td></tr>" * 30}<tr><td style="color: #bbb">pale</td></tr></table>',
-    "link-in-text-block": '<p style="color: #333">A <a href="#" style="color: #444; text-decoration: none">link</a>.</p>',
+    "color-contrast: <td": f"""<table>{"<tr><td>dark</td></tr>" * 30}
+    <tr><td style="color: #bbb">pale</td></tr></table>""",
+    **{
+        f"color-contrast: <{tag}": f"""<{tag}>dim</{tag}><style>
+        @media (prefers-color-scheme: {look}) {{ {tag} {{ color: #ddd }} }}</style>"""
+        for tag, look in (("i", "dark"), ("b", "light"))
+    },
+    "link-in-text-block": '<p style="color: #000">It is <a href="#" style="color: #222; '
+    'text-decoration: none">a link</a> that none would see among all these words.</p>',
     "image-alt": '<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" width="9" height="9">',
     "error: Failed to load": '<link rel="stylesheet" href="gone.css">',
     "error: boom": "<script>throw 'boom'</script>",
@@ -219,8 +274,8 @@ def test_a_fault_is_seen_and_nothing_else(open_tab, tmp_path, fault):
     )
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     with served(tmp_path) as base:
-        tab = open_tab("dark")
-        found = faults(tab, f"{base}page.html", base)
+        tab = open_tab("light")
+        found = faults(tab, f"{base}page.html", base, ["light", "dark"])
         tab.close()
     assert bool(found) == bool(fault)
     assert not fault or any(line.startswith(fault) for line in found), found

@@ -6,11 +6,11 @@ module's file, in their order.
 """
 
 import ast
+import asyncio
 import builtins
 import functools
 import hashlib
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+from bookbuild.engine.book import loaded
+from bookbuild.engine.forks import Warm
 from bookbuild.engine.project import Project
 from rlworkshop import runs
 from rlworkshop.algorithms import dqn, vpg
@@ -194,36 +196,37 @@ def test_the_place_where_it_runs_has_none_of_the_book(tmp_path):
 
 # ---- the tests of the original, pointed at the copy
 
-PLUGIN = '''
-"""Puts what a copied file defines in the place of the originals, before any test is imported."""
-import importlib.util, json, os, sys
-import coverage
-asked = json.loads(os.environ["STANDALONE"])
-watch = coverage.Coverage(data_file=None, config_file=False, include=[asked["file"]])
-watch.start()
-spec = importlib.util.spec_from_file_location("copied", asked["file"])
-copied = sys.modules["copied"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(copied)
-watch.stop()
-loaded = set(watch.get_data().lines(asked["file"]))
-for dotted in asked["names"]:
-    module, _, name = dotted.rpartition(".")
-    module = importlib.import_module(module)
-    assert hasattr(module, name)
-    setattr(module, name, getattr(copied, name))
+POINTING = '''
+"""Puts what a copied file defines in the place of the originals, then runs the tests."""
+import coverage, importlib.util, pytest, sys
 
-def pytest_configure(config):
+class Chosen:
+    def pytest_collection_modifyitems(self, items):
+        # what a test changes within the package by monkeypatch does not reach a file that is not of it
+        items[:] = [item for item in items if "monkeypatch" not in item.fixturenames]
+
+    def pytest_sessionfinish(self, session):
+        self.passed = session.testscollected - session.testsfailed
+
+def run(file, names, tests):
+    watch = coverage.Coverage(data_file=None, config_file=False, include=[file])
     watch.start()
-
-def pytest_collection_modifyitems(items):
-    # what a test changes within the package by monkeypatch does not reach a file that is not of the package
-    items[:] = [item for item in items if "monkeypatch" not in item.fixturenames]
-
-def pytest_sessionfinish(session):
+    spec = importlib.util.spec_from_file_location("copied", file)
+    copied = sys.modules["copied"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copied)
     watch.stop()
-    lines = set(watch.get_data().lines(asked["file"])) - loaded
-    with open(asked["report"], "w") as file:
-        json.dump({"lines": sorted(lines), "passed": session.testscollected - session.testsfailed}, file)
+    loaded = set(watch.get_data().lines(file))
+    for dotted in names:
+        module, _, name = dotted.rpartition(".")
+        module = importlib.import_module(module)
+        assert hasattr(module, name)
+        setattr(module, name, getattr(copied, name))
+    watch.start()
+    chosen = Chosen()
+    status = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", tests], plugins=[chosen])
+    watch.stop()
+    lines = sorted(set(watch.get_data().lines(file)) - loaded)
+    return {"status": int(status), "lines": lines, "passed": chosen.passed}
 '''
 
 
@@ -251,24 +254,22 @@ def held(text: str, home: str) -> list[str]:
     return found
 
 
-def pointed_at(text: str, home: str, tests: Path, folder: Path) -> tuple[int, dict, str]:
-    """The tests' exit status with the copy in place of the original, what they entered, what they printed."""
-    folder.mkdir()
-    names = held(text, home)
-    asked = {"file": str(folder / "copied.py"), "names": names, "report": str(folder / "report.json")}
-    Path(asked["file"]).write_text(text, encoding="utf-8")
-    (folder / "pointing.py").write_text(PLUGIN, encoding="utf-8")
+@pytest.fixture(scope="module")
+def warm() -> Warm:
+    project = Project.at(ROOT)
+    return Warm(project.environment(), loaded(project))
+
+
+def pointed_at(warm: Warm, text: str, home: str, tests: Path, folder: Path) -> tuple[dict, str]:
+    """How the tests go with the copy in place of the original, what they enter of it, what they print."""
+    file = folder / "copied.py"
+    file.write_text(text, encoding="utf-8")
+    (folder / "pointing.py").write_text(POINTING, encoding="utf-8")
     path = os.pathsep.join([str(ROOT / "code"), str(folder)])
-    env = {**os.environ, "PYTHONPATH": path, "STANDALONE": json.dumps(asked), "OMP_NUM_THREADS": "1"}
-    options = ["-q", "-x", "-p", "pointing", "-p", "no:cacheprovider", "-m", "not slow"]
-    command = [sys.executable, "-m", "pytest", *options, str(tests)]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
-    report = Path(asked["report"])
-    return (
-        done.returncode,
-        json.loads(report.read_text()) if report.exists() else {},
-        done.stdout + done.stderr,
-    )
+    environment = {**warm.environment, "PYTHONPATH": path}
+    arguments = [str(file), held(text, home), str(tests)]
+    done = asyncio.run(warm.call("pointing:run", *arguments, folder=ROOT, environment=environment))
+    return done.value or {"status": done.status}, done.printed
 
 
 def lines_of(text: str, name: str) -> set[int]:
@@ -279,10 +280,10 @@ def lines_of(text: str, name: str) -> set[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("home", HOMES)
-def test_the_tests_of_the_original_pass_when_pointed_at_it(home, tmp_path):
+def test_the_tests_of_the_original_pass_when_pointed_at_it(warm, home, tmp_path):
     text = export(home)
-    status, report, printed = pointed_at(text, home, mirror(home), tmp_path / "there")
-    assert status == 0 and report["passed"], printed
+    report, printed = pointed_at(warm, text, home, mirror(home), tmp_path)
+    assert report["status"] == 0 and report["passed"], printed
     for dotted in (name for name in SNIPPETS if source.locate(Project.at(ROOT), name)[0] == home):
         runs_code = source.find(Project.at(ROOT), dotted).body  # a dataclass may have nothing that runs
         name = dotted.removeprefix(f"{home}.").split(".")[0]
@@ -291,13 +292,13 @@ def test_the_tests_of_the_original_pass_when_pointed_at_it(home, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_copy_that_is_wrong_is_seen(tmp_path):
+def test_a_copy_that_is_wrong_is_seen(warm, tmp_path):
     text = export("rlworkshop.algorithms.vpg.value_loss")
     wrong = text.replace("((values - returns) ** 2)", "(values - returns)")
     assert wrong != text
     home = "rlworkshop.algorithms.vpg"
-    status, _, printed = pointed_at(wrong, home, mirror(home), tmp_path / "there")
-    assert status == 1 and "test_value_loss" in printed
+    report, printed = pointed_at(warm, wrong, home, mirror(home), tmp_path)
+    assert report["status"] == 1 and "test_value_loss" in printed
 
 
 # ---- a whole module, trained from its command line
