@@ -188,7 +188,7 @@ def faults(tab, url: str, host: str, looks: list[str]) -> list[str]:
         dress(tab, look)
         tab.evaluate(MARK_TRIED)
         found += violations(tab, runOnly=COLOURS, context={"include": [["[data-tried]"]]})
-        found += violations(tab, rules={rule: {"enabled": False} for rule in COLOURS})
+    found += violations(tab, rules={rule: {"enabled": False} for rule in COLOURS})
     found += [f"error: {error}" for error in tab.errors]
     elsewhere = (u for u in tab.requests if urlsplit(u).scheme not in ("data", "blob"))
     return sorted({*found, *(f"request: {u}" for u in elsewhere if not u.startswith(host))})

@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from multiprocessing import forkserver
+from multiprocessing import forkserver, popen_forkserver
 from pathlib import Path
 
 import pytest
@@ -190,7 +191,9 @@ def test_a_warm_process_that_was_killed_is_begun_anew(place):
         warm = warm_at(place)
         first = asyncio.create_task(call_of_the_family(warm, place))
         pids = await the_family(place)
-        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+        server = forkserver._forkserver._forkserver_pid
+        os.kill(server, signal.SIGKILL)
+        os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
         done = await first
         os.kill(pids[1], signal.SIGKILL)
         return done, pids, await warm.call("work:add", 1, 1, folder=place)
@@ -226,3 +229,26 @@ if __name__ == "__main__":
     assert all_gone(pids)
     if how == signal.SIGINT:
         assert b"KeyboardInterrupt" in said
+
+
+def test_the_end_of_a_fork_is_asked_for_by_one_thread_at_a_time(place, monkeypatch):
+    """multiprocessing tells an end once: of two who ask at once, one would hear of a failure."""
+    true, asking, overlaps = popen_forkserver.Popen.poll, [], []
+
+    def poll(self, *arguments):
+        overlaps.extend(asking)
+        asking.append(threading.get_ident())
+        time.sleep(0.01)
+        try:
+            return true(self, *arguments)
+        finally:
+            asking.remove(threading.get_ident())
+
+    async def calls():
+        warm = warm_at(place)
+        values = [warm.call("work:add", n, 1, folder=place) for n in range(12)]
+        return [done.value for done in await asyncio.gather(*values)]
+
+    monkeypatch.setattr(popen_forkserver.Popen, "poll", poll)
+    assert asyncio.run(calls()) == [{"sum": n + 1} for n in range(12)]
+    assert overlaps == []

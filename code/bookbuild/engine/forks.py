@@ -65,10 +65,9 @@ class Warm:
         with its children when it takes longer than ``timeout`` seconds, when it has worked for ``cpu_limit``
         seconds, and when the caller is cancelled.
         """
-        environment = environment or self.environment
         with tempfile.TemporaryDirectory(prefix="fork-") as place:
             log = Path(place, "log")
-            environment = {**environment, watch.LOG: str(log), watch.ROOT: str(folder)}
+            environment = {**(environment or self.environment), watch.LOG: str(log), watch.ROOT: str(folder)}
             request = (target, arguments, str(folder), environment, cpu_limit, place)
             process = self._context.Process(target=_fork, args=request)
             async with self._starting:  # the first waits for the warm process
@@ -79,7 +78,8 @@ class Warm:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)  # or what it has left behind
                 process.kill()  # it may not have had its group yet
-            process.join()
+            async with self._starting:  # a start asks for the ends of all, and an end is told once
+                process.join()
             printed, answer = Path(place, "printed"), Path(place, "answer.json")
             text = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
             ended = process.exitcode == 0 and answer.exists()  # it may have ended itself
