@@ -10,26 +10,43 @@ Book: start/how_to_use
 
 import difflib
 import functools
+import numbers
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 Act = Callable[[np.ndarray], np.ndarray]  # observations (N, ...) -> actions (N, ...)
 
 EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "pygame": "classic-control"}  # word in an error -> pip extra
 
 
-def make(env_id: str, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
+STREAMS = {"training": 0, "policy": 1, "network": 2, "evaluation": 3, "film": 4}  # of random numbers
+ENDLESS = 100_000  # steps after which an episode is said never to end
+ENDLESS_HINT = "register it with max_episode_steps, wrap it in TimeLimit, or raise max_steps"
+
+
+def plain_make(env_id: str, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
+    """``num_envs`` copies of an environment under NEXT_STEP: ``make`` for a file that was taken along."""
+    if gym.spec(env_id).vector_entry_point is not None:
+        return gym.make_vec(env_id, num_envs, vectorization_mode="vector_entry_point", **kwargs)
+    one = functools.partial(gym.make, env_id, **kwargs)
+    return SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.NEXT_STEP)
+
+
+# standalone: plain_make
+def make(env_id: str | Callable[[], gym.Env] | VectorEnv, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
     """``num_envs`` copies of an environment, stepped together under NEXT_STEP.
 
-    A native vector version is used where one is registered (CartPole: 10 times faster than a loop);
-    ``kwargs`` go to the environment itself.
+    ``env_id`` is an id as ``gym.make`` takes it (``module:Id-v0`` imports the module first), a function that
+    makes one environment, or a vector environment, which is taken as it is. A native vector version is used
+    where one is registered (CartPole: 10 times faster than a loop); ``kwargs`` go to the environment itself.
 
     Raises:
-        ValueError: ``num_envs`` is below 1, or no environment has that id (the closest ids are named).
+        ValueError: ``num_envs`` is below 1, no environment has that id (the closest ids are named), or a
+            vector environment resets in another mode.
         ImportError: the environment needs a package that is not installed (the extra to install is named).
 
     Book: start/how_to_use
@@ -37,18 +54,63 @@ def make(env_id: str, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
     if num_envs < 1:
         raise ValueError(f"num_envs must be at least 1, not {num_envs}")
     try:
-        spec = gym.spec(env_id)
-        if spec.vector_entry_point is not None:
+        if isinstance(env_id, VectorEnv):
+            envs = env_id
+        elif isinstance(env_id, str) and gym.spec(env_id).vector_entry_point is not None:
             envs = gym.make_vec(env_id, num_envs, vectorization_mode="vector_entry_point", **kwargs)
         else:
-            one = functools.partial(gym.make, env_id, disable_env_checker=True, **kwargs)
+            one = functools.partial(_make_one, env_id, **kwargs)
             envs = SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.NEXT_STEP)
     except Exception as error:
-        raise _explained(env_id, error) from error
+        raise _explained(str(env_id), error) from error
     mode = envs.metadata.get("autoreset_mode")
     if mode != AutoresetMode.NEXT_STEP:
         raise ValueError(f"{env_id} resets in mode {mode}; the book's algorithms need NEXT_STEP")
     return envs
+
+
+def _make_one(env_id: str | Callable[[], gym.Env], **kwargs: Any) -> gym.Env:
+    made = env_id(**kwargs) if callable(env_id) else gym.make(env_id, disable_env_checker=True, **kwargs)
+    return OneNumber(made)
+
+
+class OneNumber(gym.Wrapper):
+    """Says so when an environment's reward is not one number, which a vector of them would not."""
+
+    def step(self, action):
+        """Step the environment.
+
+        Raises:
+            ValueError: the reward is not a number.
+        """
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        if (
+            not isinstance(reward, numbers.Real | np.bool_)
+            and np.shape(reward) not in ((), (1,))
+            or reward is None
+        ):
+            raise ValueError(f"{self.env} returned the reward {reward!r}: it must be one number")
+        return obs, reward, terminated, truncated, info
+
+
+def seeds(seed: int, n: int, stream: str, *more: int) -> list[int]:
+    """``n`` seeds; those of different ``seed``, ``stream`` (of ``STREAMS``) or ``more`` are independent.
+
+    Counting up from ``seed`` instead would give neighbouring seeds the same environments.
+    """
+    return np.random.SeedSequence(seed, spawn_key=(STREAMS[stream], *more)).generate_state(n).tolist()
+
+
+def reset(envs: VectorEnv, seed: int, stream: str = "training", *more: int) -> np.ndarray:
+    """First observations (N, ...) of ``envs``, each sub-environment seeded by itself where that can be."""
+    each = seeds(seed, envs.num_envs, stream, *more)
+    obs, _ = envs.reset(seed=each if isinstance(envs.unwrapped, SyncVectorEnv | AsyncVectorEnv) else each[0])
+    return obs
+
+
+def policy_rng(seed: int) -> np.random.Generator:
+    """Random numbers for actions and batches, independent of the environments' for the same ``seed``."""
+    return np.random.default_rng(seeds(seed, 4, "policy"))
 
 
 def to_env(space: gym.Space, action: np.ndarray) -> np.ndarray:
@@ -58,7 +120,44 @@ def to_env(space: gym.Space, action: np.ndarray) -> np.ndarray:
     """
     if isinstance(space, gym.spaces.Box):
         return np.clip(action, space.low, space.high).astype(space.dtype)
-    return np.asarray(action, dtype=space.dtype)
+    action = np.asarray(action)
+    if not np.can_cast(action.dtype, space.dtype, "same_kind"):
+        raise ValueError(f"actions of {space} are whole numbers, not {action.dtype}: {action[:1]}")
+    return action.astype(space.dtype)
+
+
+def batched(space: gym.Space, obs: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Observations (N, ...) of ``space``, and whether ``obs`` was a single one.
+
+    Raises:
+        ValueError: ``obs`` is neither one observation nor a batch of them.
+    """
+    obs = np.asarray(obs)
+    if obs.shape[obs.ndim - len(space.shape) :] == space.shape and obs.ndim - len(space.shape) in (0, 1):
+        return (obs, False) if obs.ndim > len(space.shape) else (obs[None], True)
+    raise ValueError(
+        f"an observation has the shape {space.shape}, a batch (N, *{space.shape}); not {obs.shape}"
+    )
+
+
+def space_to_tree(space: gym.Space) -> dict[str, Any]:
+    """A ``Box`` or ``Discrete`` as plain values and arrays.
+
+    Raises:
+        ValueError: it is another space.
+    """
+    if isinstance(space, gym.spaces.Box):
+        return {"low": space.low, "high": space.high, "dtype": str(space.dtype)}
+    if isinstance(space, gym.spaces.Discrete):
+        return {"n": int(space.n), "start": int(space.start)}
+    raise ValueError(f"spaces are Box or Discrete, not {space}: wrap the environment")
+
+
+def space_from_tree(tree: dict[str, Any]) -> gym.Space:
+    """The way back from ``space_to_tree``."""
+    if "n" in tree:
+        return gym.spaces.Discrete(tree["n"], start=tree["start"])
+    return gym.spaces.Box(tree["low"], tree["high"], dtype=np.dtype(tree["dtype"]))
 
 
 class Episodes:
@@ -68,6 +167,7 @@ class Episodes:
         steps: real transitions so far, over all sub-environments.
         returns, lengths, ends: of each finished episode its undiscounted return, its length, and the
             value of ``steps`` when it ended (in the order in which they ended).
+        who: its sub-environment. running: steps (N,) of the episodes that have not ended.
 
     Book: start/how_to_use
     """
@@ -77,41 +177,49 @@ class Episodes:
         self.returns: list[float] = []
         self.lengths: list[int] = []
         self.ends: list[int] = []
-        self._return = np.zeros(num_envs)
-        self._length = np.zeros(num_envs, dtype=np.int64)
-        self._done = np.zeros(num_envs, dtype=bool)
+        self.who: list[int] = []
+        self.forget_unfinished(num_envs)
 
-    def step(self, reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray) -> np.ndarray:
-        """Take in what ``envs.step`` returned, each (N,); the answer (N,) is False on reset rows."""
+    def step(
+        self, obs: np.ndarray, reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray
+    ) -> np.ndarray:
+        """Take in what ``envs.step`` returned, each (N, ...); the answer (N,) is False on reset rows.
+
+        Raises:
+            ValueError: a reward or an observation is no finite number.
+        """
         valid = ~self._done
+        for what, values in (("reward", reward), ("observation", obs)):
+            if values.dtype.kind not in "iub" and not (
+                values.dtype.kind == "f" and np.isfinite(values.sum())
+            ):
+                _check_numbers(what, values, valid, self.steps)
         self.steps += int(np.count_nonzero(valid))
         self._return += np.where(valid, reward, 0.0)
-        self._length += valid
+        self.running += valid
         self._done = valid & (terminated | truncated)
-        if self._done.any():
-            for i in np.flatnonzero(self._done):
-                self.returns.append(float(self._return[i]))
-                self.lengths.append(int(self._length[i]))
-                self.ends.append(self.steps)
-            self._return[self._done] = 0
-            self._length[self._done] = 0
+        for i in np.flatnonzero(self._done):
+            self.returns.append(float(self._return[i]))
+            self.lengths.append(int(self.running[i]))
+            self.ends.append(self.steps)
+            self.who.append(int(i))
+            self._return[i] = self.running[i] = 0
         return valid
 
-    def forget_unfinished(self) -> None:
+    def forget_unfinished(self, num_envs: int | None = None) -> None:
         """Drop what is known of episodes that have not ended; all sub-environments begin anew."""
-        self._return[:], self._length[:], self._done[:] = 0, 0, False
+        n = num_envs or len(self._done)
+        self._return, self.running, self._done = np.zeros(n), np.zeros(n, np.int64), np.zeros(n, bool)
 
-    def get_state(self) -> dict[str, Any]:
-        """Everything there is, as a tree of plain values and arrays."""
-        finished = {"returns": np.array(self.returns), "lengths": np.array(self.lengths, np.int64)}
-        running = {"return": self._return.copy(), "length": self._length.copy(), "done": self._done.copy()}
-        return {"steps": self.steps, "ends": np.array(self.ends, np.int64), **finished, **running}
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to what ``get_state`` gave."""
-        self.steps = state["steps"]
-        self.returns, self.lengths, self.ends = (state[k].tolist() for k in ("returns", "lengths", "ends"))
-        self._return, self._length, self._done = (state[k].copy() for k in ("return", "length", "done"))
+def _check_numbers(what: str, values: np.ndarray, valid: np.ndarray, steps: int) -> None:
+    """Raise where a real row is not finite; it may be the sum that has overflowed."""
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"the environment's {what} must be numbers, not {values.dtype}: {values[:1]!r}")
+    for i, row in enumerate(values):
+        if not np.isfinite(row).all() and (valid[i] or what == "observation"):
+            where = f"sub-environment {i}, after {steps} steps in all"
+            raise ValueError(f"the environment returned the {what} {row} ({where}): it must be finite")
 
 
 class ObsNorm:
@@ -127,7 +235,11 @@ class ObsNorm:
     CLIP = 10.0
 
     def __init__(self, shape: tuple[int, ...]):
-        self.set_state({"count": 0, "mean": np.zeros(shape), "m2": np.zeros(shape)})
+        self._set(0, np.zeros(shape), np.zeros(shape))
+
+    def _set(self, count: int, mean: np.ndarray, m2: np.ndarray) -> None:
+        self.count, self.mean, self.m2 = count, mean, m2  # m2: summed squared deviations
+        self._scale = 1.0 / np.sqrt((m2 / count if count else np.ones_like(m2)) + 1e-8)
 
     def update(self, obs: np.ndarray) -> None:
         """Take in a batch of raw observations (B, *shape); an empty batch changes nothing."""
@@ -137,57 +249,52 @@ class ObsNorm:
         mean, n, total = obs.mean(axis=0), len(obs), self.count + len(obs)
         delta = mean - self.mean
         m2 = self.m2 + ((obs - mean) ** 2).sum(axis=0) + delta**2 * self.count * n / total
-        self.set_state({"count": total, "mean": self.mean + delta * n / total, "m2": m2})
+        self._set(total, self.mean + delta * n / total, m2)
 
     def __call__(self, obs: np.ndarray) -> np.ndarray:
         """Normalised observations, float32, of the shape of ``obs`` (..., *shape)."""
-        scaled = (obs - self._shift) * self._scale
+        scaled = (obs - self.mean) * self._scale
         return np.minimum(np.maximum(scaled, -self.CLIP), self.CLIP).astype(np.float32)
-
-    def get_state(self) -> dict[str, Any]:
-        """Count, mean and summed squared deviations."""
-        return {"count": self.count, "mean": self.mean.copy(), "m2": self.m2.copy()}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to what ``get_state`` gave."""
-        self.count, self.mean, self.m2 = int(state["count"]), state["mean"].copy(), state["m2"].copy()
-        variance = self.m2 / self.count if self.count else np.ones_like(self.m2)
-        self._shift, self._scale = self.mean, 1.0 / np.sqrt(variance + 1e-8)
 
 
 def evaluate(
-    act: Act, env_id: str, episodes: int, seed: int, num_envs: int = 20, **kwargs: Any
+    act: Act,
+    env_id: str,
+    episodes: int,
+    seed: int,
+    num_envs: int = 20,
+    max_steps: int = ENDLESS,
+    **kwargs: Any,
 ) -> np.ndarray:
     """Undiscounted returns (episodes,) of exactly ``episodes`` fresh episodes.
+
+    No training of the same seed has met their first states.
 
     Every sub-environment plays a quota fixed beforehand. Taking the first episodes to finish would
     favour the short ones: the classic way to a wrong score.
 
     Raises:
-        ValueError: fewer than one episode, or what ``make`` raises.
+        ValueError: fewer than one episode, one that does not end within ``max_steps``, or as ``make``.
 
     Book: start/how_to_use
     """
     if episodes < 1:
         raise ValueError(f"evaluate needs at least 1 episode, not {episodes}")
-    n = min(num_envs, episodes)
+    envs = make(env_id, min(num_envs, episodes), **kwargs)
+    n, played = envs.num_envs, Episodes(envs.num_envs)
     quota = episodes // n + (np.arange(n) < episodes % n)  # (N,)
-    envs = make(env_id, n, **kwargs)
-    try:
-        obs, _ = envs.reset(seed=seed)
-        running, finished = np.zeros(n), [[] for _ in range(n)]
-        played, done = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
-        while (played < quota).any():
-            obs, reward, terminated, truncated, _ = envs.step(to_env(envs.action_space, act(obs)))
-            running += np.where(done, 0.0, reward)
-            done = ~done & (terminated | truncated)
-            for i in np.flatnonzero(done & (played < quota)):
-                finished[i].append(running[i])
-            played += done
-            running[done] = 0.0
-    finally:
-        envs.close()
-    return np.array([score for scores in finished for score in scores])
+    scores: list[list[float]] = [[] for _ in range(n)]
+    obs = reset(envs, seed, "evaluation")
+    while any(len(own) < wanted for own, wanted in zip(scores, quota, strict=True)):
+        obs, reward, terminated, truncated, _ = envs.step(to_env(envs.action_space, act(obs)))
+        before = len(played.returns)
+        played.step(obs, reward, terminated, truncated)
+        for i, score in zip(played.who[before:], played.returns[before:], strict=True):
+            scores[i].append(score)
+        if played.running.max() > max_steps:
+            raise ValueError(f"an episode of {env_id} goes on after {max_steps} steps: {ENDLESS_HINT}")
+    envs.close()
+    return np.array([x for own, wanted in zip(scores, quota, strict=True) for x in own[:wanted]])
 
 
 def record(
@@ -201,22 +308,21 @@ def record(
     Book: start/first_agent
     """
     try:
-        env = gym.make(env_id, render_mode="rgb_array", disable_env_checker=True, **kwargs)
+        one = functools.partial(_make_one, env_id, render_mode="rgb_array", **kwargs)
+        envs = SyncVectorEnv([one], autoreset_mode=AutoresetMode.NEXT_STEP)  # one path for one and for many
     except Exception as error:
-        raise _explained(env_id, error) from error
-    frames, total = [], 0.0
+        raise _explained(str(env_id), error) from error
+    frames, total, ended = [], 0.0, np.zeros(1, bool)
     try:
-        obs, _ = env.reset(seed=seed)
-        for _ in range(max_steps):
-            frames.append(_shrunk(env.render(), size))
-            action = to_env(env.action_space, act(np.asarray(obs)[None])[0])
-            obs, reward, terminated, truncated, _ = env.step(action)
-            total += float(reward)
-            if terminated or truncated:
-                frames.append(_shrunk(env.render(), size))
-                break
+        obs = reset(envs, seed, "film")
+        while len(frames) < max_steps and not ended[0]:
+            frames.append(_shrunk(envs.render()[0], size))
+            obs, reward, terminated, truncated, _ = envs.step(to_env(envs.action_space, act(obs)))
+            total, ended = total + float(reward[0]), terminated | truncated
+        if ended[0]:
+            frames.append(_shrunk(envs.render()[0], size))
     finally:
-        env.close()
+        envs.close()
     return np.stack(frames), total
 
 
@@ -273,6 +379,8 @@ def _layers(env: gym.Env) -> list[gym.Env]:
 def _layer_state(layer: gym.Env) -> dict[str, Any]:
     if _has_own(layer):
         return {"own": layer.get_state()}
+    if isinstance(layer, OneNumber):
+        return {}
     if isinstance(layer, gym.wrappers.TimeLimit):
         return {"elapsed": layer._elapsed_steps}
     if isinstance(layer, gym.wrappers.OrderEnforcing):
@@ -292,7 +400,7 @@ def _set_layer_state(layer: gym.Env, state: dict[str, Any]) -> None:
         layer._elapsed_steps = state["elapsed"]
     elif "reset" in state:
         layer._has_reset = state["reset"]
-    else:
+    elif state:
         _set_plain_state(layer, state)
         if "physics" in state:
             import mujoco
@@ -364,7 +472,12 @@ def _explained(env_id: str, error: Exception) -> Exception:
     if isinstance(error, gym.error.UnregisteredEnv):
         close = difflib.get_close_matches(env_id, gym.registry, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else "see gymnasium.pprint_registry()"
-        return ValueError(f"no environment is called {env_id!r}: {hint}")
+        own = (
+            ""
+            if ":" in env_id
+            else f" Your own? Import the module that registers it, or ask for module:{env_id}."
+        )
+        return ValueError(f"no environment is called {env_id!r}: {hint}{own}")
     if isinstance(error, gym.error.DependencyNotInstalled | ImportError):
         extra = next((e for word, e in EXTRAS.items() if word in text.lower()), None)
         hint = f"pip install 'gymnasium[{extra}]'" if extra else text

@@ -5,12 +5,16 @@ Nothing here belongs to an algorithm.
 Book: start/how_to_use
 """
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from torch import nn
+
+from rlworkshop import envs as rl_envs
 
 ACTIVATIONS = {"tanh": (nn.Tanh, np.tanh), "relu": (nn.ReLU, lambda x: np.maximum(x, 0))}
 
@@ -42,31 +46,68 @@ def mlp(sizes: Sequence[int], generator: torch.Generator, activation: str = "tan
     return nn.Sequential(*layers[:-1])
 
 
-def numpy_forward(net: nn.Sequential) -> Callable[[np.ndarray], np.ndarray]:
-    """A function that computes ``net`` on arrays, four times faster than torch on a handful of rows.
+class NumpyForward:
+    """Computes ``net`` (B, n_in) -> (B, n_out) on arrays, faster than torch on a handful of rows.
 
-    It reads the network's own memory: later in-place changes (optimiser steps, ``load_state_dict``) show.
-    A copy of the network has memory of its own and needs a function of its own.
+    It reads the network's own memory, and looks where that is: optimiser steps, ``load_state_dict``, copies,
+    moves to another device or precision all show. On another device than the CPU torch computes.
 
     Raises:
         TypeError: ``net`` holds a layer other than those that ``mlp`` makes.
     """
-    activations = {layer: function for layer, function in ACTIVATIONS.values()}
-    steps = []
-    for layer in net:
-        if isinstance(layer, nn.Linear):
-            steps.append((layer.weight.detach().numpy().T, layer.bias.detach().numpy()))
-        elif type(layer) in activations:
-            steps.append((activations[type(layer)], None))
-        else:
-            raise TypeError(f"numpy_forward does not know the layer {layer}")
 
-    def forward(x: np.ndarray) -> np.ndarray:
-        for step, bias in steps:
-            x = step(x) if bias is None else x @ step + bias
+    def __init__(self, net: nn.Sequential):
+        known = {layer: function for layer, function in ACTIVATIONS.values()}
+        self.net, self.parameters, self.places = net, list(net.parameters()), None
+        self.functions = [None if isinstance(layer, nn.Linear) else known.get(type(layer)) for layer in net]
+        for layer, function in zip(net, self.functions, strict=True):
+            if function is None and not isinstance(layer, nn.Linear):
+                raise TypeError(f"NumpyForward does not know the layer {layer}")
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        places = [p.data_ptr() for p in self.parameters]
+        if places != self.places:  # first call, or the parameters have moved
+            if self.parameters[0].device.type != "cpu":
+                return torch_forward(self.net, x)
+            self.places, self.steps = places, []
+            for layer, function in zip(self.net, self.functions, strict=True):
+                linear = function is None
+                weights = (layer.weight.detach().numpy().T, layer.bias.detach().numpy()) if linear else None
+                self.steps.append((function, weights))
+        for function, weights in self.steps:
+            x = function(x) if function else x @ weights[0] + weights[1]
         return x
 
-    return forward
+
+@torch.no_grad()
+def torch_forward(net: nn.Module, x: np.ndarray) -> np.ndarray:
+    """What ``net`` computes of ``x``, wherever its parameters are."""
+    device = next(net.parameters()).device
+    return net(torch.from_numpy(np.ascontiguousarray(x)).to(device)).cpu().numpy()
+
+
+def plain_device(name: str) -> torch.device:
+    """The device called ``name``."""
+    return torch.device(name)
+
+
+# standalone: plain_device
+def torch_device(name: str) -> torch.device:
+    """The device called ``name``: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+
+    Raises:
+        ValueError: there is no such device, or it cannot be used here.
+    """
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f'device={name!r} cannot be used here ({reason}): take "cpu"') from None
+
+
+def generator(seed: int) -> torch.Generator:
+    """Random numbers for initial weights, independent of all else that is drawn for ``seed``."""
+    return torch.Generator().manual_seed(rl_envs.seeds(seed, 1, "network")[0])
 
 
 def to_tree(value: Any) -> Any:
@@ -96,3 +137,73 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tree: list[Any]) -> None:
     """Give a fresh optimiser the memory that ``optimizer_to_tree`` took from another."""
     memory = {i: from_tree(state) for i, state in enumerate(tree) if state}
     optimizer.load_state_dict({**optimizer.state_dict(), "state": memory})
+
+
+def policy_state(part: Any) -> Any:
+    """What ``get_state`` gives of a policy: networks, spaces, arrays, numbers, and objects that hold these."""
+    if isinstance(part, nn.Module):
+        return to_tree(part.state_dict())
+    if isinstance(part, gym.Space):
+        return rl_envs.space_to_tree(part)
+    return {name: policy_state(getattr(part, name)) for name in _parts(part)} if _parts(part) else part
+
+
+def set_policy(part: Any, state: Any) -> Any:
+    """Put a policy back to what ``policy_state`` gave."""
+    if isinstance(part, nn.Module):
+        part.load_state_dict(from_tree(state))
+    elif not _parts(part):
+        return part if isinstance(part, gym.Space) else state
+    for name in [] if isinstance(part, nn.Module) else _parts(part):
+        setattr(part, name, set_policy(getattr(part, name), state[name]))
+    return part
+
+
+# standalone: policy_state
+def get_state(part: Any) -> Any:
+    """The state of a part of a training, as a tree of plain values and arrays.
+
+    Parts are networks, optimisers, generators, spaces, plain values, arrays, lists and tuples of parts, and
+    objects whose attributes (of a dataclass: whose fields) are parts.
+    """
+    if isinstance(part, nn.Module):
+        return to_tree(part.state_dict())
+    if isinstance(part, torch.optim.Optimizer):
+        return optimizer_to_tree(part)
+    if isinstance(part, torch.Generator):
+        return to_tree(part.get_state())
+    if isinstance(part, np.random.Generator):
+        return part.bit_generator.state
+    if isinstance(part, gym.Space):
+        return rl_envs.space_to_tree(part)
+    if isinstance(part, list | tuple):
+        return [get_state(one) for one in part]
+    if isinstance(part, np.ndarray):
+        return part.copy()
+    return {name: get_state(getattr(part, name)) for name in _parts(part)} if _parts(part) else part
+
+
+# standalone: set_policy
+def set_state(part: Any, state: Any) -> Any:
+    """Put a part of a training back to what ``get_state`` gave; the part, or what takes its place."""
+    if isinstance(part, nn.Module):
+        part.load_state_dict(from_tree(state))
+    elif isinstance(part, torch.optim.Optimizer):
+        load_optimizer(part, state)
+    elif isinstance(part, torch.Generator):
+        part.set_state(from_tree(state))
+    elif isinstance(part, np.random.Generator):
+        part.bit_generator.state = state
+    elif _parts(part):
+        for name in _parts(part):
+            setattr(part, name, set_state(getattr(part, name), state[name]))
+    elif not isinstance(part, gym.Space):
+        return type(part)(*get_state(state)) if hasattr(part, "_fields") else get_state(state)
+    return part
+
+
+def _parts(part: Any) -> list[str]:
+    """The names of what an object consists of."""
+    if dataclasses.is_dataclass(part):
+        return [field.name for field in dataclasses.fields(part)]
+    return [] if isinstance(part, gym.Space) else list(getattr(part, "__dict__", ()))

@@ -60,7 +60,10 @@ def imported_files(source: str, root: Path = ROOT, package: str = "") -> set[Pat
 
 
 def closure(files: Iterable[Path], root: Path = ROOT) -> set[Path]:
-    """``files`` and every file under ``root`` that they import, directly or through others."""
+    """``files`` and every file under ``root`` that they import, directly or through others.
+
+    Of a file elsewhere its own imports from ``root`` count, too.
+    """
     found: set[Path] = set()
     todo = [Path(f).resolve() for f in files]
     while todo:
@@ -116,6 +119,11 @@ def module_files(*modules: str, root: Path = ROOT) -> set[Path]:
     return files
 
 
+def project() -> Path | None:
+    """The project's folder, when this code runs from the book's source tree."""
+    return ROOT.parent if (ROOT.parent / "conf.py").is_file() and ROOT.name == "code" else None
+
+
 def python_version() -> str:
     """The running Python as ``"CPython 3.11.7"``."""
     return f"{sys.implementation.name.replace('cp', 'CP')} {sys.version.split()[0]}"
@@ -137,10 +145,10 @@ def _stamp(file: Path) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def _imports_of(file: Path, root: Path, body: bytes) -> frozenset[Path]:
-    if file.suffix != ".py" or not body or not file.is_relative_to(root.resolve()):
+    if file.suffix != ".py" or not body:
         return frozenset()
-    relative = file.relative_to(root.resolve()).with_suffix("")
-    package = ".".join(relative.parts[:-1])
+    inside = file.is_relative_to(root.resolve())
+    package = ".".join(file.relative_to(root.resolve()).parts[:-1]) if inside else ""
     try:
         return frozenset(imported_files(source_text(body), root, package))
     except SyntaxError:

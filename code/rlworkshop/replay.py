@@ -70,7 +70,12 @@ class Replay:
             lengths = [len(column) for column in transitions]
             raise ValueError(f"transitions must be as many of each kind, at most {self.capacity}: {lengths}")
         rows = (self.added + np.arange(B)) % self.capacity
-        for kept, column in zip(self._rows, transitions, strict=True):
+        for name, kept, column in zip(Transitions._fields, self._rows, transitions, strict=True):
+            if not np.can_cast(column.dtype, kept.dtype, "same_kind"):
+                raise ValueError(
+                    f"{name} of type {column.dtype} would lose digits as {kept.dtype}: say what they are "
+                    "(obs_dtype, action_dtype, or the environment's space)"
+                )
             kept[rows] = column
         self.added += B
         return rows
@@ -95,14 +100,3 @@ class Replay:
         if self.size == 0:
             raise ValueError("the replay buffer is empty: add transitions before sampling")
         return self[rng.integers(self.size, size=batch_size)]
-
-    def get_state(self) -> dict[str, Any]:
-        """All that is kept, as a tree of arrays."""
-        kept = {name: column[: self.size].copy() for name, column in self._rows._asdict().items()}
-        return {"added": self.added, **kept}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to what ``get_state`` gave."""
-        self.added = int(state["added"])
-        for name, column in self._rows._asdict().items():
-            column[: self.size] = state[name]

@@ -6,7 +6,7 @@ The file holds the real source, comments and docstrings included, of what was as
 in ``code/`` that it needs. Statements keep their order and modules follow the order of their imports, so what
 loads in the package loads here. Nothing is renamed: a thing is called what it is where it is defined
 (``nets.mlp`` becomes ``mlp``), and one name for two things is an error. A function that makes sense in the
-package alone names its stand-in in a comment above it, ``# standalone: NAME``.
+package alone names its stand-in in a comment above it, ``# standalone: NAME``, of its module or dotted.
 """
 
 import ast
@@ -79,11 +79,12 @@ class Shop:
             if meaning in passed:
                 raise SourceError(f"{where}{meaning} leads back to itself, by way of {', '.join(passed)}")
             passed.append(meaning)
-            if name in module.stand_ins:
-                names = [module.stand_ins[name], *rest]
-            elif self.own(found[0]):
-                home, _, names = locate(self.project, ".".join([found[0].origin, *rest]))
+            stand_in = module.stand_ins.get(name, "")
+            if "." in stand_in or (not stand_in and self.own(found[0])):
+                home, _, names = locate(self.project, ".".join([stand_in or found[0].origin, *rest]))
                 module = self.module(home)
+            elif stand_in:
+                names = [stand_in, *rest]
             else:
                 return name, getattr(found[0], "origin", meaning), found, len(rest)
         raise SourceError(f"{where}the module {module.name} is used as a value: name what is needed of it")

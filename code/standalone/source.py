@@ -18,7 +18,9 @@ FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 BLOCK = FUNCTION | ast.ClassDef
 PASSIVE = BLOCK | ast.Assign | ast.AnnAssign | ast.AugAssign
 IMPORT = ast.Import | ast.ImportFrom
-MARK = re.compile(r"^[ \t]*# (region: [\w-]+|endregion|standalone: \w+|(-\*- )?coding[:=].*)[ \t]*\n", re.M)
+MARK = re.compile(
+    r"^[ \t]*# (region: [\w-]+|endregion|standalone: [\w.]+|(-\*- )?coding[:=].*)[ \t]*\n", re.M
+)
 
 
 class SourceError(Exception):
@@ -186,12 +188,25 @@ class Statement:
         self.acts = not (main or is_text(node) or (isinstance(node, PASSIVE) and self.bound))
 
     def text(self, edits: list[tuple[int, int, str]], everything: bool) -> str:
-        """Its source, changed between places in bytes, with the comments that touch it or all above it."""
+        """Its source, changed between places in bytes, with the comments that touch it or all above it.
+
+        Of a statement that is not asked for itself (``everything``) docstrings keep their first line.
+        """
+        edits = edits if everything else [*edits, *self._first_lines()]
         body = self.module.body[: self.module.starts[self.node.end_lineno]]
         for start, end, new in sorted(edits, reverse=True):
             body = body[:start] + new.encode() + body[end:]
         above = self.above if everything else self.above.rpartition("\n\n")[2]
         return unmarked(above + body[self.module.starts[first_line(self.node) - 1] :].decode())
+
+    def _first_lines(self) -> Iterator[tuple[int, int, str]]:
+        """What makes of each docstring its first line."""
+        for node in ast.walk(self.node):
+            text = ast.get_docstring(node) if isinstance(node, BLOCK) else None
+            if text and "\n" in text:
+                said, starts = node.body[0].value, self.module.starts
+                start, end = starts[said.lineno - 1] + said.col_offset, starts[said.end_lineno - 1]
+                yield start, end + said.end_col_offset, f'"""{text.splitlines()[0]}"""'
 
 
 class Module:
@@ -212,7 +227,7 @@ class Module:
             else:
                 self.statements.append(one := Statement(self, node, before))
                 bound = [(name, one) for name in one.bound]
-                if found := re.search(r"^# standalone: (\w+)$", one.above, re.M):
+                if found := re.search(r"^# standalone: ([\w.]+)$", one.above, re.M):
                     self.stand_ins[one.bound[0]] = found[1]
             for local, one in bound:
                 self.names.setdefault(local, []).append(one)

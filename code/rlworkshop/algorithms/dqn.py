@@ -11,10 +11,10 @@ Book: algorithms/dqn
 """
 
 import copy
+import functools
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -23,8 +23,9 @@ import torch
 from torch import nn
 
 from rlworkshop import envs as rl_envs
-from rlworkshop import nets, provenance, runs
+from rlworkshop import nets, runs
 from rlworkshop.replay import Replay, Transitions
+from rlworkshop.runs.training import Training, command
 
 ALGORITHM = "rlworkshop.algorithms.dqn"
 
@@ -43,51 +44,56 @@ class Config:
     """discount factor"""
     lr: float = 1e-3
     """learning rate"""
-    annealing: float = 0.5
-    """the last part of ``total_steps``, over which it falls linearly to 0"""
+    lr_decay_fraction: float = 0.5
+    """the last part of ``total_steps``, over which it falls linearly to 0; 0: never"""
     batch_size: int = 128
     """B, transitions that one update learns from"""
-    capacity: int = 50_000
+    buffer_size: int = 50_000
     """transitions that the replay buffer keeps"""
     learning_starts: int = 1_000
     """environment steps before the first update"""
-    train_every: int = 64
+    train_freq: int = 64
     """environment steps between two rounds of learning"""
-    updates: int = 32
+    gradient_steps: int = 32
     """gradient steps in a round"""
-    target_every: int = 32
-    """gradient steps after which the target network becomes a copy of the network"""
-    epsilon: float = 0.1
+    target_update_interval: int = 32
+    """gradient steps (not environment steps) after which the target network becomes a copy of the network"""
+    final_epsilon: float = 0.1
     """probability of a random action in the end"""
-    exploration: float = 0.12
-    """the part of ``total_steps`` over which that probability falls from 1 to ``epsilon``"""
+    exploration_fraction: float = 0.12
+    """the part of ``total_steps`` over which that probability falls from 1; 0: it never is higher"""
     hidden: tuple[int, ...] = (64, 64)
     """widths of the hidden layers"""
     normalize_obs: bool = True
     """shift and scale observations by their running mean and standard deviation"""
+    device: str = "cpu"
+    """where the networks are: ``"cpu"``, ``"cuda"``, ``"mps"``"""
 
     def __post_init__(self):
-        whole = (self.num_envs, self.total_steps, self.batch_size, self.learning_starts, self.train_every)
-        if min(*whole, self.updates, self.target_every) < 1:
+        whole = (self.num_envs, self.total_steps, self.batch_size, self.learning_starts, self.train_freq)
+        if min(*whole, self.gradient_steps, self.target_update_interval) < 1:
             raise ValueError("numbers of steps, environments, transitions and updates must be at least 1")
-        if self.capacity < max(self.learning_starts, self.num_envs):
-            raise ValueError("capacity must hold learning_starts and a step of all environments")
-        if not (0 <= self.gamma <= 1 and 0 <= self.epsilon <= 1 and self.lr > 0):
-            raise ValueError("gamma and epsilon lie between 0 and 1, lr above 0")
-        if not (0 < self.exploration <= 1 and 0 < self.annealing <= 1):
-            raise ValueError("exploration and annealing are parts of total_steps, above 0, at most 1")
+        if self.buffer_size < max(self.learning_starts, self.num_envs):
+            raise ValueError("buffer_size must hold learning_starts and a step of all environments")
+        if not (0 <= self.gamma <= 1 and 0 <= self.final_epsilon <= 1 and self.lr > 0):
+            raise ValueError("gamma and final_epsilon lie between 0 and 1, lr above 0")
+        if not (0 <= self.exploration_fraction <= 1 and 0 <= self.lr_decay_fraction <= 1):
+            raise ValueError(
+                "exploration_fraction and lr_decay_fraction are parts of total_steps, from 0 to 1"
+            )
 
 
 # ------------------------------------------------------------------------------------ the mathematics
 
 
 def epsilon_at(step: int, config: Config) -> float:
-    """Probability of a random action at an environment step: from 1 down to ``config.epsilon``.
+    """Probability of a random action at an environment step: from 1 down to ``config.final_epsilon``.
 
     Book: algorithms/dqn
     """
-    passed = min(1.0, step / (config.exploration * config.total_steps))
-    return 1 + passed * (config.epsilon - 1)  # (eq-dqn-epsilon)
+    over = config.exploration_fraction * config.total_steps
+    passed = min(1.0, step / over) if over else 1.0
+    return 1 + passed * (config.final_epsilon - 1)  # (eq-dqn-epsilon)
 
 
 def lr_at(step: int, config: Config) -> float:
@@ -95,8 +101,8 @@ def lr_at(step: int, config: Config) -> float:
 
     Book: algorithms/dqn
     """
-    left = 1 - step / config.total_steps
-    return config.lr * min(1.0, left / config.annealing)
+    left, over = 1 - step / config.total_steps, config.lr_decay_fraction
+    return config.lr * min(1.0, left / over) if over else config.lr
 
 
 def td_target(reward: torch.Tensor, discount: torch.Tensor, next_q: torch.Tensor) -> torch.Tensor:
@@ -167,18 +173,14 @@ class Agent:
 
     q: nn.Module
     norm: rl_envs.ObsNorm | None
-    actions: int
-    """A, how many there are"""
+    obs_space: gym.Space
+    action_space: gym.spaces.Discrete
 
     def __post_init__(self):
         try:
-            self._forward = nets.numpy_forward(self.q)  # on a handful of rows four times faster than torch
+            self.forward = nets.NumpyForward(self.q)  # on a handful of rows four times faster than torch
         except TypeError:  # it has other layers than those of nets.mlp
-            self._forward = self._torch_forward
-
-    @torch.no_grad()
-    def _torch_forward(self, obs: np.ndarray) -> np.ndarray:
-        return self.q(torch.from_numpy(obs)).numpy()
+            self.forward = functools.partial(nets.torch_forward, self.q)
 
     def see(self, obs: np.ndarray) -> np.ndarray:
         """Observations (B, ...) as the network takes them, float32."""
@@ -186,16 +188,22 @@ class Agent:
 
     def values(self, obs: np.ndarray) -> np.ndarray:
         """Q of all actions (N, A) for raw observations ``obs`` (N, ...)."""
-        return self._forward(self.see(obs))
+        return self.forward(self.see(obs))
 
     def act(self, obs: np.ndarray) -> np.ndarray:
-        """The best actions (N,) for raw observations ``obs`` (N, ...)."""
-        return self.values(obs).argmax(axis=1)
+        """The best actions (N,) for raw observations ``obs`` (N, ...); one action for one observation.
+
+        Raises:
+            ValueError: ``obs`` is neither one observation nor a batch of them.
+        """
+        obs, one = rl_envs.batched(self.obs_space, obs)
+        actions = self.values(obs).argmax(axis=1)
+        return actions[0] if one else actions
 
     def explore(self, obs: np.ndarray, epsilon: float, rng: np.random.Generator) -> np.ndarray:
         """The best actions (N,) for raw observations, but with probability ``epsilon`` any."""
-        anything = rng.integers(self.actions, size=len(obs))
-        return np.where(rng.random(len(obs)) < epsilon, anything, self.act(obs))
+        anything = rng.integers(self.action_space.n, size=len(obs))
+        return np.where(rng.random(len(obs)) < epsilon, anything, self.values(obs).argmax(axis=1))
 
 
 @dataclass
@@ -211,10 +219,15 @@ class Learner:
     updates: int = 0
     """gradient steps so far"""
 
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.agent.q.parameters()).device
+
     def tensors(self, batch: Transitions) -> Transitions:
         """A batch of arrays as tensors, observations as the network takes them."""
         batch = batch._replace(obs=self.agent.see(batch.obs), next_obs=self.agent.see(batch.next_obs))
-        return Transitions(*map(torch.from_numpy, batch))
+        return Transitions(*(torch.from_numpy(column).to(self.device) for column in batch))
 
     def step(self, loss: torch.Tensor, config: Config) -> None:
         """One gradient step down ``loss``; the target network is copied when its time has come."""
@@ -222,48 +235,37 @@ class Learner:
         loss.backward()
         self.optimizer.step()
         self.updates += 1
-        if self.updates % config.target_every == 0:
+        if self.updates % config.target_update_interval == 0:
             self.target.load_state_dict(self.agent.q.state_dict())
-
-    def get_state(self) -> dict[str, Any]:
-        """Parameters, the optimiser's memory and the normaliser as a tree of arrays."""
-        return {
-            "q": nets.to_tree(self.agent.q.state_dict()),
-            "target": nets.to_tree(self.target.state_dict()),
-            "optimizer": nets.optimizer_to_tree(self.optimizer),
-            "updates": self.updates,
-            "norm": self.agent.norm and self.agent.norm.get_state(),
-        }
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to what ``get_state`` gave."""
-        self.agent.q.load_state_dict(nets.from_tree(state["q"]))
-        self.target.load_state_dict(nets.from_tree(state["target"]))
-        nets.load_optimizer(self.optimizer, state["optimizer"])
-        self.updates = state["updates"]
-        if self.agent.norm:
-            self.agent.norm.set_state(state["norm"])
 
 
 def make_agent(
-    envs: gym.vector.VectorEnv, config: Config, generator: torch.Generator, make_q: Callable = make_q
+    obs_space: gym.Space,
+    action_space: gym.Space,
+    config: Config,
+    generator: torch.Generator,
+    make_q: Callable,
 ) -> Agent:
-    """A fresh agent for ``envs``.
+    """A fresh agent for the spaces of one environment.
 
     Raises:
-        ValueError: actions are not ``Discrete`` from 0, or what ``make_q`` raises.
+        ValueError: actions are not ``Discrete`` from 0, the device cannot be used, or what ``make_q`` raises.
     """
-    space = envs.single_action_space
-    if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
-        raise ValueError(f"actions must be Discrete from 0, not {space}: DQN takes a maximum over them")
-    q = make_q(envs.single_observation_space, space, config, generator)
-    norm = rl_envs.ObsNorm(envs.single_observation_space.shape) if config.normalize_obs else None
-    return Agent(q, norm, int(space.n))
+    if not isinstance(action_space, gym.spaces.Discrete) or action_space.start != 0:
+        raise ValueError(
+            f"actions must be Discrete from 0, not {action_space}: DQN takes a maximum over them"
+        )
+    q = make_q(obs_space, action_space, config, generator).to(nets.torch_device(config.device))
+    norm = rl_envs.ObsNorm(obs_space.shape) if config.normalize_obs else None
+    return Agent(q, norm, obs_space, action_space)
 
 
-def make_learner(envs: gym.vector.VectorEnv, config: Config, seed: int, make_q: Callable = make_q) -> Learner:
-    """A fresh network, its copy and an optimiser; the same ``seed`` gives the same weights."""
-    agent = make_agent(envs, config, torch.Generator().manual_seed(seed), make_q)
+def make_learner(
+    envs: gym.vector.VectorEnv, config: Config, generator: torch.Generator, make_q: Callable = make_q
+) -> Learner:
+    """A fresh network, its copy and an optimiser; all randomness comes from ``generator``."""
+    spaces = envs.single_observation_space, envs.single_action_space
+    agent = make_agent(*spaces, config, generator, make_q)
     # the copy begins equal, gets no gradient, and is unknown to the optimiser
     target = copy.deepcopy(agent.q).requires_grad_(False)
     return Learner(agent, target, torch.optim.Adam(agent.q.parameters(), config.lr, fused=True))
@@ -272,7 +274,7 @@ def make_learner(envs: gym.vector.VectorEnv, config: Config, seed: int, make_q: 
 def make_replay(config: Config, envs: gym.vector.VectorEnv) -> Replay:
     """An empty replay buffer for the transitions of ``envs``."""
     space = envs.single_observation_space
-    return Replay(config.capacity, space.shape, obs_dtype=space.dtype)
+    return Replay(config.buffer_size, space.shape, obs_dtype=space.dtype)
 
 
 def update(
@@ -299,113 +301,49 @@ def train(
     update: Callable[..., float] = update,
     make_q: Callable[..., nn.Module] = make_q,
     make_replay: Callable[..., Replay] = make_replay,
-    checkpoint: str | Path | None = None,
-    checkpoint_every: int = 100,
-    callback: Callable[[int, Agent], Any] | None = None,
+    **options: Any,
 ) -> runs.Run:
     """Train on ``config.env_id``; the same seed on the same machine gives the same bits.
 
     Args:
         losses: of a batch, one for each transition (B,).
         update, make_q, make_replay: functions like those of this file: the family's variants differ in them.
-        checkpoint: a file that holds the whole state every ``checkpoint_every`` rounds. If it exists the
-            training goes on from there; it is removed at the end.
-        callback: called after each round with the environment steps so far and the agent.
+        options: of the session: ``callback``, ``checkpoint``, ``log_dir`` and the others of ``Training``.
 
     Raises:
-        ValueError: the environment does not exist or its spaces do not fit.
+        ValueError: the environment does not exist, its spaces do not fit, or it returns what is no number.
         RunFileError: the checkpoint is broken, or that of another training.
 
     Book: algorithms/dqn
     """
-    envs = rl_envs.make(config.env_id, config.num_envs)
-    learner = make_learner(envs, config, seed, make_q)
-    replay = make_replay(config, envs)
-    episodes = rl_envs.Episodes(config.num_envs)
-    rng = np.random.default_rng(seed)
-    metrics: dict[str, list[float]] = {}
-    notes: list[str] = []
-    digest = provenance.code_digest(ALGORITHM)
     parts = {"losses": losses, "update": update, "make_q": make_q, "make_replay": make_replay}
-    about = {**runs.plain_config(config), **{name: _named(part) for name, part in parts.items()}}
-    identity = {
-        "algorithm": ALGORITHM,
-        "config": about,
-        "seed": seed,
-        "code": digest,
-        "versions": runs.versions(),
-    }
-    saved = runs.Checkpoint(checkpoint, identity, checkpoint_every)
-
-    obs, _ = envs.reset(seed=seed)  # (N, ...)
-    if state := saved.load():
-        learner.set_state(state["learner"])
-        replay.set_state(state["replay"])
-        episodes.set_state(state["episodes"])
-        rng.bit_generator.state = state["rng"]
-        metrics, notes = {k: v.tolist() for k, v in state["metrics"].items()}, state["notes"]
-        obs = runs.resume_envs(envs, state["envs"], episodes, notes, seed)
-    rounds = len(metrics.get("update_step", ()))
-    due = metrics["update_step"][-1] + config.train_every if rounds else config.learning_starts
-
+    session = Training(ALGORITHM, config, seed, parts, **options)
+    envs, rng = session.envs, session.rng
+    learner = make_learner(envs, config, session.generator, make_q)
+    replay, agent = make_replay(config, envs), learner.agent
+    obs = session.begin(agent, learner=learner, replay=replay)  # (N, ...)
     # region: loop
-    while episodes.steps + config.num_envs <= config.total_steps:
-        action = learner.agent.explore(obs, epsilon_at(episodes.steps, config), rng)
+    while session.running(envs.num_envs):
+        action = agent.explore(obs, epsilon_at(session.steps, config), rng)
         next_obs, reward, terminated, truncated, _ = envs.step(action)
-        valid = episodes.step(reward, terminated, truncated)  # reset rows are no transitions
+        valid = session.episodes.step(
+            next_obs, reward, terminated, truncated
+        )  # reset rows are no transitions
         # a terminal state is worth nothing; a time limit is no terminal state: its value still counts
         discount = config.gamma * ~terminated
-        rows = Transitions(obs, action, reward, next_obs, discount)
-        replay.step(rows, valid, ended=terminated | truncated)
-        if learner.agent.norm:
-            learner.agent.norm.update(obs[valid])
+        replay.step(Transitions(obs, action, reward, next_obs, discount), valid, terminated | truncated)
+        if agent.norm:
+            agent.norm.update(obs[valid])
         obs = next_obs
-        if episodes.steps < due:
-            continue
-        due = episodes.steps + config.train_every
-        learner.optimizer.param_groups[0]["lr"] = lr_at(episodes.steps, config)
-        loss = [update(learner, replay, config, rng, losses) for _ in range(config.updates)]
-        # endregion
-        rounds += 1
-        q = learner.agent.values(obs).max(axis=1).mean()
-        for name, value in {"update_step": episodes.steps, "loss": np.mean(loss), "q": q}.items():
-            metrics.setdefault(name, []).append(float(value))
-        if callback is not None:
-            callback(episodes.steps, learner.agent)
-        if saved.due(rounds):
-            saved.save(
-                {
-                    "learner": learner.get_state(),
-                    "replay": replay.get_state(),
-                    "episodes": episodes.get_state(),
-                    "rng": rng.bit_generator.state,
-                    "metrics": {k: np.array(v) for k, v in metrics.items()},
-                    "notes": notes,
-                    "envs": runs.envs_state(envs, obs),
-                }
-            )
-    envs.close()
-    finished = {"step": episodes.ends, "return": episodes.returns, "length": episodes.lengths}
-    policy = learner.get_state()
-    run = runs.Run(
-        algorithm=ALGORITHM,
-        env_id=config.env_id,
-        config=about,
-        seed=seed,
-        metrics={name: np.array(values) for name, values in {**finished, **metrics}.items()},
-        policy={"q": policy["q"], "norm": policy["norm"]},
-        digest=digest,
-        notes=notes,
-    )
-    saved.remove()
-    return run
+        if session.due(config.learning_starts, config.train_freq):
+            learner.optimizer.param_groups[0]["lr"] = lr_at(session.steps, config)
+            loss = [update(learner, replay, config, rng, losses) for _ in range(config.gradient_steps)]
+            session.updated(obs, loss=np.mean(loss), q=agent.values(obs).max(axis=1).mean())
+    # endregion
+    return session.end()
 
 
-def _named(part: Callable) -> str:
-    return f"{part.__module__}.{part.__qualname__}"
-
-
-def load_policy(run: runs.Run, make_q: Callable[..., nn.Module] = make_q) -> Agent:
+def load_policy(run: runs.Run, make_q: Callable[..., nn.Module] = make_q, device: str = "cpu") -> Agent:
     """The trained agent of a run: ``.act(obs)``. ``make_q`` is the one that it was trained with.
 
     Raises:
@@ -416,29 +354,14 @@ def load_policy(run: runs.Run, make_q: Callable[..., nn.Module] = make_q) -> Age
     if run.algorithm != ALGORITHM:
         raise ValueError(f"this run is of {run.algorithm}: load it with that module's load_policy")
     # by its name alone: where this code was copied to, its module has another one
-    if not run.config["make_q"].endswith(f".{make_q.__qualname__}"):
+    if not run.config["make_q"].endswith(f":{make_q.__qualname__}"):
         raise ValueError(f"this run's network was made by {run.config['make_q']}: pass that as make_q")
-    config = types.SimpleNamespace(**run.config)  # a variant's Config has more in it than this file's
-    envs = rl_envs.make(run.env_id)
-    agent = make_agent(envs, config, torch.Generator(), make_q)
-    envs.close()
-    agent.q.load_state_dict(nets.from_tree(run.policy["q"]))
-    if agent.norm:
-        agent.norm.set_state(run.policy["norm"])
+    config = types.SimpleNamespace(**{**run.config, "device": device})  # a variant's has more in it
+    spaces = [rl_envs.space_from_tree(run.policy[name]) for name in ("obs_space", "action_space")]
+    agent = make_agent(*spaces, config, torch.Generator(), make_q)
+    nets.set_state(agent, run.policy)
     return agent
 
 
-def main(config: Config, seed: int = 0, out: Path = Path("dqn.npz")) -> None:
-    """Train a deep Q-network, print a summary, save the run to ``out``."""
-    torch.set_num_threads(1)  # networks this small lose time on a second thread
-    run = train(config, seed, checkpoint=out.with_suffix(".checkpoint.npz"))
-    run.save(out)
-    scores = rl_envs.evaluate(load_policy(run).act, run.env_id, 30, seed + 1)
-    print(f"{run.env_id}, seed {seed}: {len(run.metrics['return'])} episodes of training; ", end="")
-    print(f"deterministic evaluation over 30 episodes {scores.mean():.1f} ± {scores.std():.1f}; saved {out}")
-
-
 if __name__ == "__main__":
-    import tyro
-
-    tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))
+    command(train, load_policy, Config)

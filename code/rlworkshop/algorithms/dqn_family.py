@@ -13,7 +13,6 @@ Book: algorithms/dqn_family
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -21,11 +20,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from rlworkshop import envs as rl_envs
-from rlworkshop import nets
+from rlworkshop import nets, runs
 from rlworkshop.algorithms import dqn
 from rlworkshop.algorithms.dqn import Learner
 from rlworkshop.replay import Replay, Transitions
+from rlworkshop.runs.training import command
 
 
 @dataclass(frozen=True)
@@ -240,23 +239,11 @@ class PrioritizedReplay(Replay):
         self.tree[rows] = priority
         self.highest = max(self.highest, float(priority.max()))
 
-    def get_state(self) -> dict[str, Any]:
-        """All that is kept, as a tree of arrays."""
-        return {**super().get_state(), "priorities": self.tree[: self.size].copy(), "highest": self.highest}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to what ``get_state`` gave."""
-        super().set_state(state)
-        self.tree = SumTree(self.capacity)
-        if self.size:
-            self.tree[np.arange(self.size)] = state["priorities"]
-        self.highest = float(state["highest"])
-
 
 def prioritized_replay(config: FamilyConfig, envs: gym.vector.VectorEnv) -> PrioritizedReplay:
     """An empty prioritised replay buffer for the transitions of ``envs``."""
     space = envs.single_observation_space
-    return PrioritizedReplay(config.capacity, space.shape, obs_dtype=space.dtype, alpha=config.alpha)
+    return PrioritizedReplay(config.buffer_size, space.shape, obs_dtype=space.dtype, alpha=config.alpha)
 
 
 def beta_at(replay: Replay, config: FamilyConfig) -> float:
@@ -280,12 +267,12 @@ def prioritized_update(
     Book: algorithms/dqn_family
     """
     rows = replay.draw(config.batch_size, rng)  # (B,)
-    weights = torch.from_numpy(replay.weights(rows, beta_at(replay, config)))
+    weights = torch.from_numpy(replay.weights(rows, beta_at(replay, config))).to(learner.device)
     each = losses(learner, replay[rows], config)  # (B,)
     loss = (weights * each).mean()  # (eq-family-weighted)
     learner.step(loss, config)
     # a loss of half the squared error gives back the error's size; C51's distance fits the same formula
-    replay.prioritize(rows, (2 * each.detach().clamp(min=0)).sqrt().numpy())
+    replay.prioritize(rows, (2 * each.detach().clamp(min=0)).sqrt().cpu().numpy())
     return loss.item()
 
 
@@ -322,7 +309,7 @@ class NStepReplay(Replay):
 
     def step(self, rows: Transitions, valid: np.ndarray, ended: np.ndarray) -> None:
         """Take in the ``valid`` (N,) of N environments' rows; what is n steps long, or ended, is kept."""
-        grown = [(join(old, rows), still) for old, still in self.pending]
+        grown = [(join(Transitions(*old), rows), still) for old, still in self.pending]
         self.pending = [*grown, (rows, valid)]
         full = len(self.pending) == self.n
         for age, (joined, still) in enumerate(self.pending):
@@ -330,22 +317,15 @@ class NStepReplay(Replay):
             self.add(*(column[done] for column in joined))
         self.pending = [(joined, still & ~ended) for joined, still in self.pending[full:]]
 
-    def get_state(self) -> dict[str, Any]:
-        """All that is kept and all that is pending, as a tree of arrays."""
-        pending = [{**joined._asdict(), "open": still} for joined, still in self.pending]
-        return {**super().get_state(), "pending": pending}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to what ``get_state`` gave."""
-        super().set_state(state)
-        names = Transitions._fields
-        self.pending = [(Transitions(*(p[k].copy() for k in names)), p["open"]) for p in state["pending"]]
+    def forget_unfinished(self) -> None:
+        """Drop what is pending: all environments begin anew."""
+        self.pending = []
 
 
 def n_step_replay(config: FamilyConfig, envs: gym.vector.VectorEnv) -> NStepReplay:
     """An empty replay buffer for the transitions of ``envs``, ``config.n`` steps long."""
     space = envs.single_observation_space
-    return NStepReplay(config.capacity, space.shape, obs_dtype=space.dtype, n=config.n)
+    return NStepReplay(config.buffer_size, space.shape, obs_dtype=space.dtype, n=config.n)
 
 
 # --------------------------------------------------------------------------------- distributional (C51)
@@ -415,7 +395,7 @@ def categorical_losses(learner: Learner, batch: Transitions, config: FamilyConfi
     Book: algorithms/dqn_family
     """
     obs, action, reward, next_obs, discount = learner.tensors(batch)
-    rows = torch.arange(len(action))
+    rows = torch.arange(len(action), device=learner.device)
     with torch.no_grad():
         best = learner.target(next_obs).argmax(dim=1)  # (B,)
         probs = learner.target.log_probs(next_obs)[rows, best].exp()  # (B, Z)
@@ -433,7 +413,7 @@ def double_categorical_losses(learner: Learner, batch: Transitions, config: Fami
     Book: algorithms/dqn_family
     """
     obs, action, reward, next_obs, discount = learner.tensors(batch)
-    rows = torch.arange(len(action))
+    rows = torch.arange(len(action), device=learner.device)
     with torch.no_grad():
         best = learner.agent.q(next_obs).argmax(dim=1)  # (B,)
         probs = learner.target.log_probs(next_obs)[rows, best].exp()  # (B, Z)
@@ -490,7 +470,7 @@ def prioritized_n_step_replay(config: FamilyConfig, envs: gym.vector.VectorEnv) 
     """An empty prioritised replay buffer for transitions ``config.n`` steps long."""
     space = envs.single_observation_space
     return PrioritizedNStepReplay(
-        config.capacity, space.shape, obs_dtype=space.dtype, n=config.n, alpha=config.alpha
+        config.buffer_size, space.shape, obs_dtype=space.dtype, n=config.n, alpha=config.alpha
     )
 
 
@@ -511,24 +491,28 @@ MEMBERS = {
 }
 
 
-def main(
-    config: FamilyConfig,
-    member: Literal[tuple(MEMBERS)] = "rainbow",
-    seed: int = 0,
-    out: Path = Path("dqn_family.npz"),
-) -> None:
-    """Train a member of the family, print a summary, save the run to ``out``."""
-    torch.set_num_threads(1)  # networks this small lose time on a second thread
-    parts = MEMBERS[member]
-    run = dqn.train(config, seed, checkpoint=out.with_suffix(".checkpoint.npz"), **parts)
-    run.save(out)
-    act = dqn.load_policy(run, parts.get("make_q", dqn.make_q)).act
-    scores = rl_envs.evaluate(act, run.env_id, 30, seed + 1)
-    print(f"{run.env_id}, seed {seed}: {member}, ", end="")
-    print(f"deterministic evaluation over 30 episodes {scores.mean():.1f} ± {scores.std():.1f}; saved {out}")
+@dataclass(frozen=True)
+class MemberConfig(FamilyConfig):
+    """What there is to choose, and which member of the family it is for."""
+
+    member: Literal[tuple(MEMBERS)] = "rainbow"
+    """which changes to DQN are made"""
+
+
+def train_member(config: MemberConfig, seed: int, **options: Any) -> runs.Run:
+    """Train a member of the family; ``options`` are those of ``dqn.train``."""
+    return dqn.train(config, seed, **MEMBERS[config.member], **options)
+
+
+def load_member(run: runs.Run, device: str = "cpu") -> dqn.Agent:
+    """The trained agent of a run of ``train_member``: ``.act(obs)``.
+
+    Raises:
+        ValueError: the run is of another algorithm.
+    """
+    network = MEMBERS[run.config.get("member", "plain")].get("make_q", dqn.make_q)
+    return dqn.load_policy(run, network, device)
 
 
 if __name__ == "__main__":
-    import tyro
-
-    tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))
+    command(train_member, load_member, MemberConfig)

@@ -11,7 +11,6 @@ Book: algorithms/pixels
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -19,10 +18,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from rlworkshop import envs as rl_envs
-from rlworkshop import games, nets
+from rlworkshop import games, nets, runs
 from rlworkshop.algorithms import dqn
 from rlworkshop.replay import Transitions
+from rlworkshop.runs.training import command
 
 FILTERS, KERNEL = 16, 3  # of the convolution: how many, and their side in cells
 LUMA = np.array([299, 587, 114])  # thousandths: how bright red, green and blue look (ITU-R BT.601)
@@ -193,6 +192,18 @@ class Scale(nn.Module):
         return x / self.high
 
 
+def highest(obs_space: gym.Space) -> float:
+    """The largest number that an observation holds.
+
+    Raises:
+        ValueError: there is no bound: divided by infinity all pictures would be black.
+    """
+    high = float(obs_space.high.max())
+    if not 0 < high < np.inf:
+        raise ValueError(f"pictures need a finite, positive upper bound, not {high}: set the Box's high")
+    return high
+
+
 def conv_q(
     obs_space: gym.Space, action_space: gym.Space, config: dqn.Config, generator: torch.Generator
 ) -> nn.Sequential:
@@ -206,16 +217,16 @@ def conv_q(
     Book: algorithms/pixels
     """
     shape = obs_space.shape
-    if len(shape) != 3 or min(shape[1:]) < KERNEL:
-        raise ValueError(f"conv_q reads pictures (C, H, W) of 3 x 3 or more, not {shape}")
+    if len(shape) != 3 or min(shape[1:]) < KERNEL or shape[0] > max(shape[1:]):
+        hint = ": put the channels first, with numpy's moveaxis(obs, -1, -3)" if len(shape) == 3 else ""
+        raise ValueError(f"conv_q reads pictures (C, H, W) of 3 x 3 or more, not {shape}{hint}")
     C, H, W = shape
     conv = nn.utils.skip_init(nn.Conv2d, C, FILTERS, KERNEL)  # (eq-px-conv)
     nn.init.orthogonal_(conv.weight, gain=2**0.5, generator=generator)
     nn.init.zeros_(conv.bias)
     places = conv_side(H, KERNEL) * conv_side(W, KERNEL)
     head = nets.mlp([FILTERS * places, *config.hidden, int(action_space.n)], generator, activation="relu")
-    scale = Scale(float(obs_space.high.max()))
-    return nn.Sequential(scale, conv, nn.ReLU(), nn.Flatten(), *head)
+    return nn.Sequential(Scale(highest(obs_space)), conv, nn.ReLU(), nn.Flatten(), *head)
 
 
 def flat_q(
@@ -227,7 +238,7 @@ def flat_q(
     """
     sizes = [int(np.prod(obs_space.shape)), *config.hidden, int(action_space.n)]
     net = nets.mlp(sizes, generator, activation="relu")
-    return nn.Sequential(Scale(float(obs_space.high.max())), nn.Flatten(), *net)
+    return nn.Sequential(Scale(highest(obs_space)), nn.Flatten(), *net)
 
 
 def multiplications(q: nn.Module, shape: tuple[int, ...]) -> int:
@@ -286,6 +297,10 @@ class FrameReplay:
 
     def step(self, rows: Transitions, valid: np.ndarray, ended: np.ndarray) -> None:
         """Take in N environments' rows: of each stack its newest frame."""
+        if rows.obs.dtype != np.uint8:
+            raise ValueError(
+                f"frames are kept as bytes (uint8): {rows.obs.dtype} would lose what is between them"
+            )
         t, after = self.rows % self.T, (self.rows + 1) % self.T
         if self.rows == 1 and self.k > 1 and (rows.obs[:, -2] != self.frames[0])[self.age[1] > 0].any():
             raise ValueError("observations must be stacks of frames, the newest last: these are not")
@@ -326,18 +341,15 @@ class FrameReplay:
         there = self.action[t, n], self.reward[t, n]
         return Transitions(self.stacks(t, n), *there, self.stacks((t + 1) % self.T, n), self.discount[t, n])
 
+    def forget_unfinished(self) -> None:
+        """All environments begin anew: the next frames are first ones, and no transition leads to them."""
+        t = self.rows % self.T
+        self.real[t - 1], self.age[t] = False, 0
+
     @property
     def nbytes(self) -> int:
         """Bytes that the arrays take."""
         return sum(v.nbytes for v in vars(self).values() if isinstance(v, np.ndarray))
-
-    def get_state(self) -> dict[str, Any]:
-        """All that is kept, as a tree of arrays."""
-        return {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to what ``get_state`` gave."""
-        vars(self).update({k: v.copy() if isinstance(v, np.ndarray) else v for k, v in state.items()})
 
 
 def frame_replay(config: dqn.Config, envs: gym.vector.VectorEnv) -> FrameReplay:
@@ -345,7 +357,7 @@ def frame_replay(config: dqn.Config, envs: gym.vector.VectorEnv) -> FrameReplay:
 
     Book: algorithms/pixels
     """
-    return FrameReplay(config.capacity, envs.num_envs, envs.single_observation_space.shape)
+    return FrameReplay(config.buffer_size, envs.num_envs, envs.single_observation_space.shape)
 
 
 # ------------------------------------------------------------------------------------ games as one plays them
@@ -387,32 +399,33 @@ BREAKOUT = dqn.Config(
     total_steps=100_000,
     gamma=0.95,
     lr=2e-3,
-    annealing=1.0,
+    lr_decay_fraction=1.0,
     batch_size=64,
-    capacity=100_000,
+    buffer_size=100_000,
     learning_starts=2_000,
-    train_every=64,
-    updates=16,
-    target_every=64,
-    epsilon=0.02,
-    exploration=0.1,
+    train_freq=64,
+    gradient_steps=16,
+    target_update_interval=64,
+    final_epsilon=0.02,
+    exploration_fraction=0.1,
     hidden=(64,),
     normalize_obs=False,
 )
 
 
-def main(config: dqn.Config = BREAKOUT, seed: int = 0, out: Path = Path("pixels.npz")) -> None:
-    """Train on an environment that shows stacks of frames, print a summary, save the run to ``out``."""
-    torch.set_num_threads(1)
-    parts = {"make_q": conv_q, "make_replay": frame_replay}
-    run = dqn.train(config, seed, checkpoint=out.with_suffix(".checkpoint.npz"), **parts)
-    run.save(out)
-    scores = rl_envs.evaluate(dqn.load_policy(run, conv_q).act, run.env_id, 30, seed + 1)
-    print(f"{run.env_id}, seed {seed}: deterministic evaluation over 30 episodes ", end="")
-    print(f"{scores.mean():.1f} ± {scores.std():.1f}; saved {out}")
+def train_on_pixels(config: dqn.Config, seed: int, **options: Any) -> runs.Run:
+    """Train on an environment that shows stacks of frames; ``options`` are those of ``dqn.train``."""
+    return dqn.train(config, seed, make_q=conv_q, make_replay=frame_replay, **options)
+
+
+def load_from_pixels(run: runs.Run, device: str = "cpu") -> dqn.Agent:
+    """The trained agent of a run of ``train_on_pixels``: ``.act(obs)``.
+
+    Raises:
+        ValueError: the run is of another algorithm.
+    """
+    return dqn.load_policy(run, conv_q, device)
 
 
 if __name__ == "__main__":
-    import tyro
-
-    tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))
+    command(train_on_pixels, load_from_pixels, dqn.Config, BREAKOUT)

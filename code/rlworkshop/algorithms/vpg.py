@@ -15,7 +15,6 @@ Book: algorithms/vpg
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -24,43 +23,50 @@ import torch
 from torch import nn
 
 from rlworkshop import envs as rl_envs
-from rlworkshop import nets, provenance, runs
+from rlworkshop import nets, runs
+from rlworkshop.runs.training import Training, command
 
 ALGORITHM = "rlworkshop.algorithms.vpg"
 
 
 @dataclass(frozen=True)
 class Config:
-    """What there is to choose. ``T`` and ``N`` below are ``steps`` and ``num_envs``."""
+    """What there is to choose. ``T`` and ``N`` below are ``num_steps`` and ``num_envs``."""
 
     env_id: str = "CartPole-v1"
     """the environment: observations a vector, actions discrete or a box"""
     num_envs: int = 8
     """N, environments stepped together"""
-    steps: int = 64
+    num_steps: int = 64
     """T, rows that each environment adds to a batch"""
     total_steps: int = 300_000
     """environment steps in all; no batch is begun that could exceed them"""
     gamma: float = 0.99
     """discount factor"""
-    lam: float = 0.97
+    gae_lambda: float = 0.97
     """λ of GAE: 0 trusts the value function, 1 trusts the returns"""
     lr: float = 1e-2
-    """learning rate of both networks, falling linearly to 0 over ``total_steps``"""
+    """learning rate of both networks"""
+    lr_decay_fraction: float = 1.0
+    """the last part of ``total_steps``, over which it falls linearly to 0; 0: never"""
     value_steps: int = 10
     """gradient steps on the value function for each batch (the policy takes one)"""
     hidden: tuple[int, ...] = (64, 64)
     """widths of the hidden layers of both networks"""
     normalize_obs: bool = True
     """shift and scale observations by their running mean and standard deviation"""
+    device: str = "cpu"
+    """where the networks are: ``"cpu"``, ``"cuda"``, ``"mps"``"""
 
     def __post_init__(self):
-        if min(self.num_envs, self.steps, self.value_steps) < 1:
-            raise ValueError("num_envs, steps and value_steps must be at least 1")
-        if self.total_steps < self.num_envs * self.steps:
-            raise ValueError(f"total_steps={self.total_steps} is less than one batch, num_envs * steps")
-        if not (0 <= self.gamma <= 1 and 0 <= self.lam <= 1 and self.lr > 0):
-            raise ValueError("gamma and lam lie between 0 and 1, lr above 0")
+        if min(self.num_envs, self.num_steps, self.value_steps) < 1:
+            raise ValueError("num_envs, num_steps and value_steps must be at least 1")
+        if self.total_steps < self.num_envs * self.num_steps:
+            raise ValueError(f"total_steps={self.total_steps} is less than one batch, num_envs * num_steps")
+        if not (0 <= self.gamma <= 1 and 0 <= self.gae_lambda <= 1 and self.lr > 0):
+            raise ValueError("gamma and gae_lambda lie between 0 and 1, lr above 0")
+        if not 0 <= self.lr_decay_fraction <= 1:
+            raise ValueError("lr_decay_fraction is a part of total_steps, from 0 to 1")
 
 
 # ---------------------------------------------------------------------------------------- networks
@@ -76,7 +82,7 @@ class CategoricalPolicy(nn.Module):
         super().__init__()
         # a small last layer: every action starts out about equally likely
         self.net = nets.mlp([obs_dim, *hidden, actions], generator, head_gain=0.01)
-        self.forward_numpy = nets.numpy_forward(self.net)
+        self.forward_numpy = nets.NumpyForward(self.net)
 
     def log_prob(self, obs: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities (B,) of ``actions`` (B,) and entropies (B,) at ``obs`` (B, D)."""
@@ -107,7 +113,7 @@ class GaussianPolicy(nn.Module):
         super().__init__()
         self.net = nets.mlp([obs_dim, *hidden, actions], generator, head_gain=0.01)
         self.log_std = nn.Parameter(torch.full((actions,), -0.5))  # (K,)
-        self.forward_numpy = nets.numpy_forward(self.net)
+        self.forward_numpy = nets.NumpyForward(self.net)
 
     def log_prob(self, obs: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-densities (B,) of ``actions`` (B, K) and entropies (B,) at ``obs`` (B, D)."""
@@ -119,7 +125,7 @@ class GaussianPolicy(nn.Module):
     def sample(self, obs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Random actions (N, K) at ``obs`` (N, D)."""
         mean = self.forward_numpy(obs)  # (N, K)
-        std = np.exp(self.log_std.detach().numpy())  # (K,)
+        std = np.exp(self.log_std.detach().cpu().numpy())  # (K,)
         return (mean + std * rng.standard_normal(mean.shape)).astype(np.float32)
 
     def mode(self, obs: np.ndarray) -> np.ndarray:
@@ -155,17 +161,25 @@ class Agent:
 
     policy: CategoricalPolicy | GaussianPolicy
     norm: rl_envs.ObsNorm | None
+    obs_space: gym.Space
+    action_space: gym.Space
 
     def see(self, obs: np.ndarray) -> np.ndarray:
         """Observations (..., D) as the networks take them, float32."""
         return obs.astype(np.float32) if self.norm is None else self.norm(obs)
 
     def act(self, obs: np.ndarray) -> np.ndarray:
-        """Deterministic actions for raw observations ``obs`` (N, D)."""
-        return self.policy.mode(self.see(obs))
+        """Deterministic actions, within the action space, for raw observations ``obs`` (N, D); one for one.
+
+        Raises:
+            ValueError: ``obs`` is neither one observation nor a batch of them.
+        """
+        obs, one = rl_envs.batched(self.obs_space, obs)
+        actions = rl_envs.to_env(self.action_space, self.policy.mode(self.see(obs)))
+        return actions[0] if one else actions
 
     def sample(self, obs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Random actions for raw observations ``obs`` (N, D)."""
+        """Random actions for raw observations ``obs`` (N, D), as drawn: a box's bounds are not heeded."""
         return self.policy.sample(self.see(obs), rng)
 
 
@@ -193,8 +207,9 @@ def gae(
 
     Book: algorithms/vpg
     """
-    advantages = np.zeros_like(values[:-1])  # (T, N)
-    running = np.zeros_like(values[0])  # (N,)
+    terminated, truncated = terminated.astype(bool), truncated.astype(bool)  # ~ of whole numbers is no "not"
+    advantages = np.zeros_like(values[:-1], np.result_type(values, np.float32))  # (T, N)
+    running = np.zeros_like(advantages[0])  # (N,)
     for t in reversed(range(len(rewards))):
         # a terminal state is worth nothing; a time limit is no terminal state: its value still counts
         delta = rewards[t] + gamma * values[t + 1] * ~terminated[t] - values[t]  # (eq-td-error)
@@ -275,7 +290,7 @@ def collect(
         action = rl_envs.to_env(envs.action_space, batch.actions[t])
         obs, reward, batch.terminated[t], batch.truncated[t], _ = envs.step(action)
         batch.obs[t + 1], batch.rewards[t] = obs, reward
-        batch.valid[t] = episodes.step(reward, batch.terminated[t], batch.truncated[t])
+        batch.valid[t] = episodes.step(obs, reward, batch.terminated[t], batch.truncated[t])
     # endregion
     return batch
 
@@ -289,36 +304,30 @@ class Learner:
     policy_opt: torch.optim.Optimizer
     value_opt: torch.optim.Optimizer
 
-    def get_state(self) -> dict[str, Any]:
-        """Parameters, optimisers' memories and normaliser as a tree of arrays."""
-        return {
-            "policy": nets.to_tree(self.agent.policy.state_dict()),
-            "value": nets.to_tree(self.value.state_dict()),
-            "policy_opt": nets.optimizer_to_tree(self.policy_opt),
-            "value_opt": nets.optimizer_to_tree(self.value_opt),
-            "norm": self.agent.norm and self.agent.norm.get_state(),
-        }
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to what ``get_state`` gave."""
-        self.agent.policy.load_state_dict(nets.from_tree(state["policy"]))
-        self.value.load_state_dict(nets.from_tree(state["value"]))
-        nets.load_optimizer(self.policy_opt, state["policy_opt"])
-        nets.load_optimizer(self.value_opt, state["value_opt"])
-        if self.agent.norm:
-            self.agent.norm.set_state(state["norm"])
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.value.parameters()).device
 
 
-def make_learner(envs: gym.vector.VectorEnv, config: Config, seed: int) -> Learner:
-    """Fresh networks and optimisers; the same ``seed`` gives the same weights."""
-    generator = torch.Generator().manual_seed(seed)
-    space = envs.single_observation_space
-    policy = make_policy(space, envs.single_action_space, config.hidden, generator)
+def make_learner(envs: gym.vector.VectorEnv, config: Config, generator: torch.Generator) -> Learner:
+    """Fresh networks and optimisers; all randomness comes from ``generator``."""
+    place, space = nets.torch_device(config.device), envs.single_observation_space
+    policy = make_policy(space, envs.single_action_space, config.hidden, generator).to(place)
     # a network of its own: sharing layers would let the value's large errors drown the policy's gradient
-    value = nets.mlp([space.shape[0], *config.hidden, 1], generator)
-    agent = Agent(policy, rl_envs.ObsNorm(space.shape) if config.normalize_obs else None)
+    value = nets.mlp([space.shape[0], *config.hidden, 1], generator).to(place)
+    norm = rl_envs.ObsNorm(space.shape) if config.normalize_obs else None
     adam = [torch.optim.Adam(net.parameters(), config.lr, eps=1e-5, fused=True) for net in (policy, value)]
-    return Learner(agent, value, *adam)
+    return Learner(Agent(policy, norm, space, envs.single_action_space), value, *adam)
+
+
+def lr_at(step: int, config: Config) -> float:
+    """Learning rate at an environment step: ``config.lr``, and at last down to 0.
+
+    Book: algorithms/vpg
+    """
+    left, over = 1 - step / config.total_steps, config.lr_decay_fraction
+    return config.lr * min(1.0, left / over) if over else config.lr
 
 
 def update(
@@ -331,19 +340,19 @@ def update(
     Book: algorithms/vpg
     """
     # region: advantages
-    seen = torch.from_numpy(learner.agent.see(batch.obs))  # (T+1, N, D)
+    seen = torch.from_numpy(learner.agent.see(batch.obs)).to(learner.device)  # (T+1, N, D)
     with torch.no_grad():
-        values = learner.value(seen).squeeze(-1).numpy()  # (T+1, N)
+        values = learner.value(seen).squeeze(-1).cpu().numpy()  # (T+1, N)
     estimates = advantages(
-        batch.rewards, values, batch.terminated, batch.truncated, config.gamma, config.lam
+        batch.rewards, values, batch.terminated, batch.truncated, config.gamma, config.gae_lambda
     )  # (T, N)
     # endregion
     # reset rows are no transitions: out with them, before anything is averaged
-    valid = torch.from_numpy(batch.valid)  # (T, N)
-    obs = seen[:-1][valid]  # (B, D)
-    actions = torch.from_numpy(batch.actions)[valid]  # (B,) or (B, K)
-    advantage = torch.from_numpy(estimates)[valid]  # (B,)
-    returns = torch.from_numpy(estimates + values[:-1])[valid]  # (B,)
+    valid = batch.valid  # (T, N)
+    obs, device = seen[:-1].flatten(0, 1)[valid.ravel()], learner.device  # (B, D)
+    actions = torch.from_numpy(batch.actions[valid]).to(device)  # (B,) or (B, K)
+    advantage = torch.from_numpy(estimates[valid]).to(device)  # (B,)
+    returns = torch.from_numpy((estimates + values[:-1])[valid]).to(device)  # (B,)
 
     for optimizer in (learner.policy_opt, learner.value_opt):
         optimizer.param_groups[0]["lr"] = lr
@@ -377,95 +386,35 @@ def update(
 
 
 def train(
-    config: Config,
-    seed: int,
-    *,
-    advantages: Callable[..., np.ndarray] = gae,
-    checkpoint: str | Path | None = None,
-    checkpoint_every: int = 10,
-    callback: Callable[[int, rl_envs.Act], Any] | None = None,
+    config: Config, seed: int, *, advantages: Callable[..., np.ndarray] = gae, **options: Any
 ) -> runs.Run:
     """Train on ``config.env_id``; the same seed on the same machine gives the same bits.
 
     Args:
         advantages: the estimator, with the arguments of ``gae``.
-        checkpoint: a file that holds the whole state every ``checkpoint_every`` updates. If it exists the
-            training goes on from there; it is removed at the end.
-        callback: called after each update with the environment steps so far and the deterministic policy.
+        options: of the session: ``callback``, ``checkpoint``, ``log_dir`` and the others of ``Training``.
 
     Raises:
-        ValueError: the environment does not exist or its spaces do not fit.
+        ValueError: the environment does not exist, its spaces do not fit, or it returns what is no number.
         RunFileError: the checkpoint is broken, or that of another training.
 
     Book: algorithms/vpg
     """
-    envs = rl_envs.make(config.env_id, config.num_envs)
-    learner = make_learner(envs, config, seed)
-    episodes = rl_envs.Episodes(config.num_envs)
-    rng = np.random.default_rng(seed)
-    metrics: dict[str, list[float]] = {}
-    notes: list[str] = []
-    digest = provenance.code_digest(ALGORITHM)
-    estimator = f"{advantages.__module__}.{advantages.__qualname__}"
-    identity = {
-        "algorithm": ALGORITHM,
-        "config": runs.plain_config(config),
-        "seed": seed,
-        "advantages": estimator,
-        "code": digest,
-        "versions": runs.versions(),
-    }
-    saved = runs.Checkpoint(checkpoint, identity, checkpoint_every)
-
-    obs, _ = envs.reset(seed=seed)  # (N, D)
-    if state := saved.load():
-        learner.set_state(state["learner"])
-        episodes.set_state(state["episodes"])
-        rng.bit_generator.state = state["rng"]
-        metrics, notes = {k: v.tolist() for k, v in state["metrics"].items()}, state["notes"]
-        obs = runs.resume_envs(envs, state["envs"], episodes, notes, seed)
-    updates = len(metrics.get("update_step", ()))
-
+    session = Training(ALGORITHM, config, seed, {"advantages": advantages}, **options)
+    envs = session.envs
+    learner = make_learner(envs, config, session.generator)
+    obs = session.begin(learner.agent, learner=learner)  # (N, D)
     # region: loop
-    while episodes.steps + config.num_envs * config.steps <= config.total_steps:
-        lr = config.lr * (1 - episodes.steps / config.total_steps)
-        batch = collect(envs, learner.agent, obs, episodes, rng, config.steps)
+    while session.running(envs.num_envs * config.num_steps):
+        lr = lr_at(session.steps, config)
+        batch = collect(envs, learner.agent, obs, session.episodes, session.rng, config.num_steps)
         obs = batch.obs[-1]  # (N, D)
-        diagnostics = update(learner, batch, config, lr, advantages)
-        # endregion
-        updates += 1
-        for name, value in {"update_step": episodes.steps, **diagnostics}.items():
-            metrics.setdefault(name, []).append(value)
-        if callback is not None:
-            callback(episodes.steps, learner.agent.act)
-        if saved.due(updates):
-            saved.save(
-                {
-                    "learner": learner.get_state(),
-                    "episodes": episodes.get_state(),
-                    "rng": rng.bit_generator.state,
-                    "metrics": {k: np.array(v) for k, v in metrics.items()},
-                    "notes": notes,
-                    "envs": runs.envs_state(envs, obs),
-                }
-            )
-    envs.close()
-    finished = {"step": episodes.ends, "return": episodes.returns, "length": episodes.lengths}
-    run = runs.Run(
-        algorithm=ALGORITHM,
-        env_id=config.env_id,
-        config={**runs.plain_config(config), "advantages": estimator},
-        seed=seed,
-        metrics={name: np.array(values) for name, values in {**finished, **metrics}.items()},
-        policy={k: v for k, v in learner.get_state().items() if k in ("policy", "norm")},
-        digest=digest,
-        notes=notes,
-    )
-    saved.remove()
-    return run
+        session.updated(obs, **update(learner, batch, config, lr, advantages))
+    # endregion
+    return session.end()
 
 
-def load_policy(run: runs.Run) -> Agent:
+def load_policy(run: runs.Run, device: str = "cpu") -> Agent:
     """The trained agent of a run, its normaliser frozen: ``.act(obs)`` and ``.sample(obs, rng)``.
 
     Raises:
@@ -475,28 +424,13 @@ def load_policy(run: runs.Run) -> Agent:
     """
     if run.algorithm != ALGORITHM:
         raise ValueError(f"this run is of {run.algorithm}: load it with that module's load_policy")
-    envs = rl_envs.make(run.env_id)
-    space, action_space = envs.single_observation_space, envs.single_action_space
-    envs.close()
-    policy = make_policy(space, action_space, tuple(run.config["hidden"]), torch.Generator())
-    policy.load_state_dict(nets.from_tree(run.policy["policy"]))
-    norm = rl_envs.ObsNorm(space.shape) if run.policy["norm"] else None
-    if norm:
-        norm.set_state(run.policy["norm"])
-    return Agent(policy, norm)
-
-
-def main(config: Config, seed: int = 0, out: Path = Path("vpg.npz")) -> None:
-    """Train vanilla policy gradient, print a summary, save the run to ``out``."""
-    torch.set_num_threads(1)  # networks this small lose time on a second thread
-    run = train(config, seed, checkpoint=out.with_suffix(".checkpoint.npz"))
-    run.save(out)
-    scores = rl_envs.evaluate(load_policy(run).act, run.env_id, 30, seed + 1)
-    print(f"{run.env_id}, seed {seed}: {len(run.metrics['return'])} episodes of training; ", end="")
-    print(f"deterministic evaluation over 30 episodes {scores.mean():.1f} ± {scores.std():.1f}; saved {out}")
+    obs_space, action_space = (rl_envs.space_from_tree(run.policy[k]) for k in ("obs_space", "action_space"))
+    policy = make_policy(obs_space, action_space, tuple(run.config["hidden"]), torch.Generator())
+    norm = rl_envs.ObsNorm(obs_space.shape) if run.policy["norm"] else None
+    agent = Agent(policy.to(nets.torch_device(device)), norm, obs_space, action_space)
+    nets.set_state(agent, run.policy)
+    return agent
 
 
 if __name__ == "__main__":
-    import tyro
-
-    tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))
+    command(train, load_policy, Config)
