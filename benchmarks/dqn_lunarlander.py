@@ -18,11 +18,11 @@ CONFIG = dqn.Config(
     env_id="LunarLander-v3",
     total_steps=200_000,
     lr=5e-4,
-    annealing=0.5,
-    capacity=100_000,
-    target_every=64,
+    lr_decay_fraction=0.5,
+    buffer_size=100_000,
+    target_update_interval=64,
     hidden=(128, 128),
-    exploration=0.1,
+    exploration_fraction=0.1,
 )
 SEEDS, PROCESSES = range(5000, 5005), 2
 

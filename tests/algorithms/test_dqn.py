@@ -17,7 +17,7 @@ from rlworkshop.replay import Replay, Transitions
 
 CODE = Path(runs.__file__).resolve().parents[1]
 SMALL = dqn.Config(
-    num_envs=4, total_steps=1500, hidden=(8,), batch_size=16, learning_starts=100, train_every=100, updates=10
+    num_envs=4, total_steps=1500, hidden=(8,), batch_size=16, learning_starts=100, train_freq=100, gradient_steps=10
 )
 
 
@@ -36,12 +36,12 @@ def random_batch(rng, B=6, D=4, A=2):
 
 
 def test_epsilon_falls_on_a_line_and_stays():
-    config = dqn.Config(total_steps=1000, exploration=0.2, epsilon=0.1)
+    config = dqn.Config(total_steps=1000, exploration_fraction=0.2, final_epsilon=0.1)
     assert [dqn.epsilon_at(t, config) for t in (0, 100, 200, 999)] == pytest.approx([1, 0.55, 0.1, 0.1])
 
 
 def test_the_learning_rate_is_held_and_falls_at_last():
-    config = dqn.Config(total_steps=1000, lr=0.5, annealing=0.2)
+    config = dqn.Config(total_steps=1000, lr=0.5, lr_decay_fraction=0.2)
     assert [dqn.lr_at(t, config) for t in (0, 800, 900, 1000)] == pytest.approx([0.5, 0.5, 0.25, 0])
 
 
@@ -144,7 +144,7 @@ def test_values_by_numpy_and_by_torch_are_the_same():
 
 
 def test_the_target_network_is_a_copy_that_is_renewed_on_time():
-    learner = learner_for(config := dataclasses.replace(SMALL, target_every=3))
+    learner = learner_for(config := dataclasses.replace(SMALL, target_update_interval=3))
     batch = random_batch(np.random.default_rng(0))
 
     def state(net):
@@ -168,7 +168,7 @@ def test_updates_move_q_towards_its_target():
     replay.add(*random_batch(np.random.default_rng(0), B=50))
     rng = np.random.default_rng(0)
     before = np.mean((dqn.td_errors(learner, replay[np.arange(50)]).detach().numpy()) ** 2)
-    far = dataclasses.replace(SMALL, target_every=10_000)
+    far = dataclasses.replace(SMALL, target_update_interval=10_000)
     for _ in range(200):
         dqn.update(learner, replay, far, rng, dqn.squared_losses)
     after = np.mean((dqn.td_errors(learner, replay[np.arange(50)]).detach().numpy()) ** 2)
@@ -217,12 +217,12 @@ def worlds():
 def linear(env_id, **more):
     return dqn.Config(
         env_id=env_id, hidden=(), normalize_obs=False, gamma=0.8, lr=0.05, batch_size=32,
-        learning_starts=50, train_every=20, updates=10, target_every=10, **more,
+        learning_starts=50, train_freq=20, gradient_steps=10, target_update_interval=10, **more,
     )  # fmt: skip
 
 
 def test_on_a_table_it_finds_the_exact_values(worlds):
-    config = linear("Corridor-v0", num_envs=4, total_steps=6000, exploration=1.0, epsilon=0.5)
+    config = linear("Corridor-v0", num_envs=4, total_steps=6000, exploration_fraction=1.0, final_epsilon=0.5)
     agent = dqn.load_policy(dqn.train(config, 0))
     found = agent.values(np.eye(6, dtype=np.float32))
     right = 0.8 ** np.arange(5, -1, -1)
@@ -252,7 +252,7 @@ def test_the_buffer_holds_transitions_of_one_episode_each_and_no_reset_rows(worl
         return replay
 
     replays = []
-    config = dataclasses.replace(SMALL, env_id=env_id, learning_starts=1000, capacity=1000)
+    config = dataclasses.replace(SMALL, env_id=env_id, learning_starts=1000, buffer_size=1000)
     dqn.train(config, 0, make_replay=spy)
     obs, _, reward, next_obs, discount, valid, ended = (
         np.array(column) for column in zip(*kept, strict=True)
@@ -307,8 +307,8 @@ def test_the_budget_of_steps_and_of_updates_is_kept():
     run = dqn.train(SMALL, 0, update=counting)
     steps = run.metrics["update_step"]
     assert SMALL.learning_starts <= steps[0] < SMALL.learning_starts + SMALL.num_envs
-    assert (np.diff(steps) >= SMALL.train_every).all() and steps[-1] <= SMALL.total_steps
-    assert len(counted) == len(steps) * SMALL.updates
+    assert (np.diff(steps) >= SMALL.train_freq).all() and steps[-1] <= SMALL.total_steps
+    assert len(counted) == len(steps) * SMALL.gradient_steps
     assert np.array_equal(run.metrics["return"], run.metrics["length"])  # CartPole pays 1 a step
     assert run.metrics["length"].sum() <= SMALL.total_steps
 
@@ -383,8 +383,8 @@ def test_an_environment_that_cannot_be_saved_begins_anew_and_says_so(worlds, tmp
 @pytest.mark.parametrize(
     "broken",
     [
-        {"num_envs": 0}, {"batch_size": 0}, {"updates": 0}, {"target_every": 0}, {"gamma": 1.5}, {"lr": 0.0},
-        {"epsilon": -0.1}, {"exploration": 0.0}, {"annealing": 1.2}, {"capacity": 50}, {"learning_starts": 0},
+        {"num_envs": 0}, {"batch_size": 0}, {"gradient_steps": 0}, {"target_update_interval": 0}, {"gamma": 1.5}, {"lr": 0.0},
+        {"final_epsilon": -0.1}, {"exploration_fraction": 0.0}, {"lr_decay_fraction": 1.2}, {"buffer_size": 50}, {"learning_starts": 0},
     ],
 )  # fmt: skip
 def test_impossible_configurations_are_refused(broken):

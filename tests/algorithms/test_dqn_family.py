@@ -15,8 +15,8 @@ from rlworkshop.algorithms import dqn_family as family
 from rlworkshop.replay import Transitions
 
 SMALL = family.FamilyConfig(
-    env_id="LongChain-v0", num_envs=3, total_steps=250, learning_starts=60, capacity=150, train_every=40,
-    updates=6, target_every=15, batch_size=8, hidden=(8,), n=3, atoms=7, v_min=-1.0, v_max=2.0,
+    env_id="LongChain-v0", num_envs=3, total_steps=250, learning_starts=60, buffer_size=150, train_freq=40,
+    gradient_steps=6, target_update_interval=15, batch_size=8, hidden=(8,), n=3, atoms=7, v_min=-1.0, v_max=2.0,
 )  # fmt: skip
 
 
@@ -502,7 +502,7 @@ def test_an_interrupted_member_ends_as_if_nothing_had_been(name, tmp_path):
 
 
 def test_what_is_turned_off_is_plain_dqn():
-    off = dataclasses.replace(SMALL, n=1, alpha=0.0, capacity=1000)
+    off = dataclasses.replace(SMALL, n=1, alpha=0.0, buffer_size=1000)
     assert equal(dqn.train(off, 0), dqn.train(off, 0, make_replay=family.n_step_replay))
     # priorities that are all alike: drawn by slices, but alike, and with weights of 1
     replay = family.prioritized_replay(off, envs.make("LongChain-v0", 3))
@@ -523,7 +523,7 @@ def test_the_combined_replay_joins_as_one_parent_and_draws_as_the_other():
     assert all(np.array_equal(x, y) for x, y in zip(both[every], joins[every], strict=True))
     assert np.allclose(both.tree[: both.size], 1) and both.tree.total == both.size
     combined = family.prioritized_n_step_replay(SMALL, envs.make("LongChain-v0", 3))
-    assert (combined.n, combined.alpha, combined.capacity) == (SMALL.n, SMALL.alpha, SMALL.capacity)
+    assert (combined.n, combined.alpha, combined.capacity) == (SMALL.n, SMALL.alpha, SMALL.buffer_size)
 
 
 @pytest.mark.parametrize("name", family.MEMBERS)
@@ -553,9 +553,9 @@ def test_numbers_that_make_no_sense_are_refused(bad):
 @pytest.mark.slow
 def test_c51_learns_the_distribution_of_the_bet():
     config = dataclasses.replace(
-        SMALL, env_id="Gamble-v0", total_steps=3000, capacity=3000, learning_starts=200, train_every=50,
-        updates=20, target_every=20, batch_size=32, atoms=21, v_min=-2.5, v_max=2.5, gamma=0.5, lr=1e-2,
-        epsilon=1.0, normalize_obs=False,
+        SMALL, env_id="Gamble-v0", total_steps=3000, buffer_size=3000, learning_starts=200, train_freq=50,
+        gradient_steps=20, target_update_interval=20, batch_size=32, atoms=21, v_min=-2.5, v_max=2.5, gamma=0.5, lr=1e-2,
+        final_epsilon=1.0, normalize_obs=False,
     )  # fmt: skip
     run = dqn.train(config, 0, make_q=family.categorical_q, losses=family.categorical_losses)
     net = dqn.load_policy(run, family.categorical_q).q
