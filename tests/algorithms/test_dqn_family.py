@@ -9,14 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlworkshop import envs, probes, runs
+from rlworkshop import envs, nets, probes, runs
 from rlworkshop.algorithms import dqn
 from rlworkshop.algorithms import dqn_family as family
 from rlworkshop.replay import Transitions
+from rlworkshop.runs import run as run_files
 
 SMALL = family.FamilyConfig(
     env_id="LongChain-v0", num_envs=3, total_steps=250, learning_starts=60, buffer_size=150, train_freq=40,
-    gradient_steps=6, target_update_interval=15, batch_size=8, hidden=(8,), n=3, atoms=7, v_min=-1.0, v_max=2.0,
+    gradient_steps=6, target_update_interval=15, batch_size=8, hidden=(8,), n=3, atoms=7, v_min=-1.0,
+    v_max=2.0,
 )  # fmt: skip
 
 
@@ -33,9 +35,9 @@ def some_batch(rng, B, D=4, A=3):
 def learner_of(make_q, config=SMALL, seed=0, A=3, D=4):
     """A learner whose network and target network differ."""
     box, actions = gym.spaces.Box(-1, 1, (D,)), gym.spaces.Discrete(A)
-    nets = [make_q(box, actions, config, torch.Generator().manual_seed(seed + i)) for i in range(2)]
-    agent = dqn.Agent(nets[0], None, A)
-    return dqn.Learner(agent, nets[1].requires_grad_(False), torch.optim.Adam(nets[0].parameters(), 1e-3))
+    one, two = (make_q(box, actions, config, torch.Generator().manual_seed(seed + i)) for i in range(2))
+    agent = dqn.Agent(one, None, box, actions)
+    return dqn.Learner(agent, two.requires_grad_(False), torch.optim.Adam(one.parameters(), 1e-3))
 
 
 # ---------------------------------------------------------------- double
@@ -341,12 +343,12 @@ def test_a_replay_goes_on_from_a_saved_state(kind):
         if t == 31:
             if extra:
                 one.prioritize(np.array([3, 5]), np.array([2.0, 9.0]))
-            runs._pack(one.get_state(), {})  # it is a tree that can be saved
-            other.set_state(one.get_state())
+            run_files._pack(nets.get_state(one), {})  # it is a tree that can be saved
+            nets.set_state(other, nets.get_state(one))
         for replay in (one, other) if t >= 31 else (one,):
             replay.step(rows[t], valid[t], ended[t])
-    a, b = one.get_state(), other.get_state()
-    assert runs._pack(a, x := {}) == runs._pack(b, y := {}) and a["added"] > 40
+    a, b, x, y = nets.get_state(one), nets.get_state(other), {}, {}
+    assert run_files._pack(a, x) == run_files._pack(b, y) and a["added"] > 40
     assert all(np.array_equal(x[k], y[k]) for k in x)
     if extra:
         assert one.tree.total == pytest.approx(other.tree.total) == pytest.approx(one.tree[:].sum())
@@ -465,7 +467,7 @@ def test_where_the_network_is_right_the_distance_and_its_gradient_are_zero():
 
 
 def tree_arrays(run):
-    runs._pack({"metrics": run.metrics, "policy": run.policy}, found := {})
+    run_files._pack({"metrics": run.metrics, "policy": run.policy}, found := {})
     return found
 
 
@@ -475,30 +477,11 @@ def equal(a, b):
 
 
 @pytest.mark.parametrize("name", [m for m in family.MEMBERS if m != "plain"])
-def test_a_member_trains_and_one_seed_decides_everything(name):
-    parts = family.MEMBERS[name]
-    a = dqn.train(SMALL, 1, **parts)
-    assert equal(a, dqn.train(SMALL, 1, **parts))
-    assert not equal(a, dqn.train(SMALL, 1)) and np.isfinite(a.metrics["loss"]).all()
-
-
-class Stop(Exception):
-    pass
-
-
-@pytest.mark.parametrize("name", ["prioritized", "n-step", "rainbow"])
-def test_an_interrupted_member_ends_as_if_nothing_had_been(name, tmp_path):
-    parts, path = family.MEMBERS[name], tmp_path / "half.npz"
-    whole = dqn.train(SMALL, 2, **parts)
-
-    def interrupt(step, agent):
-        if step > 180:
-            raise Stop
-
-    with pytest.raises(Stop):
-        dqn.train(SMALL, 2, **parts, checkpoint=path, checkpoint_every=1, callback=interrupt)
-    assert path.exists()
-    assert equal(whole, dqn.train(SMALL, 2, **parts, checkpoint=path, checkpoint_every=1))
+def test_a_member_trains_and_is_not_plain_dqn(name):
+    config = family.MemberConfig(**dataclasses.asdict(SMALL), member=name)
+    run = family.train_member(config, 1)
+    assert not equal(run, dqn.train(SMALL, 1)) and np.isfinite(run.metrics["loss"]).all()
+    assert family.load_member(run).values(np.zeros((2, 41), np.float32)).shape == (2, 2)
 
 
 def test_what_is_turned_off_is_plain_dqn():
@@ -529,7 +512,7 @@ def test_the_combined_replay_joins_as_one_parent_and_draws_as_the_other():
 @pytest.mark.parametrize("name", family.MEMBERS)
 def test_a_policy_comes_back_from_its_run(name, tmp_path):
     parts, kept = family.MEMBERS[name], []
-    run = dqn.train(SMALL, 1, **parts, callback=lambda step, agent: kept.append(agent))
+    run = dqn.train(SMALL, 1, **parts, callback=lambda session: kept.append(session.agent))
     run.save(tmp_path / "run.npz")
     make_q = parts.get("make_q", dqn.make_q)
     agent = dqn.load_policy(runs.Run.load(tmp_path / "run.npz"), make_q)
@@ -554,7 +537,8 @@ def test_numbers_that_make_no_sense_are_refused(bad):
 def test_c51_learns_the_distribution_of_the_bet():
     config = dataclasses.replace(
         SMALL, env_id="Gamble-v0", total_steps=3000, buffer_size=3000, learning_starts=200, train_freq=50,
-        gradient_steps=20, target_update_interval=20, batch_size=32, atoms=21, v_min=-2.5, v_max=2.5, gamma=0.5, lr=1e-2,
+        gradient_steps=20, target_update_interval=20, batch_size=32, atoms=21, v_min=-2.5, v_max=2.5,
+        gamma=0.5, lr=1e-2,
         final_epsilon=1.0, normalize_obs=False,
     )  # fmt: skip
     run = dqn.train(config, 0, make_q=family.categorical_q, losses=family.categorical_losses)

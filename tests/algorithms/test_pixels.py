@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlworkshop import envs as rl_envs
-from rlworkshop import games
+from rlworkshop import games, nets
 from rlworkshop.algorithms import dqn, pixels
 from rlworkshop.replay import Replay, Transitions
 
@@ -118,7 +118,7 @@ def history(env_id, steps=120, num_envs=3, seed=0, **kwargs):
     for _ in range(steps):
         action = rng.integers(3, size=num_envs)
         next_obs, reward, terminated, truncated, _ = envs.step(action)
-        valid = episodes.step(reward, terminated, truncated)
+        valid = episodes.step(next_obs, reward, terminated, truncated)
         step = Transitions(obs, action, reward, next_obs, 0.9 * ~terminated)
         rows.append((step, valid, terminated | truncated))
         obs = next_obs
@@ -301,7 +301,7 @@ def test_frame_replay_goes_on_exactly_from_its_state():
     rows = history("CatchStack2-v0", 60)
     a, _ = both(rows[:45], 90, 2)
     b = pixels.FrameReplay(90, 3, (2, 10, 10))
-    b.set_state(a.get_state())
+    nets.set_state(b, nets.get_state(a))
     for row in rows[45:]:
         a.step(*row)
         b.step(*row)
@@ -319,27 +319,41 @@ def test_frame_replay_says_what_is_wrong():
 # ------------------------------------------------------------------------------------ training
 
 
-def test_training_is_deterministic_and_goes_on_from_a_checkpoint(tmp_path):
-    kwargs = {"make_q": pixels.conv_q, "make_replay": pixels.frame_replay}
-    whole = dqn.train(CONFIG, 1, **kwargs)
-
-    class Stop(Exception):
-        pass
-
-    def stop(steps, agent):
-        if steps > 180:
-            raise Stop
-
-    path = tmp_path / "half.npz"
-    with pytest.raises(Stop):
-        dqn.train(CONFIG, 1, **kwargs, checkpoint=path, checkpoint_every=1, callback=stop)
-    rest = dqn.train(CONFIG, 1, **kwargs, checkpoint=path, checkpoint_every=1)
-    assert rest.notes == []
-    for name, column in whole.metrics.items():
-        assert np.array_equal(column, rest.metrics[name]), name
+def test_a_policy_comes_back_from_its_run():
+    run = pixels.train_on_pixels(CONFIG, 1)
     obs = np.random.default_rng(0).integers(256, size=(4, 2, 10, 10), dtype=np.uint8)
-    one, two = (dqn.load_policy(run, pixels.conv_q).values(obs) for run in (whole, rest))
-    assert np.array_equal(one, two) and one.shape == (4, 3)
+    assert pixels.load_from_pixels(run).values(obs).shape == (4, 3)
+    with pytest.raises(ValueError, match="conv_q: pass that as make_q"):
+        dqn.load_policy(run)
+
+
+def test_pictures_that_would_train_on_zeros_are_refused():
+    last = gym.spaces.Box(0, 255, (10, 12, 3), np.uint8)  # channels last, as cameras give them
+    with pytest.raises(ValueError, match="channels first"):
+        pixels.conv_q(last, THREE, CONFIG, generator())
+    endless = gym.spaces.Box(-np.inf, np.inf, (2, 10, 10))
+    for make_q in (pixels.conv_q, pixels.flat_q):
+        with pytest.raises(ValueError, match="finite, positive upper bound"):
+            make_q(endless, THREE, CONFIG, generator())
+    replay = pixels.FrameReplay(90, 3, (2, 10, 10))
+    floats = np.random.default_rng(0).random((3, 2, 10, 10))
+    rows = Transitions(floats, np.zeros(3, int), np.zeros(3), floats, np.ones(3))
+    with pytest.raises(ValueError, match="uint8"):
+        replay.step(rows, np.ones(3, bool), np.zeros(3, bool))
+
+
+def test_frame_replay_forgets_what_leads_over_a_break():
+    rows = history("CatchStack2-v0", 20)
+    lean, _ = both(rows[:12], 300, 2)
+    before = lean.real.sum()
+    lean.forget_unfinished()
+    assert lean.real.sum() == before - rows[11][1].sum()
+    fresh = Transitions(*(np.asarray(c).copy() for c in rows[15][0]))
+    fresh.obs[:, 0] = fresh.obs[:, 1]  # first frames fill their stacks
+    lean.step(fresh, np.ones(3, bool), np.zeros(3, bool))
+    batch = lean.sample(500, np.random.default_rng(0))
+    shown = {row.tobytes() for step, *_ in [*rows[:12], (fresh,)] for row in np.asarray(step.obs)}
+    assert {row.tobytes() for row in batch.obs} <= shown
 
 
 @pytest.mark.parametrize("env_id", ["Catch-v0", "CatchFilm2-v0", "BreakoutStack1-v0"])

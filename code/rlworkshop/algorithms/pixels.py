@@ -217,8 +217,9 @@ def conv_q(
     Book: algorithms/pixels
     """
     shape = obs_space.shape
-    if len(shape) != 3 or min(shape[1:]) < KERNEL or shape[0] > max(shape[1:]):
-        hint = ": put the channels first, with numpy's moveaxis(obs, -1, -3)" if len(shape) == 3 else ""
+    last = len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] > 4  # (H, W, C), the usual layout
+    if len(shape) != 3 or min(shape[1:]) < KERNEL or last:
+        hint = ": put the channels first, with numpy's moveaxis(obs, -1, -3)" if last else ""
         raise ValueError(f"conv_q reads pictures (C, H, W) of 3 x 3 or more, not {shape}{hint}")
     C, H, W = shape
     conv = nn.utils.skip_init(nn.Conv2d, C, FILTERS, KERNEL)  # (eq-px-conv)
