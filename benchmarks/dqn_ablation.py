@@ -48,23 +48,23 @@ MEMBERS = {
 }
 
 PROBE = family.FamilyConfig(
-    env_id="LongChain-v0", num_envs=8, total_steps=3000, gamma=0.99, lr=5e-3, lr_decay_fraction=1.0, batch_size=32,
-    buffer_size=3000, learning_starts=256, train_freq=64, gradient_steps=32, target_update_interval=32, final_epsilon=0.2,
-    exploration_fraction=0.5, hidden=(32,), normalize_obs=False, n=3, alpha=0.6, beta=0.4, atoms=31, v_min=-2.0,
-    v_max=2.0,
+    env_id="LongChain-v0", num_envs=8, total_steps=3000, gamma=0.99, lr=5e-3, lr_decay_fraction=1.0,
+    batch_size=32, buffer_size=3000, learning_starts=256, train_freq=64, gradient_steps=32,
+    target_update_interval=32, final_epsilon=0.2, exploration_fraction=0.5, hidden=(32,),
+    normalize_obs=False, n=3, alpha=0.6, beta=0.4, atoms=31, v_min=-2.0, v_max=2.0,
 )  # fmt: skip
 MANY = dataclasses.replace(PROBE, env_id="ManyActions-v0")
 NOISY = dataclasses.replace(PROBE, env_id="NoisyChoice-v0", target_update_interval=320)
 SPARSE = dataclasses.replace(PROBE, env_id="SparseChain-v0", total_steps=4000, buffer_size=4000)
 CARTPOLE = family.FamilyConfig(
-    env_id="CartPole-v1", num_envs=8, total_steps=8000, gamma=0.99, lr=1e-3, lr_decay_fraction=0.3, batch_size=64,
-    buffer_size=8000, learning_starts=512, train_freq=64, gradient_steps=32, target_update_interval=32, final_epsilon=0.04,
-    exploration_fraction=0.2, hidden=(64, 64), normalize_obs=True, n=3, alpha=0.6, beta=0.4, atoms=31, v_min=0.0,
-    v_max=100.0,
+    env_id="CartPole-v1", num_envs=8, total_steps=8000, gamma=0.99, lr=1e-3, lr_decay_fraction=0.3,
+    batch_size=64, buffer_size=8000, learning_starts=512, train_freq=64, gradient_steps=32,
+    target_update_interval=32, final_epsilon=0.04, exploration_fraction=0.2, hidden=(64, 64),
+    normalize_obs=True, n=3, alpha=0.6, beta=0.4, atoms=31, v_min=0.0, v_max=100.0,
 )  # fmt: skip
 PIXELS = dataclasses.replace(
-    CARTPOLE, env_id="FlatCatch-v0", total_steps=6000, buffer_size=6000, gamma=0.95, lr_decay_fraction=1.0, final_epsilon=0.05,
-    exploration_fraction=0.3, hidden=(64,), normalize_obs=False, v_min=-1.0, v_max=1.0,
+    CARTPOLE, env_id="FlatCatch-v0", total_steps=6000, buffer_size=6000, gamma=0.95, lr_decay_fraction=1.0,
+    final_epsilon=0.05, exploration_fraction=0.3, hidden=(64,), normalize_obs=False, v_min=-1.0, v_max=1.0,
 )  # fmt: skip
 # the scale of each score: what one gets who falls for the trap (the sure 0.4; a play in every room that there
 # is; nothing), and the best; or the lowest and the highest return
@@ -95,9 +95,9 @@ def one(task: str, member: str, seed: int) -> dict:
         known = world()
         obs = known.observations()
 
-    def watch(step, agent):
+    def watch(session):
         if obs is not None:
-            worth.append((step, known.worth(agent.act(obs))))
+            worth.append((session.steps, known.worth(session.agent.act(obs))))
 
     began = time.process_time()
     run = dqn.train(config, seed, callback=watch, **MEMBERS[member])

@@ -25,6 +25,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from rlworkshop import envs, runs
 from rlworkshop.algorithms import dqn
+from rlworkshop.runs.training import Training
 
 ENV, EVERY, EPISODES, ENOUGH, LIMIT = "CartPole-v1", 2_000, 10, 475.0, 50_000
 RACE, FINAL = range(2000, 2005), range(3000, 3010)  # seeds
@@ -72,7 +73,11 @@ class Watch:
 def ours(seed: int) -> dict:
     """One training of ours with its default settings; making environments and networks is counted."""
     watch = Watch(seed)
-    return watch.time(lambda: dqn.train(dqn.Config(), seed, callback=lambda t, agent: watch(t, agent.act)))
+
+    def look(session: Training) -> None:
+        watch(session.steps, session.agent.act)
+
+    return watch.time(lambda: dqn.train(dqn.Config(), seed, callback=look))
 
 
 def sb3(seed: int) -> dict:

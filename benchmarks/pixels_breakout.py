@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from rlworkshop import envs, runs
-from rlworkshop.algorithms import dqn, pixels
+from rlworkshop.algorithms import pixels
+from rlworkshop.runs.training import Training
 
 SEEDS = range(3)
 EVERY = 10_000
@@ -24,16 +25,17 @@ def one(seed: int) -> dict:
     """A training, with the mean return of each evaluation."""
     steps, scores, due = [], [], EVERY
 
-    def evaluate(now: int, agent: dqn.Agent) -> None:
+    def evaluate(session: Training) -> None:
         nonlocal due
-        if now >= due:
+        if session.steps >= due:
             due += EVERY
-            steps.append(now)
-            scores.append(float(envs.evaluate(agent.act, CONFIG.env_id, 20, 1_000_000 + seed).mean()))
+            steps.append(session.steps)
+            returns = envs.evaluate(session.agent.act, CONFIG.env_id, 20, 1_000_000 + seed)
+            scores.append(float(returns.mean()))
 
     began = time.process_time()
-    run = dqn.train(CONFIG, seed, make_q=pixels.conv_q, make_replay=pixels.frame_replay, callback=evaluate)
-    agent = dqn.load_policy(run, pixels.conv_q)
+    run = pixels.train_on_pixels(CONFIG, seed, callback=evaluate)
+    agent = pixels.load_from_pixels(run)
     final = envs.evaluate(agent.act, CONFIG.env_id, 50, 2_000_000 + seed)
     return {
         "seed": seed,

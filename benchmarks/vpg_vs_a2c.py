@@ -63,7 +63,11 @@ class Watch:
 def ours(seed: int) -> dict:
     """One training of ours with its default settings; making environments and networks is counted."""
     watch = Watch(seed)
-    return _timed(lambda: vpg.train(vpg.Config(), seed, callback=watch), watch)
+
+    def look(session):
+        watch(session.steps, session.agent.act)
+
+    return _timed(lambda: vpg.train(vpg.Config(), seed, callback=look), watch)
 
 
 def a2c(seed: int) -> dict:

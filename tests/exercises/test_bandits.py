@@ -188,3 +188,9 @@ def test_the_share_inside_the_interval_is_a_right_way_to_judge_too():
         )
 
     assert check.find("bandits-too-sure").check(verdict) == []
+
+
+def test_estimates_that_begin_as_whole_numbers_get_fractions():
+    Q, n = np.array([[1, 0]]), np.array([[1, 0]])
+    assert bandits.updated(Q, n, np.array([0]), np.array([2])).tolist() == [[1.5, 0.0]]
+    assert Q.tolist() == [[1, 0]]

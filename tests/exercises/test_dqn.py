@@ -273,7 +273,7 @@ def test_the_memory_is_that_of_the_replay_buffer():
     while buffer.added < 40:
         new = rng.normal(size=rng.integers(1, 7)).astype(np.float32)
         kept = dqn.write(kept, buffer.added, new)
-        buffer.add(new, *[np.zeros(len(new))] * 4)
+        buffer.add(new, *[np.zeros(len(new), int)] * 4)
         assert np.array_equal(kept, buffer[np.arange(6)].obs)
 
 
@@ -288,3 +288,16 @@ def test_the_right_gradient_of_the_detector_is_torchs():
     (0.5 * (q - target) ** 2).mean().backward()
     found = dqn._gradient()(w, frozen, obs, action, reward, next_obs, discount)
     assert np.allclose(found, weights.grad)
+
+
+def test_whole_numbers_and_flags_of_0_and_1_do_no_harm():
+    reward, over, cut, next_q = (
+        np.ones(2, int),
+        np.array([0, 1]),
+        np.zeros(2, int),
+        np.array([[3, 1], [4, 2]]),
+    )
+    assert dqn.targets(reward, over, cut, next_q, 0.5).tolist() == [2.5, 1.0]
+    q, action = np.array([[1, 0], [0, 3]]), np.array([0, 1])
+    assert dqn.huber_gradient(q, action, np.array([0, 9])).tolist() == [[0.5, 0], [0, -0.5]]
+    assert dqn.write(np.array([1, 2, 3]), 4, np.array([0.5])).tolist() == [1, 0.5, 3]

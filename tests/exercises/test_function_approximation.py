@@ -180,3 +180,9 @@ def test_lstd_on_all_transitions_is_the_fixed_point():
 def test_the_verdicts_are_those_of_the_chapters_rate():
     for task in (fa.baird(), fa.baird(own=0.5), fa.baird(own=0.7), fa.baird(often=0.9), fa.baird(gamma=0.8)):
         assert exercises.diverges(task.P, task.X, task.d, task.gamma) == (fa.divergence(task) > 0)
+
+
+def test_weights_of_whole_numbers_get_fractions():
+    w, one = np.zeros((2, 2), int), np.ones(1, int)
+    found = exercises.batch_update(w, w, one[:, None], one, one, one[:, None], one, 0.5, 0.9)
+    assert found.tolist() == [[0, 0], [0, 0.5]]

@@ -240,3 +240,8 @@ def test_the_plan_of_the_exercise_is_the_chapters():
     kinds.plan(Q, model, Dice([7]), 30, 0.3, 0.9)
     picks = (Dice([7]).uniform(30)[0] * 4).astype(int)
     assert np.allclose(Q[0], exercises.plan(np.zeros((4, A)), np.array(memory), picks, 0.3, 0.9))
+
+
+def test_a_table_of_whole_numbers_gets_fractions():
+    Q, memory = np.zeros((2, 2), int), np.array([[0.0, 1.0, 1.0, 1.0]])
+    assert exercises.plan(Q, memory, np.array([0]), 0.5, 0.9).tolist() == [[0, 0.5], [0, 0]]

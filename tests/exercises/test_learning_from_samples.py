@@ -131,3 +131,9 @@ def test_weights_and_targets_make_the_chapters_lambda_return(lam):
     n_step = [exercises.n_step_targets(rewards, values, n, 0.9, True)[0] for n in range(1, T + 1)]
     mixed = exercises.lambda_weights(lam, T) @ n_step
     assert np.allclose(mixed, lfs.lambda_returns(episode, V, lam, 0.9)[0])
+
+
+def test_whole_numbers_and_flags_of_0_and_1_do_no_harm():
+    Q, rewards, following = np.array([[1, 3], [0, 2]]), np.array([1, 1]), np.array([0, 1])
+    over, cut = np.array([0, 1]), np.array([1, 0])
+    assert exercises.expected_targets(rewards, following, over, cut, Q, 0.5, 0.5).tolist() == [2.25, 1.0]

@@ -177,3 +177,10 @@ def test_the_loop_by_hand_is_what_torch_does():
         by_hand, losses = pytorch._downhill(steps)
         assert w == pytest.approx(by_hand)
         assert log == pytest.approx(losses[:-1])
+
+
+def test_flags_of_0_and_1_do_no_harm():
+    now, after = torch.tensor([[1.0], [2.0]]), torch.tensor([[4.0], [6.0]])
+    over = torch.tensor([0, 1])
+    loss = pytorch.value_loss(now, after, torch.tensor([1, 1]), over, 0.5)
+    assert loss.item() == pytest.approx((2.0**2 + 1.0**2) / 2)

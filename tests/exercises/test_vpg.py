@@ -320,3 +320,13 @@ def test_the_lambda_return_is_advantage_plus_value(seed):
 def test_the_mended_estimator_is_the_chapters_own():
     *batch, _ = vpg._random_batch(np.random.default_rng(9))
     assert np.array_equal(vpg.gae(*batch, 0.95, 0.8), algorithm.gae(*batch, 0.95, 0.8))
+
+
+def test_whole_numbers_and_flags_of_0_and_1_do_no_harm():
+    rewards, values = np.ones((3, 1), int), np.array([[5], [3], [2], [4]])
+    over, cut = np.array([[0], [0], [1]]), np.zeros((3, 1), int)
+    assert vpg.reward_to_go(rewards, over, 0.5).ravel().tolist() == [1.75, 1.5, 1.0]
+    for solution in (vpg.lambda_return, vpg.gae):
+        found = solution(rewards, values, over, cut, 0.5, 0.5)
+        floats = rewards.astype(float), values.astype(float), over > 0, cut > 0
+        assert np.array_equal(found, solution(*floats, 0.5, 0.5)) and (found % 1 != 0).any()

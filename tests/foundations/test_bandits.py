@@ -298,3 +298,15 @@ def test_a_constant_epsilon_pays_epsilon_times_the_mean_gap_for_ever():
     late = history.gaps[100:]  # values are far apart: by now the best is known
     spread = math.sqrt(0.1 / 3 * (4 + 16) / late.size)
     assert abs(late.mean() - 0.1 * 2) < 5 * spread
+
+
+def test_whole_numbers_do_no_harm():
+    means = np.array([[0, 3, 1], [2, 2, -5]])
+    assert np.array_equal(bandits.lai_robbins(means), bandits.lai_robbins(means.astype(float)))
+    Q, n = np.zeros((1, 2), int), np.zeros((1, 2), int)
+    with pytest.raises(TypeError, match=r"astype\(float\)"):
+        bandits.update_values(Q, n, np.array([0]), np.array([0.5]))
+    assert not Q.any() and not n.any(), "nothing is done by halves"
+    Q = np.zeros((1, 2))
+    bandits.update_values(Q, n, np.array([0]), np.array([1]), step_size=0.5)
+    assert Q.tolist() == [[0.5, 0.0]]

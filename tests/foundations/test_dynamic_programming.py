@@ -343,3 +343,13 @@ def test_with_an_end_and_no_discount_sweeps_keep_to_the_rate():
     assert dp.sweep_rate(grid, even, 1.0) == pytest.approx(
         np.abs(V - truth).max() / np.abs(before - truth).max()
     )
+
+
+def test_values_that_begin_as_whole_numbers_get_fractions():
+    world, whole = dp.side_by_side([corridor(5)]), np.zeros((1, 6), int)
+    swept = dp.in_place_sweep(world, whole, np.array([[5, 4, 3, 2, 1, 0]]), 0.5)
+    assert np.allclose(swept, [[1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 0]]) and not whole.any()
+    V, urgent = whole, np.array([[0, 0, 0, 0, 1, 0]])
+    for _ in range(2):
+        V, urgent = dp.prioritised_backup(world, V, urgent, 0.5)
+    assert np.allclose(V, [[0, 0, 0, 0.5, 1, 0]])

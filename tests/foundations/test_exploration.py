@@ -362,3 +362,9 @@ def test_optimism_crosses_the_river_and_dithering_does_not():
     ditherer = ex.live(river, Dice(range(10)), 800, ex.as_counted, gamma=0.95, epsilon=0.1)
     assert (optimist.states == 5).any(axis=0).all()
     assert (ditherer.states <= 2).mean() > 0.99
+
+
+def test_values_that_learn_in_place_are_floats():
+    seen = ex.dive(sea_of(3, learners=1), np.zeros((1, 3, 3, 2)), Dice(range(1)))
+    with pytest.raises(TypeError, match=r"astype\(float\)"):
+        ex.back_up(np.zeros((1, 3, 3, 2), int), seen, seen.rewards, alpha=0.5, ceiling=1.0)

@@ -443,3 +443,9 @@ def test_learners_side_by_side_learn_as_one_alone_step_by_step():
 def test_drivers_need_a_step_size_each():
     with pytest.raises(ValueError, match="2 seeds need step sizes"):
         fa.drive(fa.car_tiles(), np.array([0.1]), [0, 1], 1)
+
+
+def test_weights_that_learn_in_place_are_floats():
+    w, one = np.zeros((1, 4, 2), int), np.ones(1, int)
+    with pytest.raises(TypeError, match=r"astype\(float\)"):
+        fa.sarsa_update(w, one[:, None], one, 1.0, one[:, None], one, one > 0, np.array([0.5]))

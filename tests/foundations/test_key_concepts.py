@@ -231,3 +231,13 @@ def test_a_discounted_return_by_hand():
     rewards = np.array([[1.0, 0.0], [2.0, 3.0], [4.0, 0.0]])
     assert kc.discounted_return(rewards, 0.5).tolist() == [3.0, 1.5]
     assert kc.discounted_return(rewards, 0.0).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype, fits", [(float, True), (np.float32, True), (int, False), (bool, False)])
+def test_a_table_that_learns_in_place_has_to_hold_fractions(dtype, fits):
+    table = np.zeros(2, dtype)
+    if fits:
+        kc.must_be_floats(table)
+    else:
+        with pytest.raises(TypeError, match=f"not {table.dtype}"):
+            kc.must_be_floats(table)

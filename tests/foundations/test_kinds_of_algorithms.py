@@ -421,3 +421,10 @@ def test_a_misplaced_model_has_so_many_wrong_entries_and_no_wrong_reward():
     assert set(following[:, acting].ravel().tolist()) == set(np.flatnonzero(acting).tolist()) | {8}
     with pytest.raises(ValueError, match="share is a probability"):
         kinds.misplaced(world, 1.5, Dice([0]))
+
+
+def test_tables_that_learn_in_place_are_floats():
+    Q, pair = np.zeros((1, 3, 2), int), np.array([1])
+    for update in (kinds.q_update, kinds.sarsa_update):
+        with pytest.raises(TypeError, match=r"astype\(float\)"):
+            update(Q, pair, np.array([1.0]), pair, 0.5, 0.9)

@@ -316,3 +316,21 @@ def test_the_way_home_and_other_worlds_can_start_elsewhere():
     newer = dataclasses.replace(lfs.way_home(), start=np.eye(6)[1])
     e = play(Simulator(newer, Dice(range(50))), only(newer))
     assert set(np.unique(lfs.returns(e)[0])) == {-62, -32}
+
+
+def test_values_that_begin_as_whole_numbers_learn_the_same():
+    episodes, V, mdp, _ = played(8)
+    whole, before = V.round().astype(int), V.round()
+    ways = (
+        lambda e, V: lfs.monte_carlo(e, V, 0.3, 0.9),
+        lambda e, V: lfs.td(e, V, 0.3, 0.9),
+        lambda e, V: lfs.offline_lambda(e, V, 0.3, 0.6, 0.9),
+        lambda e, V: lfs.td_lambda(e, V, 0.3, 0.6, 0.9),
+    )
+    for way in ways:
+        assert np.allclose(way(episodes[0], whole), way(episodes[0], before))
+    assert np.array_equal(whole, before), "the argument is left alone"
+    Q = np.array([[3, -2], [0, 1], [2, 5], [0, 0]])
+    for method in METHODS:
+        found, wanted = (method(mdp, Dice(range(3)), 5, 0.3, 0.2, Q=q).Q for q in (Q, Q.astype(float)))
+        assert np.array_equal(found, wanted) and (found % 1 != 0).any()

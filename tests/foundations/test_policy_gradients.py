@@ -263,3 +263,10 @@ def test_episodes_that_cannot_end_are_not_begun():
     ice = pg.MDP(round_and_round, pg.thin_ice().R, pg.thin_ice().start)
     with pytest.raises(ValueError, match="able to reach"):
         pg.sample_batch(ice, np.zeros((8, 2)), 3, np.random.default_rng(0))
+
+
+def test_whole_numbers_keep_the_fractions_of_their_returns_and_gradients():
+    assert pg.reward_to_go(np.ones((3, 1), int), 0.5).ravel().tolist() == [1.75, 1.5, 1.0]
+    theta = np.array([[1, -2, 0], [3, 1, 1]])
+    found = pg.finite_difference(lambda x: (x**3).sum() / 2, theta, 1e-4)
+    assert np.allclose(found, 1.5 * theta**2) and theta.tolist() == [[1, -2, 0], [3, 1, 1]]

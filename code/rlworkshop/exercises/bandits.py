@@ -164,13 +164,13 @@ def updated(
     """
     # solution
     rows = np.arange(len(Q))
-    new = Q.copy()
+    new = Q.astype(float)  # a copy
     new[rows, actions] += (rewards - Q[rows, actions]) / (n[rows, actions] + 1)
     return new
     # given
     # rows = np.arange(len(Q))
     # t = n.sum(axis=1) + 1  # (N,), which pull this is
-    # new = Q.copy()
+    # new = Q.astype(float)  # a copy
     # new[rows, actions] += (rewards - Q[rows, actions]) / t
     # return new
     # end

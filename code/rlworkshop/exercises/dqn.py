@@ -96,7 +96,7 @@ def huber_gradient(q: np.ndarray, action: np.ndarray, target: np.ndarray) -> np.
     """
     # solution
     rows = np.arange(len(q))
-    gradient = np.zeros_like(q)  # (B, A)
+    gradient = np.zeros(q.shape)  # (B, A)
     gradient[rows, action] = np.clip(q[rows, action] - target, -1, 1) / len(q)
     return gradient
     # end
@@ -168,7 +168,7 @@ def targets(
     Book: algorithms/dqn
     """
     # solution
-    return reward + gamma * ~terminated * next_q.max(axis=1)
+    return reward + gamma * np.where(terminated, 0.0, next_q.max(axis=1))
     # end
 
 
@@ -243,7 +243,7 @@ def write(kept: np.ndarray, added: int, new: np.ndarray) -> np.ndarray:
 
     Book: algorithms/dqn
     """
-    kept = kept.copy()
+    kept = kept.astype(np.result_type(kept, new))  # a copy, that can hold what is new
     # solution
     kept[(added + np.arange(len(new))) % len(kept)] = new
     # given

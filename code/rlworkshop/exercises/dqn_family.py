@@ -109,7 +109,7 @@ def _floor_and_ceil(probs, reward, discount, support):
     place = (reward[:, None] + discount[:, None] * support).clip(support[0], support[-1])
     place = (place - support[0]) / (support[1] - support[0])
     low, high = np.floor(place).astype(int), np.ceil(place).astype(int)
-    out = np.zeros_like(probs)
+    out = np.zeros(probs.shape)
     for b, j in np.ndindex(*probs.shape):
         out[b, low[b, j]] += probs[b, j] * (high[b, j] - place[b, j])
         out[b, high[b, j]] += probs[b, j] * (place[b, j] - low[b, j])
@@ -212,7 +212,7 @@ def n_step(
                 break
             # given
             # if k == n - 1 or t + k == len(rewards) - 1:
-            #     total += gamma ** (k + 1) * values[t + k] * ~terminated[t + k]
+            #     total += gamma ** (k + 1) * values[t + k] * (not terminated[t + k])
             #     break
             # end
         targets[t] = total

@@ -218,7 +218,7 @@ def batch_update(
     best = frozen[next_active].sum(axis=1).max(axis=1)  # (B,)
     target = rewards + gamma * np.where(terminated, 0.0, best)
     delta = target - w[active, actions[:, None]].sum(axis=1)
-    new = w.copy()
+    new = w.astype(float)  # a copy
     # solution
     places = active, np.broadcast_to(actions[:, None], active.shape)
     np.add.at(new, places, np.broadcast_to(alpha * delta[:, None], active.shape))

@@ -112,7 +112,7 @@ def plan(
     Book: foundations/kinds_of_algorithms
     """
     # solution
-    Q = Q.copy()
+    Q = Q.astype(float)  # a copy
     for state, action, reward, following in memory[picks]:
         s, a = int(state), int(action)
         Q[s, a] += alpha * (reward + gamma * Q[int(following)].max() - Q[s, a])

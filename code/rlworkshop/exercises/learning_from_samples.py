@@ -173,13 +173,13 @@ def expected_targets(
     there = Q[following]  # (B, A)
     # solution
     worth = (1 - epsilon) * there.max(axis=1) + epsilon * there.mean(axis=1)
-    return rewards + gamma * ~terminated * worth
+    return rewards + gamma * np.where(terminated, 0.0, worth)
     # given
     # best = there.max(axis=1)
     # others = (there.sum(axis=1) - best) / (Q.shape[1] - 1)
     # worth = (1 - epsilon) * best + epsilon * others
     # done = terminated | truncated
-    # return rewards + gamma * ~done * worth
+    # return rewards + gamma * np.where(done, 0.0, worth)
     # end
 
 

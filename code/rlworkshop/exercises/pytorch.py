@@ -33,10 +33,10 @@ def value_loss(
     Book: start/pytorch
     """
     # solution
-    target = rewards + gamma * ~over * after.detach().squeeze(1)  # (B,)
+    target = rewards + gamma * over.logical_not() * after.detach().squeeze(1)  # (B,)
     return ((now.squeeze(1) - target) ** 2).mean()
     # given
-    # target = rewards + gamma * ~over * after.detach()
+    # target = rewards + gamma * over.logical_not() * after.detach()
     # return ((now - target) ** 2).mean()
     # end
 

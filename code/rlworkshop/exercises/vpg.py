@@ -51,7 +51,7 @@ def _episodes(terminated: np.ndarray, truncated: np.ndarray, valid: np.ndarray) 
 
 def _by_definition(rewards, values, terminated, truncated, valid, gamma, lam) -> np.ndarray:
     """λ-returns (T, N) as the weighted sum of n-step returns that defines them; 0 on reset rows."""
-    found = np.zeros_like(rewards)
+    found = np.zeros(rewards.shape)
     for i, first, last in _episodes(terminated, truncated, valid):
         after = np.append(values[first + 1 : last + 1, i], values[last + 1, i] * ~terminated[last, i])
         for t in range(first, last + 1):
@@ -172,10 +172,10 @@ def reward_to_go(rewards: np.ndarray, ends: np.ndarray, gamma: float) -> np.ndar
     Book: algorithms/vpg
     """
     # solution
-    returns = np.zeros_like(rewards)  # (T, N)
-    running = np.zeros_like(rewards[0])  # (N,)
+    returns = np.zeros(rewards.shape)  # (T, N), floats, also where rewards are whole numbers
+    running = np.zeros(rewards.shape[1])  # (N,)
     for t in reversed(range(len(rewards))):
-        running = rewards[t] + gamma * ~ends[t] * running
+        running = rewards[t] + gamma * np.where(ends[t], 0.0, running)
         returns[t] = running
     return returns
     # end
@@ -281,7 +281,7 @@ def lambda_return(
     Book: algorithms/vpg
     """
     # solution
-    returns = np.zeros_like(values[:-1])  # (T, N)
+    returns = np.zeros(rewards.shape)  # (T, N)
     running = values[-1]  # (N,), what we expect after the batch
     for t in reversed(range(len(rewards))):
         ahead = (1 - lam) * values[t + 1] + lam * running  # the episode goes on
@@ -521,8 +521,9 @@ def gae(
 
     Book: algorithms/vpg
     """
-    advantages = np.zeros_like(values[:-1])  # (T, N)
-    running = np.zeros_like(values[0])  # (N,)
+    terminated, truncated = terminated.astype(bool), truncated.astype(bool)
+    advantages = np.zeros(rewards.shape)  # (T, N)
+    running = np.zeros(rewards.shape[1])  # (N,)
     for t in reversed(range(len(rewards))):
         # solution
         over, cut = terminated[t], truncated[t]  # (N,), (N,)

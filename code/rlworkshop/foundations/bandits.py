@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlworkshop.dice import Dice
+from rlworkshop.foundations.key_concepts import must_be_floats
 from rlworkshop.foundations.policy_gradients import softmax_policy
 
 Choose = Callable[[np.ndarray, np.ndarray, int, Dice], np.ndarray]
@@ -142,8 +143,12 @@ def update_values(
     ``Q`` and ``n`` are (N, A), ``actions`` and ``rewards`` (N,). Without a ``step_size`` it is one
     over the number of pulls, which makes each estimate the plain mean of its arm's rewards.
 
+    Raises:
+        TypeError: ``Q`` is not of floats.
+
     Book: foundations/bandits
     """
+    must_be_floats(Q)
     cells = np.arange(len(Q)), actions
     n[cells] += 1
     alpha = 1 / n[cells] if step_size is None else step_size
@@ -246,7 +251,7 @@ def lai_robbins(means: np.ndarray) -> np.ndarray:
     Book: foundations/bandits
     """
     gaps = means.max(axis=1, keepdims=True) - means  # (N, A)
-    cost = np.divide(2.0, gaps, out=np.zeros_like(gaps), where=gaps > 0)
+    cost = np.divide(2.0, gaps, out=np.zeros(gaps.shape), where=gaps > 0)
     return cost.sum(axis=1)  # (eq-bandit-bound)
 
 

@@ -185,7 +185,7 @@ def in_place_sweep(worlds: Worlds, V: np.ndarray, order: np.ndarray, gamma: floa
 
     Book: foundations/dynamic_programming
     """
-    V, n = V.copy(), np.arange(len(V))
+    V, n = V.astype(float), np.arange(len(V))  # a copy, that can hold fractions
     for states in order.T:  # (N,), one in each world
         V[n, states] = backup(worlds, V, states, gamma)  # (eq-dp-in-place)
     return V
@@ -203,7 +203,7 @@ def prioritised_backup(
 
     Book: foundations/dynamic_programming
     """
-    V, priority, n = V.copy(), priority.copy(), np.arange(len(V))
+    V, priority, n = V.astype(float), priority.astype(float), np.arange(len(V))  # copies
     states = priority.argmax(axis=1)  # (N,)
     new = backup(worlds, V, states, gamma)
     change = np.abs(new - V[n, states])  # (N,)

@@ -19,7 +19,7 @@ import numpy as np
 
 from rlworkshop.dice import Dice
 from rlworkshop.foundations.bandits import epsilon_greedy
-from rlworkshop.foundations.key_concepts import MDP, Simulator, transitions
+from rlworkshop.foundations.key_concepts import MDP, Simulator, must_be_floats, transitions
 
 COST = 0.01  # of moving right all the way down; the treasure pays 1
 
@@ -158,8 +158,12 @@ def back_up(
         Q: (N, H, C, A). rewards: (N, H), those of the dive, with or without a bonus.
         alpha: step size, one or (N, H). ceiling: no state counts for more than this.
 
+    Raises:
+        TypeError: ``Q`` is not of floats.
+
     Book: foundations/exploration
     """
+    must_be_floats(Q)
     N, H = rewards.shape
     everyone, V = np.arange(N), np.zeros(N)
     alpha = np.broadcast_to(alpha, (N, H))

@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from rlworkshop.dice import Dice
-from rlworkshop.foundations.key_concepts import MDP, Simulator, transitions, visits
+from rlworkshop.foundations.key_concepts import MDP, Simulator, must_be_floats, transitions, visits
 
 # ------------------------------------------------------------------------------------------ features
 
@@ -142,8 +142,12 @@ def sarsa_update(
     ``active`` and ``next_active`` (N, K) are the features that are 1 in the two states. What
     comes next does not count where the episode ``terminated`` (N,).
 
+    Raises:
+        TypeError: ``w`` is not of floats.
+
     Book: foundations/function_approximation
     """
+    must_be_floats(w)
     rows = np.arange(len(w))[:, None]  # (N, 1)
     here, there = (rows, active, action[:, None]), (rows, next_active, next_action[:, None])
     target = reward + np.where(terminated, 0.0, w[there].sum(axis=1))  # (N,)

@@ -291,6 +291,18 @@ def discounted_return(rewards: np.ndarray, gamma: float) -> np.ndarray:
 # ----------------------------------------------------------------------------------------- details
 
 
+def must_be_floats(table: np.ndarray) -> None:
+    """Nothing, where a table that is to be changed in place can hold what is learned.
+
+    Raises:
+        TypeError: it is of whole numbers, which would round each step away.
+
+    Book: foundations/key_concepts
+    """
+    if table.dtype.kind not in "fc":
+        raise TypeError(f"a table that learns in place is of floats, not {table.dtype}: table.astype(float)")
+
+
 def _discounted(mdp: MDP, policy: np.ndarray, gamma: float) -> np.ndarray:
     if not 0 <= gamma <= 1:
         raise ValueError(f"gamma lies between 0 and 1, not at {gamma}")

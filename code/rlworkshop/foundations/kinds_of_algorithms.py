@@ -18,7 +18,7 @@ import numpy as np
 from rlworkshop.dice import Dice
 from rlworkshop.foundations import key_concepts
 from rlworkshop.foundations.bandits import epsilon_greedy
-from rlworkshop.foundations.key_concepts import MDP, Gridworld, Simulator, gridworld
+from rlworkshop.foundations.key_concepts import MDP, Gridworld, Simulator, gridworld, must_be_floats
 from rlworkshop.foundations.policy_gradients import expected_gradient, softmax_policy
 
 # ----------------------------------------------------------------------------------------- the worlds
@@ -95,8 +95,12 @@ def q_update(
 
     Paper: Watkins, *Learning from delayed rewards*, 1989.
 
+    Raises:
+        TypeError: ``Q`` is not of floats.
+
     Book: foundations/kinds_of_algorithms
     """
+    must_be_floats(Q)
     rows, flat = np.arange(len(Q)), Q.reshape(len(Q), -1)
     target = rewards + gamma * Q[rows, following].max(axis=1)
     flat[rows, pairs] += alpha * (target - flat[rows, pairs])  # (eq-kinds-q)
@@ -112,8 +116,12 @@ def sarsa_update(
 ) -> None:
     """One step of SARSA, in place: as ``q_update``, with the pair that the data say came next (N,).
 
+    Raises:
+        TypeError: ``Q`` is not of floats.
+
     Book: foundations/kinds_of_algorithms
     """
+    must_be_floats(Q)
     rows, flat = np.arange(len(Q)), Q.reshape(len(Q), -1)
     target = rewards + gamma * flat[rows, next_pairs]
     flat[rows, pairs] += alpha * (target - flat[rows, pairs])  # (eq-kinds-sarsa)

@@ -132,7 +132,7 @@ def monte_carlo(episode: Batch, V: np.ndarray, alpha: float | np.ndarray, gamma:
 
     Book: foundations/learning_from_samples
     """
-    V, R = V.copy(), returns(episode, gamma)
+    V, R = V.astype(float), returns(episode, gamma)  # V: a copy, that can hold fractions
     for t in range(len(R)):
         n = np.flatnonzero(episode.alive[t])  # (B,), whose episode still goes on
         s = episode.states[t, n]
@@ -148,7 +148,7 @@ def td(episode: Batch, V: np.ndarray, alpha: float | np.ndarray, gamma: float = 
 
     Book: foundations/learning_from_samples
     """
-    V = V.copy()
+    V = V.astype(float)  # a copy, that can hold fractions
     for t in range(len(episode.rewards)):
         n = np.flatnonzero(episode.alive[t])  # (B,)
         s, following = episode.states[t, n], episode.states[t + 1, n]
@@ -188,7 +188,7 @@ def offline_lambda(
 
     Book: foundations/learning_from_samples
     """
-    V, targets = V.copy(), lambda_returns(episode, V, lam, gamma)
+    V, targets = V.astype(float), lambda_returns(episode, V, lam, gamma)
     for t in range(len(targets)):
         n = np.flatnonzero(episode.alive[t])  # (B,)
         s = episode.states[t, n]
@@ -207,7 +207,7 @@ def td_lambda(
 
     Book: foundations/learning_from_samples
     """
-    V, trace = V.copy(), np.zeros_like(V)  # traces begin anew with each episode
+    V, trace = V.astype(float), np.zeros(V.shape)  # traces begin anew with each episode
     alpha, lam = np.asarray(alpha)[..., None], np.asarray(lam)[..., None]
     for t in range(len(episode.rewards)):
         n = np.flatnonzero(episode.alive[t])  # (B,)
@@ -497,4 +497,4 @@ def _tables(
         raise ValueError(
             f"Q must be {mdp.r.shape} and alpha a number or ({N},), not {Q.shape}, {np.shape(alpha)}"
         )
-    return np.tile(Q, (N, 1, 1)), np.broadcast_to(alpha, N)
+    return np.tile(Q.astype(float), (N, 1, 1)), np.broadcast_to(alpha, N)

@@ -126,6 +126,7 @@ def finite_difference(function: Callable[[np.ndarray], float], theta: np.ndarray
 
     Book: foundations/policy_gradients
     """
+    theta = np.asarray(theta, float)  # whole numbers would take the small moves away
     gradient = np.zeros_like(theta)
     for i in np.ndindex(theta.shape):
         up, down = theta.copy(), theta.copy()
@@ -194,7 +195,7 @@ def reward_to_go(rewards: np.ndarray, gamma: float = 1.0) -> np.ndarray:
 
     Book: foundations/policy_gradients
     """
-    returns = np.zeros_like(rewards)
+    returns = np.zeros(rewards.shape)  # of floats: whole rewards make returns that are not
     running = np.zeros(rewards.shape[1])  # (N,)
     for t in reversed(range(len(rewards))):
         running = rewards[t] + gamma * running  # (eq-to-go)
