@@ -1,8 +1,13 @@
 """Environments: counting, evaluating, saving, and saying what is wrong."""
 
+import functools
+import textwrap
+
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.utils import batch_space
 
 from rlworkshop import envs as E
 
@@ -25,6 +30,44 @@ class Countdown(gym.Env):
         self.left -= 1
         over = self.left == 0
         return np.array([self.left], np.float32), 1.0, over and not self.truncate, over and self.truncate, {}
+
+
+class Paying(Countdown):
+    """As Countdown with one step, for which it gives ``reward``."""
+
+    def __init__(self, reward):
+        super().__init__((1,))
+        self.reward = reward
+
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return obs, self.reward, *rest
+
+
+class Guess(VectorEnv):
+    """A fair coin in each of N copies: 1 for the action that it shows, -1 for the other. Native."""
+
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+    single_observation_space = gym.spaces.Box(0, 1, (1,), np.float32)
+    single_action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, num_envs):
+        self.num_envs = num_envs
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros((self.num_envs, 1), np.float32), {}
+
+    def step(self, actions):
+        right = actions == self.np_random.integers(2, size=self.num_envs)
+        off = np.zeros(self.num_envs, bool)
+        return np.zeros((self.num_envs, 1), np.float32), np.where(right, 1.0, -1.0), off, off, {}
+
+
+def stay(obs):
+    return np.zeros(len(obs), int)
 
 
 class Fickle(Countdown):
@@ -67,6 +110,44 @@ def test_unknown_environment_names_what_to_do(env_id, error, words):
         E.make(env_id)
 
 
+def test_an_id_may_name_the_module_that_registers_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_world.py").write_text(
+        textwrap.dedent("""
+            import gymnasium as gym
+            from gymnasium.envs.classic_control import PendulumEnv
+            gym.register("OwnWorld-v0", PendulumEnv, max_episode_steps=5)
+        """)
+    )
+    try:
+        with pytest.raises(ValueError, match="module:OwnWorld-v0"):
+            E.make("OwnWorld-v0")
+        envs = E.make("own_world:OwnWorld-v0", 2)
+        assert envs.num_envs == 2
+        zero = lambda obs: np.zeros((len(obs), 1), np.float32)  # noqa: E731
+        assert len(E.evaluate(zero, "own_world:OwnWorld-v0", 3, seed=0)) == 3
+    finally:
+        gym.registry.pop("OwnWorld-v0", None)
+
+
+def test_a_function_or_a_ready_vector_environment_will_do():
+    made = E.make(functools.partial(Countdown, truncate=True), 3, lengths=(4,))
+    assert isinstance(made, SyncVectorEnv) and made.num_envs == 3
+    assert made.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    assert made.envs[0].unwrapped.lengths == (4,) and made.envs[0].unwrapped.truncate
+    assert E.make(made) is made
+    same = SyncVectorEnv([Countdown] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
+    with pytest.raises(ValueError, match="need NEXT_STEP"):
+        E.make(same)
+
+
+def test_arguments_reach_the_environment():
+    assert E.make("FrozenLake-v1", 2, map_name="8x8").single_observation_space.n == 64
+    assert E.make("CartPole-v1", 2, sutton_barto_reward=True).unwrapped._sutton_barto_reward  # native
+    with pytest.raises(ValueError, match="cannot make FrozenLake-v1"):
+        E.make("FrozenLake-v1", nonsense=1)
+
+
 def test_missing_package_names_the_extra(monkeypatch):
     def absent(*args, **kwargs):
         raise gym.error.DependencyNotInstalled("Box2D is not installed")
@@ -87,35 +168,72 @@ def test_episodes_counts_real_steps_only():
     envs.reset(seed=0)
     rows = []
     for _ in range(12):
-        _, reward, terminated, truncated, _ = envs.step(np.zeros(2, np.int64))
-        rows.append(book.step(reward, terminated, truncated))
+        obs, reward, terminated, truncated, _ = envs.step(np.zeros(2, np.int64))
+        rows.append(book.step(obs, reward, terminated, truncated))
     assert np.array_equal(np.array(rows)[:, 0], [True, True, True, False] * 3)
     assert book.steps == 2 * 9
     assert book.returns == [3.0] * 6 and book.lengths == [3] * 6
-    assert book.ends == [6, 6, 12, 12, 18, 18]
+    assert book.ends == [6, 6, 12, 12, 18, 18] and book.who == [0, 1] * 3
+    assert np.array_equal(book.obs, obs)
+
+
+def test_episodes_know_whose_they_are_and_how_long_the_others_run():
+    book, obs, off = E.Episodes(3), np.zeros((3, 1)), np.zeros(3, bool)
+    book.step(obs, np.ones(3), np.array([False, True, False]), off)
+    book.step(obs, np.ones(3), off, np.array([False, False, True]))
+    assert book.who == [1, 2] and book.running.tolist() == [2, 0, 0]
+    book.step(obs, np.ones(3), off, off)
+    assert book.running.tolist() == [3, 1, 0]
+    book.forget_unfinished()
+    assert book.running.tolist() == [0, 0, 0]
+    assert book.step(obs, np.ones(3), off, off).all()  # there is no reset row: all have begun anew
 
 
 def test_episodes_ignore_what_a_reset_row_claims():
     book = E.Episodes(1)
-    on, off = np.array([True]), np.array([False])
-    book.step(np.array([1.0]), on, off)
-    assert not book.step(np.array([99.0]), off, on)[0]  # a reset row: nothing in it counts
-    book.step(np.array([2.0]), off, on)
+    on, off, obs = np.array([True]), np.array([False]), np.zeros((1, 2))
+    book.step(obs, np.array([1.0]), on, off)
+    assert not book.step(obs, np.array([99.0]), off, on)[0]  # a reset row: nothing in it counts
+    book.step(obs, np.array([2.0]), on, off)
+    assert not book.step(obs, np.array([np.nan]), off, off)[0]
     assert book.returns == [1.0, 2.0] and book.steps == 2
 
 
-def test_episodes_state_goes_on_exactly():
-    a = E.Episodes(3)
-    rng = np.random.default_rng(0)
-    stream = [(rng.random(3), rng.random(3) < 0.2, rng.random(3) < 0.1) for _ in range(60)]
-    for x in stream[:30]:
-        a.step(*x)
-    b = E.Episodes(3)
-    b.set_state(a.get_state())
-    for x in stream[30:]:
-        assert np.array_equal(a.step(*x), b.step(*x))
-    assert (a.returns, a.lengths, a.ends, a.steps) == (b.returns, b.lengths, b.ends, b.steps)
-    assert len(a.returns) > 10
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_one_error_that_names_the_sub_environment(value):
+    off, obs, reward = np.zeros(3, bool), np.zeros((3, 2), np.float32), np.zeros(3)
+    for what, at in (("reward", reward), ("observation", obs)):
+        book = E.Episodes(3)
+        book.step(obs, reward, off, off)
+        at[1] = value
+        with pytest.raises(ValueError, match=f"the {what} .* \\(sub-environment 1, after 3 steps in all\\)"):
+            book.step(obs, reward, off, off)
+        at[1] = 0
+
+
+def test_large_but_finite_numbers_are_taken():
+    off, large = np.zeros(2, bool), np.full(2, np.finfo(np.float64).max)
+    assert E.Episodes(2).step(large[:, None], large, off, off).all()  # their sum is not finite
+
+
+@pytest.mark.parametrize("what", ["reward", "observation"])
+def test_numbers_are_numbers(what):
+    off, good, bad = np.zeros(1, bool), np.zeros(1), np.array([None])
+    with pytest.raises(ValueError, match=f"the environment's {what} must be numbers, not object"):
+        E.Episodes(1).step(*((good, bad) if what == "reward" else (bad, good)), off, off)
+
+
+@pytest.mark.parametrize(
+    "reward", [None, [1.0, 2.0], [1.0], "1", "a", np.array([1.0, 2.0]), np.array("1"), 1j]
+)
+def test_a_reward_that_is_no_number_is_refused(reward):
+    with pytest.raises(ValueError, match="it must be one number"):
+        E.evaluate(stay, functools.partial(Paying, reward), 1, seed=0)
+
+
+@pytest.mark.parametrize("reward", [1, 1.0, True, np.True_, np.float32(1), np.int64(1), np.array([1.0])])
+def test_a_reward_that_is_one_number_is_taken(reward):
+    assert E.evaluate(stay, functools.partial(Paying, reward), 3, seed=0, num_envs=2).tolist() == [1.0] * 3
 
 
 def test_obs_norm_is_the_mean_and_variance_of_all_batches():
@@ -132,13 +250,10 @@ def test_obs_norm_is_the_mean_and_variance_of_all_batches():
 def test_obs_norm_stands_still_when_used_and_clips():
     norm = E.ObsNorm((1,))
     norm.update(np.array([[0.0], [2.0]]))
-    before = norm.get_state()
+    before = {name: np.copy(value) for name, value in vars(norm).items()}
     assert norm(np.array([[1e6]])) == 10 and norm(np.array([[-1e6]])) == -10
-    assert all(np.array_equal(before[k], norm.get_state()[k]) for k in before)
-    copy = E.ObsNorm((1,))
-    copy.set_state(before)
-    x = np.linspace(-3, 3, 7)[:, None]
-    assert np.array_equal(copy(x), norm(x))
+    norm.update(np.empty((0, 1)))
+    assert all(np.array_equal(before[name], value) for name, value in vars(norm).items())
 
 
 def test_obs_norm_before_any_data_changes_nothing():
@@ -174,6 +289,22 @@ def test_evaluate_clips_actions_to_the_box():
     assert np.array_equal(huge, limit)
 
 
+def test_an_episode_that_never_ends_is_an_error_with_a_hint():
+    class Endless(Countdown):
+        def step(self, action):
+            return np.zeros(1, np.float32), 1.0, False, False, {}
+
+    with pytest.raises(ValueError, match="goes on after 30 steps: register it with max_episode_steps"):
+        E.evaluate(stay, Endless, 3, seed=0, max_steps=30)
+    assert (
+        E.evaluate(stay, "Countdown-v0", 3, seed=0, max_steps=3).tolist() == [3.0] * 3
+    )  # one that long may be
+
+
+def test_evaluate_passes_arguments_to_the_environment():
+    assert E.evaluate(stay, "Countdown-v0", 2, seed=0, lengths=(5,)).tolist() == [5.0] * 2
+
+
 def test_evaluate_refuses_no_episodes():
     with pytest.raises(ValueError, match="at least 1"):
         E.evaluate(lambda obs: obs, "CartPole-v1", 0, seed=0)
@@ -187,6 +318,101 @@ def test_record_films_one_episode():
     assert frames.std() > 1
     assert len(E.record(act, "CartPole-v1", seed=0, max_steps=4)[0]) == 4
 
+
+@pytest.mark.parametrize("env_id", ["FrozenLake-v1", "CliffWalking-v1"])
+def test_record_films_worlds_with_discrete_observations(env_id):
+    seen = []
+
+    def act(obs):
+        seen.append(obs.shape)
+        return np.zeros(1, int)
+
+    frames, _ = E.record(act, env_id, seed=0, max_steps=3)
+    assert len(frames) == 3 and frames.std() > 1
+    assert set(seen) == {(1,)}  # a batch of one
+
+
+# ---- seeds
+
+
+@pytest.mark.parametrize("env_id", ["Acrobot-v1", "CartPole-v1"])
+def test_no_two_seeds_streams_or_resets_share_a_first_state(env_id):
+    envs = E.make(env_id, 8)
+    streams = [("training",), ("training", 500), ("evaluation",), ("film",)]
+    asked = [(seed, *stream) for seed in range(4) for stream in streams]
+    firsts = [tuple(row) for each in asked for row in E.reset(envs, *each).tolist()]
+    assert len(set(firsts)) == len(firsts) == 4 * 4 * 8
+    assert np.array_equal(E.reset(envs, 1), E.reset(envs, 1, "training"))
+
+
+def test_evaluation_never_meets_a_first_state_of_training():
+    starts = {s: {tuple(row) for row in E.reset(E.make("Acrobot-v1", 20), s).tolist()} for s in range(3)}
+    met = []
+    for seed in starts:
+        E.evaluate(lambda obs: met.append(obs.copy()) or stay(obs), "Acrobot-v1", 20, seed)
+    assert not {tuple(row) for row in np.concatenate(met).tolist()} & set.union(*starts.values())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_policys_random_numbers_are_not_the_environments(seed):
+    envs = E.make(Guess(1))
+    E.reset(envs, seed)
+    rng = E.policy_rng(seed)
+    paid = [envs.step(rng.integers(2, size=1))[1][0] for _ in range(4000)]
+    assert abs(np.mean(paid)) < 5 / 4000**0.5  # five standard deviations
+
+
+def test_the_policys_random_numbers_follow_the_seed():
+    one, same, other = (E.policy_rng(seed).integers(2**40) for seed in (3, 3, 4))
+    assert one == same != other
+
+
+# ---- spaces
+
+
+def test_a_batch_is_a_batch_and_one_observation_a_batch_of_one():
+    for space in (gym.spaces.Box(-1, 1, (2, 3)), gym.spaces.Discrete(4)):
+        one = np.zeros(space.shape)
+        for obs, single in ((one, True), (one[None], False), (np.stack([one] * 5), False)):
+            found, was = E.batched(space, obs)
+            assert was is single and found.shape == (len(found), *space.shape)
+        assert len(E.batched(space, np.stack([one] * 5))[0]) == 5
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 2), (3, 2), (1, 1, 2, 3), (5, 2, 4)])
+def test_other_shapes_are_no_observations(shape):
+    with pytest.raises(ValueError, match=r"the shape \(2, 3\), a batch \(N, \*\(2, 3\)\); not"):
+        E.batched(gym.spaces.Box(-1, 1, (2, 3)), np.zeros(shape))
+
+
+def test_actions_are_clipped_to_a_box_and_whole_numbers_else():
+    box = gym.spaces.Box(-1, 2, (3,), np.float32)
+    clipped = E.to_env(box, np.array([-5.0, 0.5, 5.0]))
+    assert clipped.tolist() == [-1.0, 0.5, 2.0] and clipped.dtype == np.float32
+    space = gym.spaces.MultiDiscrete([3, 3])
+    assert E.to_env(space, np.array([1, 2], np.int32)).dtype == space.dtype
+    with pytest.raises(ValueError, match="whole numbers, not float64"):
+        E.to_env(space, np.array([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        gym.spaces.Box(np.float32([-1, -np.inf]), np.float32([2, np.inf])),
+        gym.spaces.Box(0, 255, (2, 2), np.uint8),
+        gym.spaces.Discrete(3, start=-1),
+    ],
+)
+def test_a_space_comes_back_from_its_tree(space):
+    assert E.space_from_tree(E.space_to_tree(space)) == space
+
+
+def test_other_spaces_have_no_tree():
+    with pytest.raises(ValueError, match="wrap the environment"):
+        E.space_to_tree(gym.spaces.MultiBinary(3))
+
+
+# ---- saving
 
 FAMILIES = [
     "CartPole-v1",

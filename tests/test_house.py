@@ -7,7 +7,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,19 +19,7 @@ PARTS = ("foundations", "algorithms", "robotics", "safety", "practice")
 BOOK = ("start", *PARTS, "workshop", "reference")
 UPSTAIRS = ("robotics", "safety", "practice", "exercises")  # these may import the other wings
 OUTSIDE = ("bookbuild", "standalone", "mutation", "sphinx", "docutils", "myst_nb")
-TORCH_FREE = (
-    "runs",
-    "envs",
-    "stats",
-    "plots",
-    "verify",
-    "provenance",
-    "check",
-    "dice",
-    "games",
-    "probes",
-    "foundations",
-)
+TORCH_FREE = ("foundations", "runs")  # packages that must not need torch to be loaded
 
 
 def modules(root: Path) -> dict[str, Path]:
@@ -95,6 +83,39 @@ def circles(root: Path) -> list[str]:
     return [name for name in graph if name in reach(name)]
 
 
+def needless_torch(root: Path) -> list[str]:
+    """Modules that import torch, and that foundations, their pages or the package ``runs`` load."""
+    return [name for name in without_torch(root) if "torch" in loaded_with(root, name)]
+
+
+def without_torch(root: Path) -> list[str]:
+    """The modules that must not need torch: ``TORCH_FREE``, and all that these and their pages load."""
+    known = modules(root)
+    todo = [f"rlworkshop.{package}" for package in TORCH_FREE]
+    todo += [name for name in known if name.startswith("rlworkshop.foundations.")]
+    for page in root.glob("book/foundations/*.md"):
+        for line in re.findall(r"^(?:from|import) rlworkshop.*$", page.read_text(), re.MULTILINE):
+            todo += prefixes(imports(ast.parse(line), "page"))
+    found = []
+    while todo:
+        if (name := todo.pop()) in known and name not in found:
+            found.append(name)
+            todo += loaded_with(root, name)
+    return sorted(found)
+
+
+def loaded_with(root: Path, name: str) -> set[str]:
+    """All that loading a module loads at once: what it imports then, and the packages that hold that."""
+    tree = ast.parse(modules(root)[name].read_text())
+    return prefixes([name, *imports(tree, name, at_load=True)]) - {name}
+
+
+def prefixes(names: Iterable[str]) -> set[str]:
+    """The names ``a``, ``a.b`` and ``a.b.c`` of each ``a.b.c``."""
+    parts = [name.split(".") for name in names]
+    return {".".join(p[:n]) for p in parts for n in range(1, len(p) + 1)}
+
+
 def code_as_a_package(root: Path) -> list[str]:
     return [str(file.relative_to(root)) for file in root.glob("code/__init__.py")]
 
@@ -145,6 +166,19 @@ RULES = [
     (circles, {"code/rlworkshop/a.py": "import rlworkshop.b",
                "code/rlworkshop/b.py": "from rlworkshop import a"},
      "rlworkshop.b"),
+    (circles, {"code/rlworkshop/a/__init__.py": "from rlworkshop.a.b import f",
+               "code/rlworkshop/a/b.py": "from rlworkshop.a import c", "code/rlworkshop/a/c.py": ""},
+     "rlworkshop.a.b"),
+    (needless_torch, {"code/rlworkshop/foundations/f.py": "from rlworkshop.a import x",
+                      "code/rlworkshop/a.py": "from rlworkshop.b import c",
+                      "code/rlworkshop/b/__init__.py": "import torch.nn", "code/rlworkshop/b/c.py": ""},
+     "rlworkshop.b"),
+    (needless_torch, {"book/foundations/f.md": "```\nfrom rlworkshop import a\n```",
+                      "code/rlworkshop/a.py": "from torch import nn"},
+     "rlworkshop.a"),
+    (needless_torch, {"code/rlworkshop/runs/__init__.py": "from rlworkshop.runs.training import Training",
+                      "code/rlworkshop/runs/training.py": "import torch"},
+     "rlworkshop.runs.training"),
     (code_as_a_package, {"code/__init__.py": ""}, "code/__init__.py"),
     (broken_mirrors, {"code/rlworkshop/algorithms/a.py": "", "book/algorithms/a.md": ""},
      "rlworkshop.algorithms.a has no tests/algorithms/test_a.py"),
@@ -185,13 +219,15 @@ def test_what_is_allowed_stays_allowed(tmp_path):
         "algorithms/a.py": '"""A."""\nfrom rlworkshop import nets\nfrom rlworkshop.algorithms import b\n',
         "algorithms/b.py": '"""B."""\ndef f():\n    "F."\n    from rlworkshop.algorithms import a\n',
         "exercises/e.py": '"""E."""\nfrom rlworkshop.safety import s\nfrom ..algorithms import a\n',
+        "runs/training.py": '"""T."""\nimport torch\nfrom rlworkshop import runs\n',
+        "runs/__init__.py": '"""R."""\ndef f():\n    "F."\n    from rlworkshop.runs import training\n',
         "safety/s.py": '"""S."""\nfrom IPython.display import HTML\nfrom ..algorithms.a import x\n',
     }
     for name, text in good.items():
         path = tmp_path / "code" / "rlworkshop" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    for rule in (arrows_that_point_the_wrong_way, circles, undocumented):
+    for rule in (arrows_that_point_the_wrong_way, circles, needless_torch, undocumented):
         assert rule(tmp_path) == []
 
 
@@ -207,9 +243,9 @@ for name in sys.argv[1:]:
 """
 
 
-def test_what_foundations_may_import_needs_no_torch():
-    free = [name for name in modules(ROOT) if [*name.split("."), ""][1] in TORCH_FREE]
-    assert {name.split(".")[1] for name in free} == set(TORCH_FREE)
+def test_what_foundations_load_needs_no_torch():
+    free = without_torch(ROOT)
+    assert {"rlworkshop.runs.cached", "rlworkshop.dice", "rlworkshop.stats"} < set(free)
 
     def load(*names: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

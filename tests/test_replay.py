@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rlworkshop import nets
 from rlworkshop.replay import Replay, Transitions
 
 
@@ -56,7 +57,7 @@ def test_it_goes_on_from_a_saved_state():
     buffer.add(*some(rng, 5, 0))
     buffer.add(*some(rng, 5, 5))
     copy = Replay(7, (2,))
-    copy.set_state(buffer.get_state())
+    nets.set_state(copy, nets.get_state(buffer))
     for b in (buffer, copy):
         b.add(*some(np.random.default_rng(1), 2, 10))
     rows = np.arange(7)
@@ -67,10 +68,28 @@ def test_it_goes_on_from_a_saved_state():
 def test_other_shapes_and_types_are_kept_as_they_are():
     buffer = Replay(3, (4, 2), action_shape=(5,), obs_dtype=np.uint8, action_dtype=np.float32)
     obs = np.full((2, 4, 2), 200, np.uint8)
-    buffer.add(obs, np.ones((2, 5)), np.zeros(2), obs, np.zeros(2))
+    buffer.add(obs, np.ones((2, 5)), np.zeros(2), obs, np.zeros(2))  # fewer digits are still floats
     kept = buffer[np.array([0, 1])]
     assert kept.obs.dtype == np.uint8 and kept.obs.shape == (2, 4, 2)
     assert kept.action.shape == (2, 5) and kept.action.dtype == np.float32
+
+
+@pytest.mark.parametrize("obs", [np.full((1, 2), 0.5), np.full((1, 2), 300), np.full((1, 2), 300, np.uint16)])
+def test_what_would_lose_its_value_is_refused(obs):
+    buffer, zero = Replay(3, (2,), obs_dtype=np.uint8), np.zeros(1)
+    good = np.full((1, 2), 200, np.uint8)
+    for pictures, name in (((obs, good), "obs"), ((good, obs), "next_obs")):
+        with pytest.raises(ValueError, match=f"^{name} of type .* would lose digits as uint8"):
+            buffer.add(pictures[0], np.zeros(1, int), zero, pictures[1], zero)
+    with pytest.raises(ValueError, match="^action of type float64 would lose digits as int64"):
+        buffer.add(good, np.full(1, 0.5), zero, good, zero)
+    assert buffer.added == 0
+
+
+def test_reset_rows_are_no_transitions():
+    buffer, rows = Replay(10, (2,)), some(np.random.default_rng(0), 4, 0)
+    buffer.step(rows, np.array([True, False, False, True]), np.ones(4, bool))
+    assert buffer.added == 2 and buffer[np.arange(2)].reward.tolist() == [0.0, 1.5]
 
 
 def test_what_cannot_be_is_refused():

@@ -10,6 +10,7 @@ Book: start/how_to_use
 
 import difflib
 import functools
+import importlib
 import numbers
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +57,7 @@ def make(env_id: str | Callable[[], gym.Env] | VectorEnv, num_envs: int = 1, **k
     try:
         if isinstance(env_id, VectorEnv):
             envs = env_id
-        elif isinstance(env_id, str) and gym.spec(env_id).vector_entry_point is not None:
+        elif isinstance(env_id, str) and spec(env_id).vector_entry_point is not None:
             envs = gym.make_vec(env_id, num_envs, vectorization_mode="vector_entry_point", **kwargs)
         else:
             one = functools.partial(_make_one, env_id, **kwargs)
@@ -67,6 +68,14 @@ def make(env_id: str | Callable[[], gym.Env] | VectorEnv, num_envs: int = 1, **k
     if mode != AutoresetMode.NEXT_STEP:
         raise ValueError(f"{env_id} resets in mode {mode}; the book's algorithms need NEXT_STEP")
     return envs
+
+
+def spec(env_id: str) -> gym.envs.registration.EnvSpec:
+    """How an environment is registered; the module of ``module:Id-v0`` is imported first."""
+    module, _, name = env_id.rpartition(":")
+    if module:  # unlike ``gym.make``, ``gym.spec`` does not know this form
+        importlib.import_module(module)
+    return gym.spec(name)
 
 
 def _make_one(env_id: str | Callable[[], gym.Env], **kwargs: Any) -> gym.Env:
@@ -84,12 +93,11 @@ class OneNumber(gym.Wrapper):
             ValueError: the reward is not a number.
         """
         obs, reward, terminated, truncated, info = self.env.step(action)
-        if (
-            not isinstance(reward, numbers.Real | np.bool_)
-            and np.shape(reward) not in ((), (1,))
-            or reward is None
-        ):
-            raise ValueError(f"{self.env} returned the reward {reward!r}: it must be one number")
+        if not isinstance(reward, numbers.Real | np.bool_):
+            array = isinstance(reward, np.ndarray) and reward.size == 1 and reward.dtype.kind in "fiub"
+            if not array:
+                raise ValueError(f"{self.env} returned the reward {reward!r}: it must be one number")
+            reward = reward.item()
         return obs, reward, terminated, truncated, info
 
 
@@ -168,6 +176,7 @@ class Episodes:
         returns, lengths, ends: of each finished episode its undiscounted return, its length, and the
             value of ``steps`` when it ended (in the order in which they ended).
         who: its sub-environment. running: steps (N,) of the episodes that have not ended.
+        obs: the last observations (N, ...); ``None`` before the first step.
 
     Book: start/how_to_use
     """
@@ -178,6 +187,7 @@ class Episodes:
         self.lengths: list[int] = []
         self.ends: list[int] = []
         self.who: list[int] = []
+        self.obs: np.ndarray | None = None
         self.forget_unfinished(num_envs)
 
     def step(
@@ -195,6 +205,7 @@ class Episodes:
             ):
                 _check_numbers(what, values, valid, self.steps)
         self.steps += int(np.count_nonzero(valid))
+        self.obs = obs
         self._return += np.where(valid, reward, 0.0)
         self.running += valid
         self._done = valid & (terminated | truncated)
@@ -257,6 +268,17 @@ class ObsNorm:
         return np.minimum(np.maximum(scaled, -self.CLIP), self.CLIP).astype(np.float32)
 
 
+def plain_evaluate(act: Act, env_id: str, episodes: int, seed: int) -> np.ndarray:
+    """Undiscounted returns (episodes,) of episodes one after the other: ``evaluate`` in brief."""
+    envs, played = make(env_id), Episodes(1)
+    obs = reset(envs, seed, "evaluation")
+    while len(played.returns) < episodes:
+        obs, reward, terminated, truncated, _ = envs.step(to_env(envs.action_space, act(obs)))
+        played.step(obs, reward, terminated, truncated)
+    return np.array(played.returns)
+
+
+# standalone: plain_evaluate
 def evaluate(
     act: Act,
     env_id: str,

@@ -57,26 +57,27 @@ class NumpyForward:
     """
 
     def __init__(self, net: nn.Sequential):
-        known = {layer: function for layer, function in ACTIVATIONS.values()}
-        self.net, self.parameters, self.places = net, list(net.parameters()), None
-        self.functions = [None if isinstance(layer, nn.Linear) else known.get(type(layer)) for layer in net]
-        for layer, function in zip(net, self.functions, strict=True):
-            if function is None and not isinstance(layer, nn.Linear):
-                raise TypeError(f"NumpyForward does not know the layer {layer}")
+        self.functions = {layer: function for layer, function in ACTIVATIONS.values()}
+        if unknown := [layer for layer in net if type(layer) not in (nn.Linear, *self.functions)]:
+            raise TypeError(f"NumpyForward does not know the layer {unknown[0]}")
+        self.net, self.linear = net, [layer for layer in net if isinstance(layer, nn.Linear)]
+        self.places: list[int] | None = None
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        places = [p.data_ptr() for p in self.parameters]
+        places = [p.data_ptr() for layer in self.linear for p in layer._parameters.values()]
         if places != self.places:  # first call, or the parameters have moved
-            if self.parameters[0].device.type != "cpu":
+            if self.linear[0].weight.device.type != "cpu":
+                self.places = None
                 return torch_forward(self.net, x)
-            self.places, self.steps = places, []
-            for layer, function in zip(self.net, self.functions, strict=True):
-                linear = function is None
-                weights = (layer.weight.detach().numpy().T, layer.bias.detach().numpy()) if linear else None
-                self.steps.append((function, weights))
-        for function, weights in self.steps:
-            x = function(x) if function else x @ weights[0] + weights[1]
+            arrays = [[p.detach().numpy().T for p in layer.parameters()] for layer in self.net]
+            self.places, self.steps = places, list(zip(map(type, self.net), arrays, strict=True))
+        for layer, weights in self.steps:
+            x = x @ weights[0] + weights[1] if weights else self.functions[layer](x)
         return x
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy knows no places: memory that the original has freed may hold other weights of the copy
+        return {**self.__dict__, "places": None, "steps": []}
 
 
 @torch.no_grad()
@@ -101,7 +102,7 @@ def torch_device(name: str) -> torch.device:
     try:
         return torch.zeros(1, device=name).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].split(". ")[0]
         raise ValueError(f'device={name!r} cannot be used here ({reason}): take "cpu"') from None
 
 
@@ -140,7 +141,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tree: list[Any]) -> None:
 
 
 def policy_state(part: Any) -> Any:
-    """What ``get_state`` gives of a policy: networks, spaces, arrays, numbers, and objects that hold these."""
+    """What ``get_state`` gives of a policy: networks, spaces, arrays, numbers, objects that hold these."""
     if isinstance(part, nn.Module):
         return to_tree(part.state_dict())
     if isinstance(part, gym.Space):
@@ -149,14 +150,13 @@ def policy_state(part: Any) -> Any:
 
 
 def set_policy(part: Any, state: Any) -> Any:
-    """Put a policy back to what ``policy_state`` gave."""
+    """Put a policy back to what ``policy_state`` gave; the policy, or what takes its place."""
     if isinstance(part, nn.Module):
         part.load_state_dict(from_tree(state))
-    elif not _parts(part):
-        return part if isinstance(part, gym.Space) else state
-    for name in [] if isinstance(part, nn.Module) else _parts(part):
-        setattr(part, name, set_policy(getattr(part, name), state[name]))
-    return part
+    elif _parts(part):
+        for name, value in state.items():
+            setattr(part, name, set_policy(getattr(part, name), value))
+    return part if _parts(part) or isinstance(part, gym.Space) else state
 
 
 # standalone: policy_state
@@ -197,8 +197,12 @@ def set_state(part: Any, state: Any) -> Any:
     elif _parts(part):
         for name in _parts(part):
             setattr(part, name, set_state(getattr(part, name), state[name]))
+    elif isinstance(part, list | tuple):
+        own = len(part) == len(state)  # what has grown or shrunk holds plain values only
+        state = [set_state(*pair) for pair in zip(part, state, strict=True)] if own else get_state(state)
+        return type(part)(*state) if hasattr(part, "_fields") else type(part)(state)
     elif not isinstance(part, gym.Space):
-        return type(part)(*get_state(state)) if hasattr(part, "_fields") else get_state(state)
+        return get_state(state)
     return part
 
 

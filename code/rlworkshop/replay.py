@@ -5,7 +5,7 @@ Nothing here belongs to an algorithm.
 Book: algorithms/dqn
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,12 +36,7 @@ class Replay:
     """
 
     def __init__(
-        self,
-        capacity: int,
-        obs_shape: tuple[int, ...],
-        action_shape: tuple[int, ...] = (),
-        obs_dtype: Any = np.float32,
-        action_dtype: Any = np.int64,
+        self, capacity: int, obs_shape: tuple, action_shape=(), obs_dtype=np.float32, action_dtype=np.int64
     ):
         if capacity < 1:
             raise ValueError(f"a replay buffer keeps at least 1 transition, not {capacity}")
@@ -71,7 +66,8 @@ class Replay:
             raise ValueError(f"transitions must be as many of each kind, at most {self.capacity}: {lengths}")
         rows = (self.added + np.arange(B)) % self.capacity
         for name, kept, column in zip(Transitions._fields, self._rows, transitions, strict=True):
-            if not np.can_cast(column.dtype, kept.dtype, "same_kind"):
+            # floats may lose digits, whole numbers nothing
+            if not np.can_cast(column.dtype, kept.dtype, "same_kind" if kept.dtype.kind == "f" else "safe"):
                 raise ValueError(
                     f"{name} of type {column.dtype} would lose digits as {kept.dtype}: say what they are "
                     "(obs_dtype, action_dtype, or the environment's space)"

@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock
 
 from rlworkshop import provenance
-from rlworkshop.runs import code
+from rlworkshop.runs.code import UnknownCodeError, code_files, named, registered
 from rlworkshop.runs.run import VERSION, Run, RunFileError, plain_config, versions
 
 CACHE_FOLDER = "RLWORKSHOP_RUNS"  # the environment variable that moves the folder of cached runs
@@ -40,11 +40,11 @@ def cached(train: Callable[..., Run], config: Any, seed: int, **kwargs: Any) -> 
     Book: start/how_to_use
     """
     functions = [train, *(value for value in kwargs.values() if callable(value))]
-    names = [code.named(function) for function in functions]  # a mistake of the caller's, not of the world
+    names = [named(function) for function in functions]  # a mistake of the caller's, not of the world
     try:
         key = cache_key(train, config, seed, kwargs)
-        files = code.files(*functions, env_id=getattr(config, "env_id", ""))
-    except code.UnknownCodeError as error:
+        files = code_files(*functions, env_id=getattr(config, "env_id", ""))
+    except UnknownCodeError as error:
         warnings.warn(f"{names[0]} is trained anew: {error}", stacklevel=2)
         return train(config, seed, **kwargs)
     path = cache_folder() / f"{train.__name__}-{key[:32]}.npz"
@@ -78,12 +78,12 @@ def cache_key(train: Callable[..., Run], config: Any, seed: int, kwargs: dict[st
     env_id = getattr(config, "env_id", "")
     functions = [train, *(value for value in kwargs.values() if callable(value))]
     parts = {
-        "train": code.named(train),
+        "train": named(train),
         "config": [type(config).__qualname__, plain_config(config)],
         "seed": seed,
-        "kwargs": {k: {"": code.named(v)} if callable(v) else v for k, v in sorted(kwargs.items())},
-        "environment": code.registered(env_id) if env_id else None,
-        "code": provenance.digest(code.files(*functions, cached, env_id=env_id)),
+        "kwargs": {k: {"": named(v)} if callable(v) else v for k, v in sorted(kwargs.items())},
+        "environment": registered(env_id) if env_id else None,
+        "code": provenance.digest(code_files(*functions, cached, env_id=env_id)),
         "versions": versions(),
         "format": VERSION,
     }

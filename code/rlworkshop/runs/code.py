@@ -13,14 +13,14 @@ from typing import Any
 
 import gymnasium as gym
 
-from rlworkshop import provenance
+from rlworkshop import envs, provenance
 
 
 class UnknownCodeError(TypeError):
     """The code of something that was passed in cannot be found, so nobody can tell whether it has changed."""
 
 
-def files(*used: Any, env_id: str = "") -> set[Path]:
+def code_files(*used: Any, env_id: str = "") -> set[Path]:
     """The files of functions and classes, of a registered environment's entry points, and of their imports.
 
     What belongs to an installed package counts by the package's version and has no file here.
@@ -29,7 +29,7 @@ def files(*used: Any, env_id: str = "") -> set[Path]:
         UnknownCodeError: something was made by hand or in a notebook and lies in no file.
     """
     found: set[Path] = set()
-    for one in [*used, *_entry_points(env_id)]:
+    for one in [*(one for given in used for one in _within(given)), *_entry_points(env_id)]:
         module = one.split(":")[0] if isinstance(one, str) else getattr(one, "__module__", None)
         found |= _module_closure(module, one)
     return found
@@ -80,7 +80,7 @@ def _plain(env_id: str, value: Any) -> Any:
 def _spec(env_id: str) -> Any:
     """How an environment is registered; ``None`` where it is not: making it will say so."""
     try:
-        return gym.spec(env_id)
+        return envs.spec(env_id)
     except (gym.error.Error, ImportError):
         return None
 

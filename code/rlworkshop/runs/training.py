@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import sys
-import time
 import types
 import warnings
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ import tyro
 
 from rlworkshop import envs as rl_envs
 from rlworkshop import nets, provenance
-from rlworkshop.runs import code
+from rlworkshop.runs.code import UnknownCodeError, code_files
 from rlworkshop.runs.progress import Progress
 from rlworkshop.runs.run import Run, RunFileError, load_tree, plain_config, save_tree, versions
 
@@ -49,9 +48,8 @@ class Session:
         self.algorithm, self.config, self.seed, self.callback = algorithm, config, seed, callback
         self.parts = {name: f"{part.__module__}:{part.__qualname__}" for name, part in (parts or {}).items()}
         self.envs = rl_envs.make(config.env_id if envs is None else envs, config.num_envs)
-        self.episodes, self.metrics = rl_envs.Episodes(self.envs.num_envs), {}
+        self.episodes, self.metrics, self.stopped = rl_envs.Episodes(self.envs.num_envs), {}, False
         self.rng, self.generator = rl_envs.policy_rng(seed), nets.generator(seed)
-        self.stopped, self.said = False, 0.0
 
     @property
     def steps(self) -> int:
@@ -77,13 +75,12 @@ class Session:
         for name, value in {"update_step": self.steps, **numbers}.items():
             self.metrics.setdefault(name, []).append(float(value))
         self.show()
-        if self.callback is not None:
+        if self.callback:
             self.callback(self)
 
     def show(self) -> None:
         """Print a line now and then."""
-        if time.monotonic() > self.said + 10:
-            self.said = time.monotonic()
+        if len(self.metrics["update_step"]) % 100 == 0:
             print(f"step {self.steps}: return {np.mean(self.episodes.returns[-20:] or np.nan):.1f}")
 
     def stop(self) -> None:
@@ -93,20 +90,11 @@ class Session:
     def end(self) -> Run:
         """Close the environments; what the training leaves behind."""
         self.envs.close()
-        finished = {
-            "step": self.episodes.ends,
-            "return": self.episodes.returns,
-            "length": self.episodes.lengths,
-        }
+        episodes, config = self.episodes, {**dataclasses.asdict(self.config), **self.parts}
+        finished = {"step": episodes.ends, "return": episodes.returns, "length": episodes.lengths}
         metrics = {name: np.array(values) for name, values in {**finished, **self.metrics}.items()}
-        about = {
-            "algorithm": self.algorithm,
-            "env_id": self.config.env_id,
-            "seed": self.seed,
-            "metrics": metrics,
-        }
-        config = {**dataclasses.asdict(self.config), **self.parts}
-        return Run(**about, config=config, policy=nets.get_state(self.agent))
+        about = {"algorithm": self.algorithm, "env_id": self.config.env_id, "config": config}
+        return Run(**about, seed=self.seed, metrics=metrics, policy=nets.get_state(self.agent))
 
 
 def plain_command(train: Callable, load_policy: Callable, config: type, default: Any = None) -> None:
@@ -203,7 +191,6 @@ class Training(Session):
         super().updated(obs, **numbers)
         if self.checkpoint and len(self.metrics["update_step"]) % self.checkpoint_every == 0:
             self._save(obs)
-        self.obs = obs
 
     def show(self) -> None:
         """Show and log how it goes, if that was asked for."""
@@ -219,7 +206,7 @@ class Training(Session):
         if not returns:
             self._say(f"no episode has ended in {self.steps} steps: does the environment ever end one?")
         if self.checkpoint and self.keep_checkpoint and updates:
-            self._save(self.obs)
+            self._save(self.episodes.obs)  # it may have gone on since the last update
         run = dataclasses.replace(super().end(), config=self.about, notes=self.notes, digest=self._digest())
         self.progress.close()
         if self.checkpoint and not self.keep_checkpoint:
@@ -236,8 +223,8 @@ class Training(Session):
         """Digest of all code that this training runs, as far as it lies in files; empty where it does not."""
         try:
             module = provenance.module_files(self.algorithm)
-            return provenance.digest(provenance.closure(module) | code.files(*self.used, env_id=self.env_id))
-        except code.UnknownCodeError:
+            return provenance.digest(provenance.closure(module) | code_files(*self.used, env_id=self.env_id))
+        except UnknownCodeError:
             return ""
 
     def _identity(self) -> dict[str, Any]:
