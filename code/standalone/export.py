@@ -2,11 +2,12 @@
 
 ``python -m bookbuild standalone rlworkshop.algorithms.vpg > vpg.py``
 
-The file holds the real source, comments and docstrings included, of what was asked for and of everything
-in ``code/`` that it needs. Statements keep their order and modules follow the order of their imports, so what
-loads in the package loads here. Nothing is renamed: a thing is called what it is where it is defined
-(``nets.mlp`` becomes ``mlp``), and one name for two things is an error. A function that makes sense in the
-package alone names its stand-in in a comment above it, ``# standalone: NAME``, of its module or dotted.
+The file holds the real source, comments and docstrings included, of what was asked for, and of everything in
+``code/`` that it needs, whose docstrings keep their first line. Statements keep their order and modules
+follow the order of their imports, so what loads in the package loads here. Nothing is renamed: a thing is
+called what it is where it is defined (``nets.mlp`` becomes ``mlp``), and one name for two things is an error.
+A function that makes sense in the package alone names its stand-in in a comment above it, ``# standalone:
+NAME``, of its own module or dotted.
 """
 
 import ast
@@ -144,7 +145,9 @@ def standalone(project: Project, dotted: str) -> str:
             raise SourceError(f"{dotted} is {meaning}, which is not in code/")
         module, whole = wanted[0].module, None
     shop.need([*wanted])
-    texts = {part.name: text for part in shop.order if (text := part.text(shop.chosen, part is whole))}
+    texts = {
+        part.name: text for part in shop.order if (text := part.text(shop.chosen, wanted, part is whole))
+    }
     blocks = [f"# {'-' * (WIDTH - 3 - len(name))} {name}\n\n\n{text}" for name, text in texts.items()]
     code = "\n\n\n".join(blocks if len(blocks) > 1 else texts.values()) + "\n"
     header = _header(project, dotted, module.shown, [wanted[0].node, module.tree] if rest else [module.tree])

@@ -6,7 +6,7 @@ import functools
 import itertools
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from symtable import symtable
@@ -187,12 +187,12 @@ class Statement:
         # whether it does something whenever the module is imported
         self.acts = not (main or is_text(node) or (isinstance(node, PASSIVE) and self.bound))
 
-    def text(self, edits: list[tuple[int, int, str]], everything: bool) -> str:
+    def text(self, edits: list[tuple[int, int, str]], everything: bool, short: bool = False) -> str:
         """Its source, changed between places in bytes, with the comments that touch it or all above it.
 
-        Of a statement that is not asked for itself (``everything``) docstrings keep their first line.
+        Where it is to be ``short`` docstrings keep their first line.
         """
-        edits = edits if everything else [*edits, *self._first_lines()]
+        edits = [*edits, *self._first_lines()] if short else edits
         body = self.module.body[: self.module.starts[self.node.end_lineno]]
         for start, end, new in sorted(edits, reverse=True):
             body = body[:start] + new.encode() + body[end:]
@@ -254,15 +254,18 @@ class Module:
             origin = f"{module}.{alias.name}" if module else alias.name if alias.asname else top
             yield alias.asname or top, Import(module, ast.unparse(alias), origin)
 
-    def text(self, chosen: dict, everything: bool) -> str:
-        """Those of its statements that are chosen, with the space between them that they have here."""
+    def text(self, chosen: dict, asked: Sequence[Statement], everything: bool) -> str:
+        """Those of its statements that are chosen, with the space between them that they have here.
+
+        Docstrings are kept whole of what was ``asked`` for.
+        """
         text, last = "", None
         for one in (one for one in self.statements if one in chosen):
             if last:
                 blocks = isinstance(one.node, BLOCK) or isinstance(last.node, BLOCK)
                 close = one.node.lineno == last.node.end_lineno + 1
                 text += "\n\n\n" if blocks else "\n" if close else "\n\n"
-            text, last = text + one.text(chosen[one], everything), one
+            text, last = text + one.text(chosen[one], everything, one not in asked), one
         return text
 
 

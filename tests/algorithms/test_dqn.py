@@ -306,7 +306,7 @@ def test_a_saved_policy_acts_the_same_and_stands_still(tmp_path):
     run = dqn.train(SMALL, 0)
     run.save(tmp_path / "run.npz")
     obs = np.random.default_rng(0).normal(size=(50, 4))
-    a, b = dqn.load_policy(run), dqn.load_policy(runs.Run.load(tmp_path / "run.npz"))
+    a, b = dqn.load_policy(run), dqn.load_policy(type(run).load(tmp_path / "run.npz"))
     assert np.array_equal(a.values(obs), b.values(obs)) and np.array_equal(a.act(obs), b.act(obs))
     count = a.norm.count
     assert 0 < count <= SMALL.total_steps
@@ -335,8 +335,6 @@ def test_spaces_that_do_not_fit_are_named():
         dqn.train(dqn.Config("FrozenLake-v1"), 0)
     with pytest.raises(ValueError, match="actions"):
         dqn.train(dqn.Config("Pendulum-v1"), 0)
-    with pytest.raises(ValueError, match="did you mean CartPole-v1"):
-        dqn.train(dqn.Config("CartPol-v1"), 0)
 
 
 def other_q(*args):

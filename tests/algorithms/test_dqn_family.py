@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlworkshop import envs, nets, probes, runs
+from rlworkshop import envs, nets, probes
 from rlworkshop.algorithms import dqn
 from rlworkshop.algorithms import dqn_family as family
 from rlworkshop.replay import Transitions
@@ -515,7 +515,7 @@ def test_a_policy_comes_back_from_its_run(name, tmp_path):
     run = dqn.train(SMALL, 1, **parts, callback=lambda session: kept.append(session.agent))
     run.save(tmp_path / "run.npz")
     make_q = parts.get("make_q", dqn.make_q)
-    agent = dqn.load_policy(runs.Run.load(tmp_path / "run.npz"), make_q)
+    agent = dqn.load_policy(type(run).load(tmp_path / "run.npz"), make_q)
     obs = probes.LongChain().observations()
     # the trainer's agent has seen nothing since its last round but the last few rows
     assert np.allclose(agent.values(obs), kept[-1].values(obs), atol=0.2)

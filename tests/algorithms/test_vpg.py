@@ -365,7 +365,7 @@ def test_a_saved_policy_acts_the_same_and_stands_still(tmp_path):
     run = vpg.train(SMALL, 0)
     run.save(tmp_path / "run.npz")
     obs = np.random.default_rng(0).normal(size=(50, 4))
-    a, b = vpg.load_policy(run), vpg.load_policy(runs.Run.load(tmp_path / "run.npz"))
+    a, b = vpg.load_policy(run), vpg.load_policy(type(run).load(tmp_path / "run.npz"))
     count = a.norm.count
     assert count == run.metrics["update_step"][-1]
     assert np.array_equal(a.act(obs), b.act(obs))

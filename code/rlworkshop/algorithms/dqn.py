@@ -75,12 +75,9 @@ class Config:
             raise ValueError("numbers of steps, environments, transitions and updates must be at least 1")
         if self.buffer_size < max(self.learning_starts, self.num_envs):
             raise ValueError("buffer_size must hold learning_starts and a step of all environments")
-        if not (0 <= self.gamma <= 1 and 0 <= self.final_epsilon <= 1 and self.lr > 0):
-            raise ValueError("gamma and final_epsilon lie between 0 and 1, lr above 0")
-        if not (0 <= self.exploration_fraction <= 1 and 0 <= self.lr_decay_fraction <= 1):
-            raise ValueError(
-                "exploration_fraction and lr_decay_fraction are parts of total_steps, from 0 to 1"
-            )
+        parts = (self.gamma, self.final_epsilon, self.exploration_fraction, self.lr_decay_fraction)
+        if not (0 <= min(parts) <= max(parts) <= 1 and self.lr > 0):
+            raise ValueError("gamma, final_epsilon and the fractions lie between 0 and 1, lr above 0")
 
 
 # ------------------------------------------------------------------------------------ the mathematics
@@ -140,9 +137,8 @@ def huber_losses(learner: "Learner", batch: Transitions, config: Config) -> torc
 
     Book: algorithms/dqn
     """
-    error = td_errors(learner, batch)
-    size = error.abs()
-    return torch.where(size <= 1, 0.5 * error**2, size - 0.5)  # (eq-dqn-huber)
+    size = td_errors(learner, batch).abs()
+    return torch.where(size <= 1, 0.5 * size**2, size - 0.5)  # (eq-dqn-huber)
 
 
 # ------------------------------------------------------------------------------------------- the agent
@@ -277,9 +273,7 @@ def make_replay(config: Config, envs: gym.vector.VectorEnv) -> Replay:
     return Replay(config.buffer_size, space.shape, obs_dtype=space.dtype)
 
 
-def update(
-    learner: Learner, replay: Replay, config: Config, rng: np.random.Generator, losses: Callable
-) -> float:
+def update(learner: Learner, replay: Replay, config: Config, rng: np.random.Generator, losses) -> float:
     """One gradient step on a batch drawn from ``replay``; the loss.
 
     Book: algorithms/dqn

@@ -1,0 +1,31 @@
+"""The console command: ``rlworkshop train dqn --env-id Acrobot-v1``, ``rlworkshop check NAME [FILE]``.
+
+Book: start/how_to_use
+"""
+
+import pkgutil
+import runpy
+import sys
+from collections.abc import Sequence
+
+from rlworkshop import algorithms, check
+
+
+def main(arguments: Sequence[str] | None = None) -> int | None:
+    """Run the command that ``arguments`` (those of the command line where they are not given) ask for."""
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
+    known = [module.name for module in pkgutil.iter_modules(algorithms.__path__) if not module.ispkg]
+    match given:
+        case ["train", name, *options] if name in known:
+            sys.argv = [f"rlworkshop train {name}", *options]
+            runpy.run_module(f"rlworkshop.algorithms.{name}", run_name="__main__")
+            return 0
+        case ["train", *_]:
+            sys.exit(f"rlworkshop: train which algorithm? There is: {', '.join(known)}")
+        case ["check", *options]:
+            return check.main(options)
+    sys.exit("usage: rlworkshop train ALGORITHM [--help] | rlworkshop check NAME [FILE] [--help]")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

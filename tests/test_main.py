@@ -1,0 +1,33 @@
+"""The console command leads to an algorithm's own command line, and to the checker."""
+
+import sys
+
+import pytest
+
+from rlworkshop import __main__ as console
+from rlworkshop import runs
+
+
+def test_it_trains_what_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [])
+    console.main(["train", "vpg", "--total-steps", "1024", "--seed", "3", "--out", "here.npz"])
+    run = runs.Run.load("here.npz")
+    assert (run.algorithm, run.seed, run.config["total_steps"]) == ("rlworkshop.algorithms.vpg", 3, 1024)
+    assert "CartPole-v1, seed 3: " in capsys.readouterr().out
+
+
+def test_it_passes_on_to_the_checker(capsys):
+    assert console.main(["check", "--list"]) == 0
+    assert "vpg" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [([], "usage: "), (["fly"], "usage: "), (["train"], "There is: dqn, dqn_family, pixels, vpg"),
+     (["train", "dqm"], "train which algorithm")],
+)  # fmt: skip
+def test_a_mistake_is_one_line(arguments, words):
+    with pytest.raises(SystemExit, match=words) as ended:
+        console.main(arguments)
+    assert "\n" not in str(ended.value)
