@@ -1,7 +1,11 @@
 """Runs: files that are whole or absent, training once, resuming, knowing what a stored result stands on."""
 
+import csv
 import dataclasses
 import errno
+import functools
+import importlib
+import io
 import json
 import os
 import resource
@@ -10,14 +14,22 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
+import warnings
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
-from rlworkshop import runs
+from rlworkshop import envs, provenance, runs
+from rlworkshop.runs import run as run_files
+from rlworkshop.runs.cached import cache_folder, cache_key
+from rlworkshop.runs.code import code_files, named, registered
+from rlworkshop.runs.progress import Progress
+from rlworkshop.runs.training import Outcome, Training
 
-CODE = Path(runs.__file__).resolve().parents[1]
+CODE = Path(runs.__file__).resolve().parents[2]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +148,7 @@ def test_newer_format_and_other_kind(tmp_path, monkeypatch):
     with pytest.raises(runs.RunFileError, match="holds a tree, not a run"):
         runs.Run.load(tmp_path / "tree")
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "VERSION", 2)
+        patch.setattr(run_files, "VERSION", run_files.VERSION + 1)
         make_run().save(tmp_path / "new")
     with pytest.raises(runs.RunFileError, match="newer format"):
         runs.Run.load(tmp_path / "new")
@@ -172,28 +184,32 @@ def test_a_write_that_the_system_cuts_short(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-# ---------------------------------------------------------------- checkpoints
+@pytest.mark.parametrize("mask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_file_may_be_read_by_whom_the_user_lets(tmp_path, mask, mode):
+    old = os.umask(mask)
+    try:
+        make_run().save(tmp_path / "run.npz")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "run.npz").stat().st_mode & 0o777 == mode
 
 
-def test_checkpoint_of_another_training_is_refused(tmp_path):
-    path = tmp_path / "c.npz"
-    mine = runs.Checkpoint(path, {"seed": 1, "config": {"lr": 0.1}}, every=2)
-    assert mine.load() is None
-    assert [n for n in range(1, 7) if mine.due(n)] == [2, 4, 6]
-    mine.save({"x": np.arange(3)})
-    assert mine.load()["x"].tolist() == [0, 1, 2]
-    with pytest.raises(runs.RunFileError, match=r"other config, seed\)"):
-        runs.Checkpoint(path, {"seed": 2, "config": {"lr": 0.2}}).load()
-    mine.remove()
-    assert not path.exists()
+def test_nobody_can_foresee_a_temporary_name(tmp_path, monkeypatch):
+    names, replace = [], os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: (names.append(Path(a).name), replace(a, b)))
+    for _ in range(3):
+        make_run().save(tmp_path / "run.npz")
+    assert len(set(names)) == 3 and not any(str(os.getpid()) in name for name in names)
+    assert all(len(name.rpartition(".")[2]) >= 16 for name in names)
 
 
-def test_no_checkpoint_without_a_path():
-    none = runs.Checkpoint(None, {})
-    assert none.load() is None and not none.due(10)
-    none.remove()
-    with pytest.raises(ValueError, match="every"):
-        runs.Checkpoint(None, {}, every=0)
+def test_what_stands_under_a_temporary_name_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_files.secrets, "token_hex", lambda n: "known")
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / ".run.npz.known").symlink_to(tmp_path / "victim")
+    with pytest.raises(runs.RunFileError, match="could not write"):
+        make_run().save(tmp_path / "run.npz")
+    assert (tmp_path / "victim").read_text() == "precious"
 
 
 # ---------------------------------------------------------------- cached
@@ -201,6 +217,7 @@ def test_no_checkpoint_without_a_path():
 
 TOY = """
     import dataclasses, os, time
+    import gymnasium as gym
     import numpy as np
     import toy_helper
     from rlworkshop import runs
@@ -217,8 +234,35 @@ TOY = """
         x = toy_helper.scale() * config.lr * np.arange(n) + seed
         return runs.Run("toy", config.env_id, runs.plain_config(config), seed, {"x": x}, {})
 
+    def pay(config, seed):
+        with open("log", "a") as log:
+            log.write(f"{seed}\\n")
+        env = gym.make(config.env_id)
+        env.reset(seed=seed)
+        x = np.array([env.step(0)[1]])
+        return runs.Run("toy", config.env_id, runs.plain_config(config), seed, {"x": x}, {})
+
     def one(): return 1
     def two(): return 2
+"""
+
+WORLD = """
+    import gymnasium as gym
+    import numpy as np
+    import world_helper
+
+    class World(gym.Env):
+        observation_space = gym.spaces.Box(-1, 1, (1,))
+        action_space = gym.spaces.Discrete(2)
+        def __init__(self, bonus=0):
+            self.bonus = bonus
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return np.zeros(1, np.float32), {}
+        def step(self, action):
+            return np.zeros(1, np.float32), world_helper.REWARD + self.bonus, True, False, {}
+
+    gym.register("World-v0", World)
 """
 
 
@@ -337,6 +381,142 @@ def test_a_full_disk_costs_the_file_not_the_run(toy):
     assert toy.ask() == [0.0, 0.1, 0.2] and "training anew" in toy.err
 
 
+WORLD_ASKED = "cached(toy.pay, toy.Config(env_id='world:World-v0'), 0)"
+
+
+@pytest.mark.slow
+def test_cached_knows_the_environment_that_it_trains_in(toy):
+    toy.write("world.py", WORLD)
+    toy.write("world_helper.py", "REWARD = 1")
+    assert toy.ask(WORLD_ASKED) == toy.ask(WORLD_ASKED) == [1] and toy.trained == 1
+    toy.write("world_helper.py", "REWARD = 5")  # of a module that the environment's imports
+    assert toy.ask(WORLD_ASKED) == [5] and toy.trained == 2
+    toy.write("world.py", WORLD.replace("+ self.bonus", "+ 2"))
+    assert toy.ask(WORLD_ASKED) == [7] and toy.trained == 3
+
+
+@pytest.mark.slow
+def test_an_environment_that_lies_in_no_file_is_trained_in_anew(toy):
+    toy.write("world_helper.py", "REWARD = 1")
+    for reward in (1, 5):
+        made = f"exec({textwrap.dedent(WORLD)!r}); world_helper.REWARD = {reward}"
+        assert toy.ask(WORLD_ASKED.replace("world:", ""), made) == [reward]
+        assert "lies in no file" in toy.err
+    assert toy.trained == 2 and not (toy.folder / "cache").exists()
+
+
+class Files:
+    """A folder of modules that can be imported, and changed."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def write(self, name, text):
+        (self.folder / f"{name}.py").parent.mkdir(exist_ok=True)
+        (self.folder / f"{name}.py").write_text(textwrap.dedent(text))
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    known, before = dict(gym.registry), set(sys.modules)
+    yield Files(tmp_path)
+    gym.registry.clear()
+    gym.registry.update(known)
+    for name in {"world", "world_helper", "world_parts", "world_parts.one", "world_parts.two"} - before:
+        sys.modules.pop(name, None)
+
+
+def key(env_id="World-v0", **kwargs):
+    return cache_key(top_level_train, Config(env_id), 0, kwargs)
+
+
+def changes(files, name, before, after, ask):
+    """Whether what ``ask`` answers changes with a module, and comes back with it."""
+    files.write(name, before)
+    first = ask()
+    files.write(name, after)
+    second = ask()
+    files.write(name, before)
+    assert ask() == first
+    return first != second
+
+
+def test_the_key_of_a_run_follows_the_environments_modules(files):
+    files.write("world_helper", "REWARD = 1")
+    files.write("world", WORLD)
+    importlib.import_module("world")
+    assert changes(files, "world", WORLD, WORLD.replace("True, False", "False, True"), key)
+    assert changes(files, "world_helper", "REWARD = 1", "REWARD = 5", key)
+    assert not changes(files, "unrelated", "x = 1", "x = 2", key)
+
+
+def test_the_key_of_a_run_follows_what_a_package_imports_within(files):
+    files.write("world_parts/two", "REWARD = 1")
+    files.write("world_parts/__init__", "")
+    files.write("world_parts/one", "from .two import REWARD\ndef make(): ...")
+    gym.register("Parts-v0", "world_parts.one:make")
+    assert changes(files, "world_parts/two", "REWARD = 1", "REWARD = 5", lambda: key("Parts-v0"))
+    gym.register("Vector-v0", vector_entry_point="world_parts.one:make")
+    assert changes(files, "world_parts/two", "REWARD = 1", "REWARD = 5", lambda: key("Vector-v0"))
+
+
+def test_the_key_of_a_run_follows_how_the_environment_is_registered(files):
+    files.write("world_helper", "REWARD = 1")
+    files.write("world", WORLD)
+    importlib.import_module("world")
+    keys = [key()]
+    for more in ({"kwargs": {"bonus": 1}}, {"kwargs": {"bonus": [1, {"a": None}]}}, {"max_episode_steps": 3}):
+        gym.registry.pop("World-v0")
+        gym.register("World-v0", "world:World", **more)
+        keys.append(key())
+    assert len(set(keys)) == 4
+    assert keys[-1] != key("Nothing-v0")
+
+
+def test_the_key_of_a_run_follows_functions_that_are_passed(files):
+    files.write("world_helper", "def losses(x): return x")
+    losses = importlib.import_module("world_helper").losses
+    assert changes(
+        files, "world_helper", "def losses(x): return x", "def losses(x): return 2 * x",
+        lambda: key("Nothing-v0", losses=losses),
+    )  # fmt: skip
+
+
+def test_an_environment_of_no_file_is_trained_in_anew_with_a_warning(files, monkeypatch):
+    monkeypatch.setenv("RLWORKSHOP_RUNS", str(files.folder / "cache"))
+    files.write("world_helper", "REWARD = 1")
+    cell = types.ModuleType("cell")
+    monkeypatch.setitem(sys.modules, "cell", cell)
+    exec(textwrap.dedent(WORLD), vars(cell))
+    for _ in range(2):
+        with pytest.warns(
+            UserWarning, match="top_level_train is trained anew: World of cell lies in no file"
+        ):
+            runs.cached(top_level_train, Config("World-v0"), 0)
+    gym.register("Odd-v0", "world_helper:make", kwargs={"thing": object()})
+    with pytest.warns(UserWarning, match="Odd-v0 was registered with .*: register it with plain values"):
+        runs.cached(top_level_train, Config("Odd-v0"), 0)
+    gym.register("Gone-v0", "no_such_module:make")
+    with pytest.warns(UserWarning, match="no_such_module, .* cannot be imported"):
+        runs.cached(top_level_train, Config("Gone-v0"), 0)
+    assert not (files.folder / "cache").exists()
+
+
+def test_code_is_found_behind_what_ties_arguments(files):
+    files.write("world_helper", "REWARD = 1\ndef make(inner=None): ...")
+    make = importlib.import_module("world_helper").make
+    own = (files.folder / "world_helper.py").resolve()
+    for tied in (functools.partial(make), functools.partial(top_level_train, make), make):
+        assert own in code_files(tied)
+    gym.register("Tied-v0", functools.partial(make, inner=3))
+    gym.register("Given-v0", "gymnasium.envs.classic_control:CartPoleEnv", kwargs={"inner": make})
+    assert own in code_files(env_id="Tied-v0") and own in code_files(env_id="Given-v0")
+    assert code_files(env_id="CartPole-v1") == code_files(env_id="Nothing-v0") == set()  # of a package
+    assert named(make) == "world_helper:make" and registered("Given-v0")["kwargs"] == {"inner": named(make)}
+    assert code_files(envs.make) >= {Path(envs.__file__).resolve()}
+
+
 def test_cached_wants_functions_with_a_lasting_name(tmp_path, monkeypatch):
     monkeypatch.setenv("RLWORKSHOP_RUNS", str(tmp_path))
 
@@ -363,14 +543,18 @@ def top_level_train(config, seed, thing=None):
 
 def test_cached_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("RLWORKSHOP_RUNS", str(tmp_path))
-    assert runs.cache_folder() == tmp_path
+    assert cache_folder() == tmp_path
     monkeypatch.delenv("RLWORKSHOP_RUNS")
-    monkeypatch.setattr(runs.provenance, "ROOT", tmp_path / "site")
-    assert runs.cache_folder().name == "rlworkshop-runs"
+    monkeypatch.setattr(provenance, "ROOT", tmp_path / "site")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg/rlworkshop/runs"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder() == tmp_path / "home/.cache/rlworkshop/runs"
     (tmp_path / "code").mkdir()
     (tmp_path / "conf.py").write_text("")
-    monkeypatch.setattr(runs.provenance, "ROOT", tmp_path / "code")
-    assert runs.cache_folder() == tmp_path / "_build" / "runs"
+    monkeypatch.setattr(provenance, "ROOT", tmp_path / "code")
+    assert cache_folder() == tmp_path / "_build/state/runs"
 
 
 # ---------------------------------------------------------------- stored
@@ -383,7 +567,7 @@ def project(tmp_path, monkeypatch):
     for name, text in {"m": "import n", "n": "x = 1", "other": "y = 1"}.items():
         (tmp_path / "code" / f"{name}.py").write_text(text)
     (tmp_path / "script.py").write_text("import m")
-    monkeypatch.setattr(runs.provenance, "ROOT", tmp_path / "code")
+    monkeypatch.setattr(provenance, "ROOT", tmp_path / "code")
     return tmp_path
 
 
@@ -425,3 +609,316 @@ def test_stored_errors(tmp_path):
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(runs.RunFileError, match="is not a stored run"):
             runs.stored("x", folder=tmp_path)
+
+
+# ---------------------------------------------------------------- training
+
+
+@dataclasses.dataclass(frozen=True)
+class Small:
+    """Of a training of a quarter of a second."""
+
+    env_id: str = "CartPole-v1"
+    num_envs: int = 2
+    total_steps: int = 200
+
+
+@dataclasses.dataclass
+class Agent:
+    """What such a training trains: two numbers."""
+
+    weights: np.ndarray
+
+
+def learn(config=None, seed=0, lr=1.0, first=20, every=16, parts=None, more=None, **options):
+    """Wanders about; each update tells where it has come to, so that another way gives other numbers."""
+    session = Training("rlworkshop.probes", config or Small(), seed, parts, **options)
+    agent = Agent(np.zeros(2))
+    obs = session.begin(agent, learner=agent, **({"more": more} if more else {}))
+    while session.running(session.envs.num_envs):
+        action = (obs.sum(axis=-1) > session.rng.normal(size=len(obs))).astype(int)
+        obs, reward, terminated, truncated, _ = session.envs.step(action)
+        session.episodes.step(obs, reward, terminated, truncated)
+        if session.due(first, every):
+            agent.weights = agent.weights + lr * (obs.sum() + session.rng.normal(size=2))
+            session.updated(obs, size=np.abs(agent.weights).sum())
+    return session.end()
+
+
+class Stop(Exception):
+    pass
+
+
+def interrupted(session):
+    if len(session.metrics["update_step"]) == 5:
+        raise Stop
+
+
+def same_training(a, b):
+    return same([a.metrics, a.policy], [b.metrics, b.policy])
+
+
+def test_an_ordinary_training_warns_of_nothing_and_shows_nothing(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = learn()
+    assert capsys.readouterr() == ("", "") and run.notes == []
+    assert run.metrics["length"].sum() <= 200 and (run.metrics["update_step"] > 0).all()
+    assert run.config == {"env_id": "CartPole-v1", "num_envs": 2, "total_steps": 200}
+    assert same_training(run, learn()) and not same_training(run, learn(seed=1))
+
+
+@pytest.mark.parametrize("total", [*range(190, 202, 2), 30])
+@pytest.mark.filterwarnings("ignore:.*no episode has ended in 30 steps")
+def test_a_continued_training_is_one_that_was_longer_from_the_start(tmp_path, total):
+    """Wherever its last update was."""
+    path = tmp_path / "c.npz"
+    learn(Small(total_steps=total), checkpoint=path, keep_checkpoint=True)
+    run = learn(Small(total_steps=400), checkpoint=path)
+    assert same_training(run, learn(Small(total_steps=400)))
+    assert len(run.notes) == 1 and run.notes[0].startswith("continued at step ")
+    assert run.config["total_steps"] == 400 and not path.exists()
+
+
+def test_a_finished_training_is_not_done_again(tmp_path):
+    path = tmp_path / "c.npz"
+    first = learn(checkpoint=path, keep_checkpoint=True)
+    again = learn(checkpoint=path, keep_checkpoint=True, callback=interrupted)  # which nobody calls
+    assert same_training(first, again) and again.notes == []
+    with pytest.raises(runs.RunFileError, match="other config"):
+        learn(Small(total_steps=100), checkpoint=path)
+
+
+def test_a_resumed_training_ends_in_the_same_bits(tmp_path):
+    path = tmp_path / "c.npz"
+    with pytest.raises(Stop):
+        learn(checkpoint=path, checkpoint_every=2, callback=interrupted)
+    run = learn(checkpoint=path)
+    assert same_training(run, learn()) and run.notes == []
+    with pytest.raises(ValueError, match="not every 0"):
+        learn(checkpoint=path, checkpoint_every=0)
+
+
+LOSSES = "def losses(x): return {}"
+
+
+def test_a_checkpoint_of_other_code_is_refused(files, tmp_path):
+    path = tmp_path / "c.npz"
+    files.write("world_helper", LOSSES.format("x"))
+    losses = importlib.import_module("world_helper").losses
+    with pytest.raises(Stop):
+        learn(parts={"losses": losses}, checkpoint=path, checkpoint_every=1, callback=interrupted)
+    files.write("world_helper", LOSSES.format("2 * x"))
+    with pytest.raises(runs.RunFileError, match=r"another training \(other code\)"):
+        learn(parts={"losses": losses}, checkpoint=path)
+    with pytest.raises(runs.RunFileError, match=r"\(other code, config\)"):
+        learn(checkpoint=path)
+    files.write("world_helper", LOSSES.format("x"))
+    run = learn(parts={"losses": losses}, checkpoint=path)
+    assert run.config["losses"] == "world_helper:losses"
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_checkpoint_of_another_environments_code_is_refused(files, tmp_path, tied):
+    path = tmp_path / "c.npz"
+    files.write("world_helper", "REWARD = 1.0")
+    files.write("world", WORLD)
+    world = importlib.import_module("world")
+    given = {"envs": functools.partial(world.World, bonus=1)} if tied else {}
+    config = Small("CartPole-v1" if tied else "World-v0")
+    with pytest.raises(Stop):
+        learn(config, checkpoint=path, checkpoint_every=1, callback=interrupted, **given)
+    files.write("world_helper", "REWARD = 5.0")
+    with pytest.raises(runs.RunFileError, match="other code"):
+        learn(config, checkpoint=path, **given)
+
+
+def test_no_training_goes_on_with_code_that_nobody_can_compare(files, tmp_path, monkeypatch):
+    path = tmp_path / "c.npz"
+    cell = types.ModuleType("cell")
+    monkeypatch.setitem(sys.modules, "cell", cell)
+    exec("def losses(x): return x", vars(cell))
+    parts = {"losses": cell.losses}
+    assert learn(parts=parts).digest == ""
+    with pytest.raises(Stop):
+        learn(parts=parts, checkpoint=path, checkpoint_every=1, callback=interrupted)
+    with pytest.raises(runs.RunFileError, match="its code lies in no file"):
+        learn(parts=parts, checkpoint=path)
+
+
+def test_a_callback_sees_the_training_and_may_end_it(tmp_path):
+    path, seen = tmp_path / "c.npz", []
+
+    def look(session):
+        seen.append((session.steps, session.metrics["size"][-1], np.abs(session.agent.weights).sum()))
+        assert session.steps == session.metrics["update_step"][-1]
+        if len(seen) == 3:
+            session.stop()
+
+    run = learn(callback=look, checkpoint=path)
+    assert [steps for steps, *_ in seen] == run.metrics["update_step"].tolist()
+    assert len(seen) == 3 and all(told == weighs for _, told, weighs in seen)
+    assert np.array_equal(run.metrics["size"], learn().metrics["size"][:3]) and not path.exists()
+
+
+def test_what_fails_in_silence_is_said():
+    with pytest.warns(UserWarning, match="CartPole-v1, seed 0: the agent was never updated"):
+        assert "never updated" in learn(first=201).notes[0]
+    with pytest.warns(UserWarning, match="the policy has not changed"):
+        assert "not changed" in learn(lr=0.0).notes[0]
+    with pytest.warns(UserWarning, match="no episode has ended in 200 steps"):
+        run = learn(envs=Endless)
+    assert len(run.notes) == 1 and len(run.metrics["return"]) == 0
+
+
+class Endless(gym.Env):
+    """Goes on forever, and nothing can save it."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, scale=1.0):
+        self.scale = scale
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.ones(2, np.float32), {}
+
+    def step(self, action):
+        return self.np_random.uniform(-1, 1, 2).astype(np.float32), self.scale, False, False, {}
+
+
+class Unfinished:
+    """A part that joins the steps of an episode."""
+
+    def __init__(self):
+        self.forgotten = 0
+
+    def forget_unfinished(self):
+        self.forgotten += 1
+
+
+@pytest.mark.parametrize("given, forgotten", [({"envs": Endless}, 1), ({}, 0)])
+@pytest.mark.filterwarnings("ignore:.*no episode has ended")
+def test_parts_forget_unfinished_episodes_where_these_cannot_go_on(tmp_path, given, forgotten):
+    path, more = tmp_path / "c.npz", Unfinished()
+    again = {"checkpoint": path, "more": more, **given}
+    with pytest.raises(Stop):
+        learn(callback=interrupted, checkpoint_every=1, **again)
+    assert more.forgotten == 0
+    run = learn(**again)
+    assert more.forgotten == forgotten
+    assert ["fresh episodes" in note for note in run.notes[:1]] == [True] * forgotten
+
+
+def test_environments_and_their_arguments():
+    with pytest.warns(UserWarning, match="no episode"):
+        run = learn(envs=Endless, env_kwargs={"scale": 2.0})
+    assert run.config["env_kwargs"] == {"scale": 2.0}
+    made = envs.make("CartPole-v1", 3)
+    assert learn(envs=made).metrics["length"].sum() > 0
+    assert learn(env_kwargs={"sutton_barto_reward": True}).metrics["return"].max() <= 0
+
+
+def test_what_a_copied_training_leaves_behind_comes_back(tmp_path):
+    about = {"seed": 3, "metrics": {"x": np.arange(3.0)}, "policy": {"w": np.ones((2, 2), np.float32)}}
+    Outcome(**about).save(tmp_path / "outcome")
+    assert same(vars(Outcome.load(tmp_path / "outcome")), about)
+
+
+# ---------------------------------------------------------------- progress
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_line_now_and_then_where_there_is_no_terminal(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", out)
+    learn(Small(total_steps=400), progress=True)
+    (line,) = out.getvalue().splitlines()  # the training is over long before the second
+    assert line.startswith("step ") and "of 400, " in line and "steps/s" in line
+    monkeypatch.setattr("rlworkshop.runs.progress.EVERY", -1.0)
+    run = learn(Small(total_steps=400), progress=True)
+    lines = out.getvalue().splitlines()[1:]
+    assert len(lines) == len(run.metrics["update_step"])
+    assert f"step {run.metrics['update_step'][-1]:.0f} of 400, " in lines[-1] and " s left" in lines[-1]
+    assert f"return {run.metrics['return'][-20:].mean():.1f}" in lines[-1]
+
+
+def test_a_bar_on_a_terminal(monkeypatch):
+    out = Terminal()
+    monkeypatch.setattr(sys, "stderr", out)
+    learn(progress=True)
+    assert "step/s" in out.getvalue() and "/200" in out.getvalue() and "\r" in out.getvalue()
+
+
+def table(folder):
+    with open(folder / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def without_tensorboard(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+
+
+def test_numbers_go_to_a_table_and_it_is_said_that_tensorboard_is_missing(tmp_path, monkeypatch, capsys):
+    without_tensorboard(monkeypatch)
+    with pytest.warns(UserWarning, match="pip install tensorboard") as told:
+        run = learn(log_dir=tmp_path / "log")
+    assert len(told) == 1 and capsys.readouterr() == ("", "")
+    rows = table(tmp_path / "log")
+    assert [float(row["step"]) for row in rows] == run.metrics["update_step"].tolist()
+    assert [float(row["size"]) for row in rows] == run.metrics["size"].tolist()
+    assert {"episodes", "return", "steps_per_second"} < rows[0].keys()
+    assert [file.name for file in (tmp_path / "log").iterdir()] == ["metrics.csv"]
+
+
+def test_numbers_go_to_tensorboard_too(tmp_path, monkeypatch):
+    told, closed = [], []
+
+    class Writer:
+        def __init__(self, folder):
+            assert folder == tmp_path
+
+        def add_scalar(self, name, value, step):
+            told.append((name, value, step))
+
+        def close(self):
+            closed.append(True)
+
+    fake = types.ModuleType("torch.utils.tensorboard")
+    fake.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = learn(log_dir=tmp_path)
+    sizes = [(value, step) for name, value, step in told if name == "size"]
+    assert sizes == list(zip(run.metrics["size"], run.metrics["update_step"], strict=True)) and closed
+    assert len(table(tmp_path)) == len(sizes)
+
+
+def test_the_table_of_a_resumed_training_goes_on(tmp_path, monkeypatch):
+    without_tensorboard(monkeypatch)
+    options = {"log_dir": tmp_path, "checkpoint": tmp_path / "c.npz"}
+    with pytest.warns(UserWarning, match="tensorboard"), pytest.raises(Stop):
+        learn(checkpoint_every=4, callback=interrupted, **options)
+    with pytest.warns(UserWarning, match="tensorboard"):
+        run = learn(**options)
+    steps = [float(row["step"]) for row in table(tmp_path)]
+    assert sorted(set(steps)) == run.metrics["update_step"].tolist()
+
+
+def test_progress_without_a_finished_episode_is_shown(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", out)
+    book = envs.Episodes(1)
+    book.step(np.zeros((1, 1)), np.ones(1), np.zeros(1, bool), np.zeros(1, bool))
+    progress = Progress(10, shown=True)
+    progress.update(book, {"update_step": 1.0})
+    progress.close()
+    assert "step 1 of 10, 0 episodes, return nan" in out.getvalue()

@@ -130,7 +130,8 @@ def _stored_folder(folder: str | Path | None) -> Path:
 
 
 def _stored_digest(modules: Sequence[str], script: Path) -> str:
-    files = provenance.closure([*provenance.module_files(*modules, root=provenance.ROOT), script])
+    root = provenance.ROOT
+    files = provenance.closure([*provenance.module_files(*modules, root=root), script], root)
     body = hashlib.sha256()
     for file in sorted(files):  # names relative to the project: the digest is the same wherever it lies
         top = provenance.ROOT.parent

@@ -199,14 +199,15 @@ class Training(Session):
     def end(self) -> Run:
         """Close the environments; what the training leaves behind. What went wrong in silence is said."""
         updates, returns = len(self.metrics.get("update_step", ())), self.episodes.returns
+        if self.checkpoint and self.keep_checkpoint and updates:
+            self._save(self.episodes.obs)  # later than those of the last update
+        # what is said from here on is true of this run, not of one that continues it
         if not updates:
             self._say("the agent was never updated: total_steps are over before the first update is due")
         elif json.dumps(nets.get_state(self.agent), default=_digest) == self.first:
             self._say("the policy has not changed: is the learning rate 0, or every reward the same?")
         if not returns:
             self._say(f"no episode has ended in {self.steps} steps: does the environment ever end one?")
-        if self.checkpoint and self.keep_checkpoint and updates:
-            self._save(self.episodes.obs)  # it may have gone on since the last update
         run = dataclasses.replace(super().end(), config=self.about, notes=self.notes, digest=self._digest())
         self.progress.close()
         if self.checkpoint and not self.keep_checkpoint:
