@@ -28,7 +28,6 @@ import pkgutil
 import re
 import subprocess
 import sys
-import tempfile
 import textwrap
 import traceback
 import types
@@ -676,12 +675,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _memory() -> Path:
-    user = getattr(os, "getuid", lambda: "")()  # the folder may be shared
-    return Path(tempfile.gettempdir(), f"rlworkshop-hints-{user}.json")
+    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"  # nobody else's
+    return Path(folder, "rlworkshop", "hints.json")
 
 
 def _times_said(about: str, message: str) -> int:
-    """How often in a row ``message`` has now been said; kept in a file of the folder for temporary files."""
+    """How often in a row ``message`` has now been said; kept in a file of the user's cache."""
     file = _memory()
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
@@ -690,6 +689,7 @@ def _times_said(about: str, message: str) -> int:
         said, last, count = {}, "", 0
     count = count + 1 if message == last else 1
     with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({**said, about: (message, count)}), encoding="utf-8")
     return count
 
