@@ -10,7 +10,7 @@
 - ``book``: brings a book up to date, and is what Sphinx is handed.
 - ``schedule``: jobs on all cores. ``run``: a page in its kernel. ``forks``: the warm process and its forks.
 - ``watch``: what a process reads. ``store``: results by what they were made from.
-- ``schedule``: jobs on all cores. ``run``: a page in its kernel. ``forks``: of the warm process.
+- ``tests``, ``collect``, ``suite``: files of tests. ``exercises``: their stubs and solutions.
 - ``calibration``: claims on other seeds. ``reference``: how fast this machine is.
 
 ``site``: shows what the engine holds.

@@ -223,8 +223,7 @@ class Training(Session):
     def _digest(self) -> str:
         """Digest of all code that this training runs, as far as it lies in files; empty where it does not."""
         try:
-            module = provenance.module_files(self.algorithm)
-            return provenance.digest(provenance.closure(module) | code_files(*self.used, env_id=self.env_id))
+            return provenance.digest(code_files(self.algorithm, *self.used, env_id=self.env_id))
         except UnknownCodeError:
             return ""
 
