@@ -296,9 +296,9 @@ def test_an_episode_that_never_ends_is_an_error_with_a_hint():
 
     with pytest.raises(ValueError, match="goes on after 30 steps: register it with max_episode_steps"):
         E.evaluate(stay, Endless, 3, seed=0, max_steps=30)
-    assert (
-        E.evaluate(stay, "Countdown-v0", 3, seed=0, max_steps=3).tolist() == [3.0] * 3
-    )  # one that long may be
+    assert E.evaluate(stay, "Countdown-v0", 3, seed=0, max_steps=3).tolist() == [3.0] * 3
+    with pytest.raises(ValueError, match="goes on after 2 steps"):
+        E.evaluate(stay, "Countdown-v0", 3, seed=0, max_steps=2)
 
 
 def test_evaluate_passes_arguments_to_the_environment():

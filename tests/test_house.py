@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("foundations", "algorithms", "robotics", "safety", "practice")
 BOOK = ("start", *PARTS, "workshop", "reference")
 UPSTAIRS = ("robotics", "safety", "practice", "exercises")  # these may import the other wings
+ENTRANCE = "rlworkshop.__main__"  # the command: it may import all wings, and nothing may import it
 OUTSIDE = ("bookbuild", "standalone", "mutation", "sphinx", "docutils", "myst_nb")
 TORCH_FREE = ("foundations", "runs")  # packages that must not need torch to be loaded
 
@@ -53,8 +54,9 @@ def arrows_that_point_the_wrong_way(root: Path) -> list[str]:
     for name, file in modules(root).items():
         for target in imports(ast.parse(file.read_text()), name):
             here, there = wing(name), wing(target) if target.startswith("rlworkshop.") else ""
-            wrong = there and here not in (there, *UPSTAIRS)
-            if target.split(".")[0] in OUTSIDE or wrong or there == "exercises" != here:
+            wrong = there and here not in (there, *UPSTAIRS) and name != ENTRANCE
+            inward = target == ENTRANCE or target.startswith(f"{ENTRANCE}.")
+            if target.split(".")[0] in OUTSIDE or wrong or there == "exercises" != here or inward:
                 found.append(f"{name} imports {target}")
     return found
 
@@ -163,6 +165,8 @@ RULES = [
      "rlworkshop.algorithms.a imports rlworkshop.safety.s"),
     (arrows_that_point_the_wrong_way, {"code/rlworkshop/runs.py": "import sphinx.util"},
      "rlworkshop.runs imports sphinx.util"),
+    (arrows_that_point_the_wrong_way, {"code/rlworkshop/a.py": "from rlworkshop.__main__ import main"},
+     "rlworkshop.a imports rlworkshop.__main__.main"),
     (circles, {"code/rlworkshop/a.py": "import rlworkshop.b",
                "code/rlworkshop/b.py": "from rlworkshop import a"},
      "rlworkshop.b"),
@@ -216,6 +220,7 @@ def test_the_rule_sees_what_breaks_it(tmp_path, rule, files, broken):
 
 def test_what_is_allowed_stays_allowed(tmp_path):
     good = {
+        "__main__.py": '"""M."""\nfrom rlworkshop.algorithms import a\n',
         "algorithms/a.py": '"""A."""\nfrom rlworkshop import nets\nfrom rlworkshop.algorithms import b\n',
         "algorithms/b.py": '"""B."""\ndef f():\n    "F."\n    from rlworkshop.algorithms import a\n',
         "exercises/e.py": '"""E."""\nfrom rlworkshop.safety import s\nfrom ..algorithms import a\n',

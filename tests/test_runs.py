@@ -853,6 +853,8 @@ def test_a_line_now_and_then_where_there_is_no_terminal(monkeypatch):
 def test_a_bar_on_a_terminal(monkeypatch):
     out = Terminal()
     monkeypatch.setattr(sys, "stderr", out)
+    learn()
+    assert out.getvalue() == ""
     learn(progress=True)
     assert "step/s" in out.getvalue() and "/200" in out.getvalue() and "\r" in out.getvalue()
 

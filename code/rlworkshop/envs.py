@@ -313,7 +313,7 @@ def evaluate(
         played.step(obs, reward, terminated, truncated)
         for i, score in zip(played.who[before:], played.returns[before:], strict=True):
             scores[i].append(score)
-        if played.running.max() > max_steps:
+        if played.running.max() >= max_steps:
             raise ValueError(f"an episode of {env_id} goes on after {max_steps} steps: {ENDLESS_HINT}")
     envs.close()
     return np.array([x for own, wanted in zip(scores, quota, strict=True) for x in own[:wanted]])
