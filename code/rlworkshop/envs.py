@@ -182,12 +182,8 @@ class Episodes:
     """
 
     def __init__(self, num_envs: int):
-        self.steps = 0
-        self.returns: list[float] = []
-        self.lengths: list[int] = []
-        self.ends: list[int] = []
-        self.who: list[int] = []
-        self.obs: np.ndarray | None = None
+        self.steps, self.obs = 0, None
+        self.returns, self.lengths, self.ends, self.who = [], [], [], []
         self.forget_unfinished(num_envs)
 
     def step(
@@ -200,9 +196,8 @@ class Episodes:
         """
         valid = ~self._done
         for what, values in (("reward", reward), ("observation", obs)):
-            if values.dtype.kind not in "iub" and not (
-                values.dtype.kind == "f" and np.isfinite(values.sum())
-            ):
+            kind = values.dtype.kind
+            if not (kind in "iub" or (kind == "f" and np.isfinite(values.sum()))):
                 _check_numbers(what, values, valid, self.steps)
         self.steps += int(np.count_nonzero(valid))
         self.obs = obs

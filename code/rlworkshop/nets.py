@@ -60,14 +60,13 @@ class NumpyForward:
         self.functions = {layer: function for layer, function in ACTIVATIONS.values()}
         if unknown := [layer for layer in net if type(layer) not in (nn.Linear, *self.functions)]:
             raise TypeError(f"NumpyForward does not know the layer {unknown[0]}")
-        self.net, self.linear = net, [layer for layer in net if isinstance(layer, nn.Linear)]
-        self.places: list[int] | None = None
+        self.net, self.places = net, None
+        self.linear = [layer for layer in net if isinstance(layer, nn.Linear)]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         places = [p.data_ptr() for layer in self.linear for p in layer._parameters.values()]
         if places != self.places:  # first call, or the parameters have moved
             if self.linear[0].weight.device.type != "cpu":
-                self.places = None
                 return torch_forward(self.net, x)
             arrays = [[p.detach().numpy().T for p in layer.parameters()] for layer in self.net]
             self.places, self.steps = places, list(zip(map(type, self.net), arrays, strict=True))

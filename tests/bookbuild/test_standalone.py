@@ -88,10 +88,22 @@ def test_it_brings_what_it_needs_and_nothing_else(export):
     base, top = (f"# {'-' * (107 - len(name))} {name}" for name in ("tiny.base", "tiny.top"))
     assert body(text) == (
         f"import math\n\n{base}\n\n\n"
-        'K = 2\n\n\ndef used(x):\n    """Docstring.\n\n    Book: start/base\n    """\n'
+        'K = 2\n\n\ndef used(x):\n    """Docstring."""\n'  # its first line
         f"    return K * math.floor(x)\n\n\n{top}\n\n\n"
         "def f(x):\n    return used(x) + 1\n"
     )
+
+
+def test_what_is_asked_for_keeps_its_docstring(export):
+    assert '    """Docstring.\n\n    Book: start/base\n    """\n' in export("tiny.base.used")[0]
+
+
+def test_a_stand_in_may_lie_in_another_module(export):
+    base = "class Plain:\n    lean = True\n"
+    top = "from tiny import base, middle\n\n\ndef f():\n    return base.Plain, middle.Rich\n"
+    middle = "# standalone: tiny.base.Plain\nclass Rich:\n    lean = False\n"
+    text, alone = export("tiny.top.f", top=top, middle=middle, base=base)
+    assert "Rich" not in text and all(kind.lean for kind in alone["f"]())
 
 
 def test_comments_stay_marks_go_and_positions_count_bytes(export):
