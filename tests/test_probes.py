@@ -29,7 +29,7 @@ def test_each_is_made_by_its_name_and_counts_like_any_other(world):
         assert made.observation_space.contains(obs) and reward.dtype == np.float32
         assert not truncated.any() and not (over & terminated).any() and (reward[over] == 0).all()
         assert (obs.sum(axis=1) == ~terminated).all()  # the end is seen as zeros
-        valid = episodes.step(reward, terminated, truncated)
+        valid = episodes.step(obs, reward, terminated, truncated)
         assert np.array_equal(valid, ~over)
         over = terminated
     assert len(episodes.returns) >= 5

@@ -56,6 +56,8 @@ def make(env_id: str | Callable[[], gym.Env] | VectorEnv, num_envs: int = 1, **k
         raise ValueError(f"num_envs must be at least 1, not {num_envs}")
     try:
         if isinstance(env_id, VectorEnv):
+            if kwargs:
+                raise TypeError(f"it is made already, and takes no {', '.join(kwargs)}")
             envs = env_id
         elif isinstance(env_id, str) and spec(env_id).vector_entry_point is not None:
             envs = gym.make_vec(env_id, num_envs, vectorization_mode="vector_entry_point", **kwargs)

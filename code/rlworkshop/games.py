@@ -342,4 +342,5 @@ def _register_games() -> None:
             register(f"{game.__name__}{suffix}-v0", functools.partial(game, view=view))
 
 
+# standalone: apart
 _register_games()

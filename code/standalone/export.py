@@ -8,6 +8,8 @@ follow the order of their imports, so what loads in the package loads here. Noth
 called what it is where it is defined (``nets.mlp`` becomes ``mlp``), and one name for two things is an error.
 A function that makes sense in the package alone names its stand-in in a comment above it, ``# standalone:
 NAME``, of its own module or dotted.
+What a module does whenever it is imported comes with each of its objects, unless it is marked
+``# standalone: apart``, as what registers environments.
 """
 
 import ast

@@ -184,8 +184,9 @@ class Statement:
                 chain.append(outer[chain[-1]])
         self.imports = [one for n in parts if isinstance(n, IMPORT) for _, one in module.imported(n)]
         main = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+        apart = re.search(r"^# standalone: apart$", self.above, re.M)
         # whether it does something whenever the module is imported
-        self.acts = not (main or is_text(node) or (isinstance(node, PASSIVE) and self.bound))
+        self.acts = not (main or apart or is_text(node) or (isinstance(node, PASSIVE) and self.bound))
 
     def text(self, edits: list[tuple[int, int, str]], everything: bool, short: bool = False) -> str:
         """Its source, changed between places in bytes, with the comments that touch it or all above it.
@@ -227,7 +228,7 @@ class Module:
             else:
                 self.statements.append(one := Statement(self, node, before))
                 bound = [(name, one) for name in one.bound]
-                if found := re.search(r"^# standalone: ([\w.]+)$", one.above, re.M):
+                if one.bound and (found := re.search(r"^# standalone: ([\w.]+)$", one.above, re.M)):
                     self.stand_ins[one.bound[0]] = found[1]
             for local, one in bound:
                 self.names.setdefault(local, []).append(one)

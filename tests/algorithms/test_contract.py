@@ -398,6 +398,16 @@ def test_an_observation_that_is_no_number_is_one_error(algorithm, env_id, shown)
 
 
 @once
+def test_a_vector_environment_that_is_made_already_is_taken(algorithm, env_id):
+    config = algorithm.config
+    assert equal(
+        whole(algorithm, env_id), trained(algorithm, env_id, envs=envs.make(env_id, config.num_envs))
+    )
+    with pytest.raises(TypeError, match="made already, and takes no friction"):
+        trained(algorithm, env_id, envs=envs.make(env_id, config.num_envs), env_kwargs={"friction": 1})
+
+
+@once
 def test_a_device_that_is_not_there_is_one_error(algorithm, env_id):
     config = dataclasses.replace(algorithm.config, env_id=env_id, device="nonsense")
     with pytest.raises(ValueError, match="device='nonsense' cannot be used here"):

@@ -1,6 +1,7 @@
 """Vanilla policy gradient: every named function against an independent reference, then the whole."""
 
 import dataclasses
+import functools
 import os
 import subprocess
 import sys
@@ -400,6 +401,11 @@ def test_spaces_that_do_not_fit_are_named():
     for space in (gym.spaces.MultiBinary(2), gym.spaces.Discrete(2, start=1), gym.spaces.Box(-1, 1, (2, 2))):
         with pytest.raises(ValueError, match="actions"):
             vpg.make_policy(box, space, (4,), torch.Generator())
+
+
+def test_an_estimator_without_a_name_is_refused():
+    with pytest.raises(TypeError, match="advantages must be a function"):
+        vpg.train(SMALL, 0, advantages=functools.partial(vpg.gae))
 
 
 def test_a_run_of_another_algorithm_is_not_loaded():

@@ -98,6 +98,13 @@ def test_what_is_asked_for_keeps_its_docstring(export):
     assert '    """Docstring.\n\n    Book: start/base\n    """\n' in export("tiny.base.used")[0]
 
 
+@pytest.mark.parametrize(("mark", "comes"), [("", True), ("# standalone: apart\n", False)])
+def test_what_stands_apart_comes_with_the_whole_module_alone(export, mark, comes):
+    base = f"DONE = []\n\n\ndef f():\n    return DONE\n\n\n{mark}DONE.append(1)\n"
+    assert export("tiny.base.f", base=base)[1]["f"]() == [1] * comes
+    assert export("tiny.base", base=base)[1]["f"]() == [1]
+
+
 def test_a_stand_in_may_lie_in_another_module(export):
     base = "class Plain:\n    lean = True\n"
     top = "from tiny import base, middle\n\n\ndef f():\n    return base.Plain, middle.Rich\n"

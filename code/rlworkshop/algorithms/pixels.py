@@ -388,6 +388,7 @@ def _register_views() -> None:
                 games.register(f"{game.__name__}{name}{k}-v0", vector, __name__)
 
 
+# standalone: apart
 _register_views()
 
 

@@ -58,11 +58,14 @@ class Progress:
         if self.table is None:
             self.log_dir.mkdir(parents=True, exist_ok=True)
             file = self.log_dir / "metrics.csv"
-            fresh = not file.exists()
-            self.file = open(file, "a", newline="", encoding="utf-8")  # noqa: SIM115 (closed in ``close``)
+            before = []
+            if file.exists():  # a resumed training tells again what came after its checkpoint
+                with open(file, newline="", encoding="utf-8") as table:
+                    before = [row for row in csv.DictReader(table) if int(row["step"]) < step]
+            self.file = open(file, "w", newline="", encoding="utf-8")  # noqa: SIM115 (closed in ``close``)
             self.table = csv.DictWriter(self.file, ["step", *numbers], extrasaction="ignore")
-            if fresh:
-                self.table.writeheader()
+            self.table.writeheader()
+            self.table.writerows(before)
             with contextlib.suppress(ImportError):
                 from torch.utils.tensorboard import SummaryWriter
 

@@ -80,7 +80,7 @@ class Run:
         """Read a run that ``save`` wrote.
 
         Raises:
-            RunFileError: the file is missing, broken, foreign, or of a newer format.
+            RunFileError: the file is missing, broken, foreign, or of another format.
         """
         tree = load_tree(path, kind="run")
         try:
@@ -135,15 +135,17 @@ def load_tree(path: str | Path, kind: str = "tree") -> Any:
     """Read what ``save_tree`` wrote under the same ``kind``.
 
     Raises:
-        RunFileError: the file is missing, broken, foreign, of another kind, or of a newer format.
+        RunFileError: the file is missing, broken, foreign, of another kind, or of another format.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             head = json.loads(file["structure"].tobytes())
             if head["format"] != FORMAT:
                 raise KeyError("format")
-            if head["version"] > VERSION:
-                raise RunFileError(f"{path} has a newer format than this code knows: update rlworkshop")
+            if head["version"] != VERSION:
+                newer = head["version"] > VERSION
+                what = "a newer format: update rlworkshop" if newer else "an older format: train it again"
+                raise RunFileError(f"{path} has {what}")
             if head["kind"] != kind:
                 raise RunFileError(f"{path} holds a {head['kind']}, not a {kind}: give the right file")
             return _unpack(head["tree"], file)

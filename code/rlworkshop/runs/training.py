@@ -155,6 +155,9 @@ class Training(Session):
     ):
         if checkpoint_every < 1:
             raise ValueError(f"a checkpoint is written every 1 or more updates, not every {checkpoint_every}")
+        for name, part in (parts or {}).items():
+            if not hasattr(part, "__qualname__"):
+                raise TypeError(f"{name} must be a function or a class, which has a name; not {part!r}")
         given = config.env_id if envs is None else envs
         made = rl_envs.make(given, config.num_envs, **(env_kwargs or {}))
         super().__init__(algorithm, config, seed, parts, callback, made)
