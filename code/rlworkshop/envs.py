@@ -57,7 +57,7 @@ def make(env_id: str | Callable[[], gym.Env] | VectorEnv, num_envs: int = 1, **k
     try:
         if isinstance(env_id, VectorEnv):
             if kwargs:
-                raise TypeError(f"it is made already, and takes no {', '.join(kwargs)}")
+                raise ValueError(f"it is made already, and takes no {', '.join(kwargs)}")
             envs = env_id
         elif isinstance(env_id, str) and spec(env_id).vector_entry_point is not None:
             envs = gym.make_vec(env_id, num_envs, vectorization_mode="vector_entry_point", **kwargs)

@@ -403,7 +403,7 @@ def test_a_vector_environment_that_is_made_already_is_taken(algorithm, env_id):
     assert equal(
         whole(algorithm, env_id), trained(algorithm, env_id, envs=envs.make(env_id, config.num_envs))
     )
-    with pytest.raises(TypeError, match="made already, and takes no friction"):
+    with pytest.raises(ValueError, match="made already, and takes no friction"):
         trained(algorithm, env_id, envs=envs.make(env_id, config.num_envs), env_kwargs={"friction": 1})
 
 
