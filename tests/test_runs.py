@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import types
 import warnings
@@ -21,6 +22,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from rlworkshop import envs, provenance, runs
 from rlworkshop.runs import run as run_files
@@ -854,6 +856,7 @@ def test_a_line_now_and_then_where_there_is_no_terminal(monkeypatch):
 def test_a_bar_on_a_terminal(monkeypatch):
     out = Terminal()
     monkeypatch.setattr(sys, "stderr", out)
+    tqdm.set_lock(threading.RLock())  # its own, of processes, would be left behind where tests end in forks
     learn()
     assert out.getvalue() == ""
     learn(progress=True)
