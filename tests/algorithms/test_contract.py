@@ -407,6 +407,15 @@ def test_a_vector_environment_that_is_made_already_is_taken(algorithm, env_id):
         trained(algorithm, env_id, envs=envs.make(env_id, config.num_envs), env_kwargs={"friction": 1})
 
 
+@pytest.mark.parametrize(
+    ("train", "part"), [(vpg.train, {"advantages": vpg.gae}), (dqn.train, {"make_q": dqn.make_q})]
+)
+def test_a_part_without_a_name_is_refused(train, part):
+    config = VPG if train is vpg.train else DQN
+    with pytest.raises(TypeError, match=f"{[*part][0]} must be a function"):
+        train(config, 0, **{name: functools.partial(function) for name, function in part.items()})
+
+
 @once
 def test_a_device_that_is_not_there_is_one_error(algorithm, env_id):
     config = dataclasses.replace(algorithm.config, env_id=env_id, device="nonsense")

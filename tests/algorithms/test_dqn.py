@@ -1,9 +1,6 @@
 """DQN: every named function against an independent reference, then the whole."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import gymnasium as gym
@@ -355,14 +352,3 @@ def test_it_learns_cartpole():
     trained = [runs.cached(dqn.train, dqn.Config(), seed) for seed in range(3)]  # that the page shows
     agents = [dqn.load_policy(run) for run in trained]
     assert np.median([envs.evaluate(a.act, "CartPole-v1", 20, seed=9).mean() for a in agents]) >= 450
-
-
-@pytest.mark.slow
-def test_command_line(tmp_path):
-    command = [sys.executable, "-m", dqn.ALGORITHM, "--total-steps", "2000", "--out", "r.npz"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(CODE)}, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    assert b"deterministic evaluation over 30 episodes" in done.stdout
-    assert runs.Run.load(tmp_path / "r.npz").algorithm == dqn.ALGORITHM

@@ -34,6 +34,7 @@ def project(tmp_path_factory) -> Path:
     package.mkdir()
     for file in (ROOT / "code" / "rlworkshop").glob("*.py"):
         shutil.copy(file, package)
+    shutil.copytree(ROOT / "code/rlworkshop/runs", package / "runs")
     for name in ("algorithms", "exercises"):
         (package / name).mkdir()
         shutil.copy(ROOT / "code" / "rlworkshop" / name / "__init__.py", package / name)
