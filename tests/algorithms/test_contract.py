@@ -194,6 +194,26 @@ def test_a_checkpoint_of_another_training_is_refused(algorithm, env_id, tmp_path
     other = dataclasses.replace(algorithm.config, env_id=env_id, lr=0.123)
     with pytest.raises(runs.RunFileError, match="other config"):
         algorithm.train(other, 5, checkpoint=path)
+    with pytest.raises(runs.RunFileError, match="other code, config, environment"):
+        trained(algorithm, env_id, envs=marked(env_id), checkpoint=path)
+
+
+def two_numbers(length: int) -> gym.Env:
+    made = Marked(gym.spaces.Box(-1000, 1000, (2,)), gym.spaces.Discrete(2))
+    return gym.wrappers.TimeLimit(made, length)
+
+
+def test_a_checkpoint_of_an_environment_registered_otherwise_is_refused(tmp_path):
+    path, algorithm = tmp_path / "c.npz", ALGORITHMS["vpg"]
+    gym.register("Registered-v0", two_numbers, kwargs={"length": 7})
+    try:
+        with pytest.raises(Stop):
+            trained(algorithm, "Registered-v0", checkpoint=path, checkpoint_every=1, callback=stop_at(300))
+        gym.registry["Registered-v0"].kwargs["length"] = 5
+        with pytest.raises(runs.RunFileError, match="other environment"):
+            trained(algorithm, "Registered-v0", checkpoint=path)
+    finally:
+        del gym.registry["Registered-v0"]
 
 
 @once
@@ -403,6 +423,8 @@ def test_a_vector_environment_that_is_made_already_is_taken(algorithm, env_id):
     assert equal(
         whole(algorithm, env_id), trained(algorithm, env_id, envs=envs.make(env_id, config.num_envs))
     )
+    run = trained(algorithm, env_id, envs=marked(env_id))
+    assert run.env_id == run.config["env_id"] == f"{__name__}:Marked"  # not what the configuration says
     with pytest.raises(ValueError, match="made already, and takes no friction"):
         trained(algorithm, env_id, envs=envs.make(env_id, config.num_envs), env_kwargs={"friction": 1})
 

@@ -300,13 +300,11 @@ def train(
     """Train on ``config.env_id``; the same seed on the same machine gives the same bits.
 
     Args:
-        losses: of a batch, one for each transition (B,).
-        update, make_q, make_replay: functions like those of this file: the family's variants differ in them.
+        losses, update, make_q, make_replay: functions like those of this file; the family differs in them.
         options: of the session: ``callback``, ``checkpoint``, ``log_dir`` and the others of ``Training``.
 
     Raises:
-        ValueError: the environment does not exist, its spaces do not fit, or it returns what is no number.
-        RunFileError: the checkpoint is broken, or that of another training.
+        ValueError, RunFileError: as ``Training``; or the environment's spaces do not fit.
 
     Book: algorithms/dqn
     """
@@ -323,8 +321,7 @@ def train(
         valid = session.episodes.step(
             next_obs, reward, terminated, truncated
         )  # reset rows are no transitions
-        # a terminal state is worth nothing; a time limit is no terminal state: its value still counts
-        discount = config.gamma * ~terminated
+        discount = config.gamma * ~terminated  # a time limit is no terminal state: its value still counts
         replay.step(Transitions(obs, action, reward, next_obs, discount), valid, terminated | truncated)
         if agent.norm:
             agent.norm.update(obs[valid])

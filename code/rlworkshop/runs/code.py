@@ -103,9 +103,9 @@ def _within(point: Any) -> list[Any]:
 
 
 def _module_closure(name: str | None, what: Any) -> set[Path]:
-    if name in ("builtins", None) or (name or "").split(".")[0] == "gymnasium":
-        if name is None:
-            raise UnknownCodeError(f"{what!r} has no module: pass a function or class of a module")
+    if name is None:
+        raise UnknownCodeError(f"{what!r} has no module: pass a function or class of a module")
+    if name.split(".")[0] in ("builtins", "gymnasium"):
         return set()
     try:
         module = sys.modules.get(name) or importlib.import_module(name)

@@ -8,6 +8,7 @@ Book: start/how_to_use
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import sys
@@ -23,7 +24,7 @@ import tyro
 
 from rlworkshop import envs as rl_envs
 from rlworkshop import nets, provenance
-from rlworkshop.runs.code import UnknownCodeError, code_files
+from rlworkshop.runs.code import UnknownCodeError, code_files, registered
 from rlworkshop.runs.progress import Progress
 from rlworkshop.runs.run import Run, RunFileError, load_tree, plain_config, save_tree, versions
 
@@ -161,20 +162,19 @@ class Training(Session):
         given = config.env_id if envs is None else envs
         made = rl_envs.make(given, config.num_envs, **(env_kwargs or {}))
         super().__init__(algorithm, config, seed, parts, callback, made)
-        self.about = {
-            **plain_config(config),
-            **self.parts,
-            **({"env_kwargs": env_kwargs} if env_kwargs else {}),
-        }
+        self.about = {**plain_config(config), **self.parts}
+        if env_kwargs:
+            self.about["env_kwargs"] = env_kwargs
+        self.used, self.env_id = [*(parts or {}).values()], config.env_id
+        self.registered = config.env_id if envs is None else ""
+        if envs is not None:  # what was given is what the run is of, not what ``config`` says
+            given = envs if callable(envs) else type(made.unwrapped)
+            self.used.append(given)
+            self.env_id = self.about["env_id"] = _name(given)
         self.notes: list[str] = []
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.checkpoint_every, self.keep_checkpoint = checkpoint_every, keep_checkpoint
         self.progress = Progress(config.total_steps, log_dir, progress)
-        self.used = [
-            *(parts or {}).values(),
-            *([] if envs is None else [envs if callable(envs) else type(made)]),
-        ]
-        self.env_id = config.env_id if envs is None else ""
 
     def begin(self, agent: Any, **kept: Any) -> np.ndarray:
         """The first observations (N, ...); ``kept`` is all that a checkpoint must hold (``nets.get_state``).
@@ -186,7 +186,7 @@ class Training(Session):
         self.kept = {"episodes": self.episodes, "rng": self.rng, "generator": self.generator, **kept}
         self.first = json.dumps(nets.get_state(agent), default=_digest)
         if self.checkpoint and self.checkpoint.exists():
-            obs = self._resume(load_tree(self.checkpoint, kind="checkpoint"), obs)
+            obs = self._resume(load_tree(self.checkpoint, kind="checkpoint"))
         return obs
 
     def updated(self, obs: np.ndarray, **numbers: float) -> None:
@@ -211,7 +211,8 @@ class Training(Session):
             self._say("the policy has not changed: is the learning rate 0, or every reward the same?")
         if not returns:
             self._say(f"no episode has ended in {self.steps} steps: does the environment ever end one?")
-        run = dataclasses.replace(super().end(), config=self.about, notes=self.notes, digest=self._digest())
+        whole = {"env_id": self.env_id, "config": self.about, "notes": self.notes, "digest": self._digest()}
+        run = dataclasses.replace(super().end(), **whole)
         self.progress.close()
         if self.checkpoint and not self.keep_checkpoint:
             self.checkpoint.unlink(missing_ok=True)
@@ -219,20 +220,22 @@ class Training(Session):
 
     def _say(self, note: str) -> None:
         self.notes.append(note)
-        warnings.warn(f"{self.config.env_id}, seed {self.seed}: {note}", stacklevel=4)
+        warnings.warn(f"{self.env_id}, seed {self.seed}: {note}", stacklevel=4)
 
     # ---- checkpoints
 
     def _digest(self) -> str:
         """Digest of all code that this training runs, as far as it lies in files; empty where it does not."""
         try:
-            return provenance.digest(code_files(self.algorithm, *self.used, env_id=self.env_id))
+            return provenance.digest(code_files(self.algorithm, *self.used, env_id=self.registered))
         except UnknownCodeError:
             return ""
 
     def _identity(self) -> dict[str, Any]:
-        about = json.loads(json.dumps({"config": self.about, "versions": versions()}))
-        return {"algorithm": self.algorithm, "seed": self.seed, "code": self._digest(), **about}
+        world = registered(self.registered) if self.registered else None
+        about = {"config": self.about, "environment": world, "versions": versions()}
+        plain = json.loads(json.dumps(about))
+        return {"algorithm": self.algorithm, "seed": self.seed, "code": self._digest(), **plain}
 
     def _save(self, obs: np.ndarray) -> None:
         """Write the whole state in place of the last one, whole or not at all."""
@@ -245,7 +248,7 @@ class Training(Session):
         tree = {"state": state, "metrics": metrics, "notes": self.notes, "envs": place}
         save_tree(self.checkpoint, {"identity": self._identity(), **tree}, kind="checkpoint")
 
-    def _resume(self, saved: dict[str, Any], obs: np.ndarray) -> np.ndarray:
+    def _resume(self, saved: dict[str, Any]) -> np.ndarray:
         """Go on from a checkpoint; the observations (N, ...) to go on from."""
         ours, theirs = self._identity(), saved["identity"]
         before = theirs["config"].get("total_steps", 0)
@@ -325,6 +328,13 @@ def command(
         tyro.cli(main, args=arguments, config=(tyro.conf.OmitArgPrefixes,))
     except (ValueError, ImportError, RunFileError) as error:
         sys.exit(f"{name}: {error}")
+
+
+def _name(given: Any) -> str:
+    """What a class or function that makes an environment is called."""
+    while isinstance(given, functools.partial):
+        given = given.func
+    return f"{given.__module__}:{given.__qualname__}"
 
 
 def _digest(value: Any) -> str:
