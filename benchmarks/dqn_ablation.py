@@ -23,9 +23,10 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from rlworkshop import games, probes, runs, stats
+from rlworkshop import runs, stats
 from rlworkshop.algorithms import dqn
 from rlworkshop.algorithms import dqn_family as family
+from rlworkshop.envs import games, probes
 
 DOUBLE = {"losses": family.double_losses}
 DUELING = {"make_q": family.dueling_q}
@@ -131,7 +132,7 @@ def main() -> None:
             spread = np.std([r["score"] for r in mine])
             seconds = np.mean([r["seconds"] for r in mine])
             print(f"{task:14s} {member:18s} {mean:.3f} ± {spread:.3f}   {seconds:.1f} s a run", flush=True)
-    modules = ["rlworkshop.algorithms.dqn_family", "rlworkshop.probes", "rlworkshop.games"]
+    modules = ["rlworkshop.algorithms.dqn_family", "rlworkshop.envs.probes", "rlworkshop.envs.games"]
     runs.store(given.name, results, range(first, last + 1), modules, __file__)
 
 

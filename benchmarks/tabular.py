@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations import bandits
 from rlworkshop.foundations import key_concepts as kc
 from rlworkshop.foundations import learning_from_samples as lfs
+from rlworkshop.rngs import Rngs
 
 N, STEPS, REPEATS = 2000, 1000, 5
 GARDEN = "...#G\n.#...\n.#.H.\nS...."
@@ -24,25 +24,25 @@ GARDEN = "...#G\n.#...\n.#.H.\nS...."
 
 def walk(world: kc.MDP) -> int:
     """A random policy in N copies of a world; the number of steps."""
-    dice = Dice([np.random.default_rng(0)], each=N)
-    simulator = kc.Simulator(world, dice)
+    rngs = Rngs([np.random.default_rng(0)], each=N)
+    simulator = kc.Simulator(world, rngs)
     states = simulator.start()
     for _ in range(STEPS):
-        _, following = simulator.step(states, dice.integers(world.r.shape[1]))
+        _, following = simulator.step(states, rngs.integers(world.r.shape[1]))
         states = np.where(world.terminal[following], simulator.start(), following)
     return N * STEPS
 
 
 def learn() -> int:
     """Q-learning on the cliff by N learners; the number of steps."""
-    learned = lfs.q_learning(lfs.cliff(), Dice(range(N)), episodes=20, alpha=0.5, epsilon=0.1)
+    learned = lfs.q_learning(lfs.cliff(), Rngs(range(N)), episodes=20, alpha=0.5, epsilon=0.1)
     return int(learned.lengths.sum())
 
 
 def pull(choose: Callable) -> int:
     """N learners with ten arms each; the number of pulls."""
-    dice = Dice(range(N))
-    bandits.play(bandits.testbed(dice), choose, STEPS, dice)
+    rngs = Rngs(range(N))
+    bandits.play(bandits.testbed(rngs), choose, STEPS, rngs)
     return N * STEPS
 
 
@@ -63,9 +63,9 @@ if __name__ == "__main__":
         "gridworld, slippery": lambda: walk(slippery),
         "Q-learning on the cliff": learn,
         "10-armed testbed, epsilon-greedy": lambda: pull(
-            lambda Q, n, t, dice: bandits.epsilon_greedy(Q, 0.1, dice)
+            lambda Q, n, t, rngs: bandits.epsilon_greedy(Q, 0.1, rngs)
         ),
-        "10-armed testbed, UCB": lambda: pull(lambda Q, n, t, dice: bandits.ucb(Q, n, t, 2.0, dice)),
+        "10-armed testbed, UCB": lambda: pull(lambda Q, n, t, rngs: bandits.ucb(Q, n, t, 2.0, rngs)),
     }
     for name, run in cases.items():
         print(f"{name:34s} {rate(run):6.1f} M/s")

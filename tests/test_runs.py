@@ -635,7 +635,7 @@ class Agent:
 
 def learn(config=None, seed=0, lr=1.0, first=20, every=16, parts=None, more=None, **options):
     """Wanders about; each update tells where it has come to, so that another way gives other numbers."""
-    session = Training("rlworkshop.probes", config or Small(), seed, parts, **options)
+    session = Training("rlworkshop.envs.probes", config or Small(), seed, parts, **options)
     agent = Agent(np.zeros(2))
     obs = session.begin(agent, learner=agent, **({"more": more} if more else {}))
     while session.running(session.envs.num_envs):

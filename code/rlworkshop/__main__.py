@@ -8,7 +8,8 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-from rlworkshop import algorithms, check
+from rlworkshop import algorithms
+from rlworkshop.check import __main__ as check
 
 
 def main(arguments: Sequence[str] | None = None) -> int | None:

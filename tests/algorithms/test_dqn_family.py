@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlworkshop import envs, nets, probes
+from rlworkshop import envs, nets
 from rlworkshop.algorithms import dqn
 from rlworkshop.algorithms import dqn_family as family
+from rlworkshop.envs import probes
 from rlworkshop.replay import Transitions
 from rlworkshop.runs import run as run_files
 

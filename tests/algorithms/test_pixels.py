@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlworkshop import envs as rl_envs
-from rlworkshop import games, nets
+from rlworkshop import nets
 from rlworkshop.algorithms import dqn, pixels
+from rlworkshop.envs import games
 from rlworkshop.replay import Replay, Transitions
 
 CONFIG = dqn.Config(

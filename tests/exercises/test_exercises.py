@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rlworkshop import check
+from rlworkshop import check, exercises
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
-EVERY = check.exercises()
+EVERY = exercises.every()
 TRAINS = {"dqn-stage-8"}  # whose wrong answers have to train before they are found out
 TRIED = [pytest.param(name, marks=[pytest.mark.slow] * (name in TRAINS)) for name in EVERY]
 GENERIC = (
@@ -33,8 +33,8 @@ NETS = {  # probes for mistakes that nobody foresaw
 
 def wrong_answers(name: str) -> list:
     """Those that stand in the test file of the exercise's module, with words that each has to be told."""
-    stem = EVERY[name].page.rpartition("/")[2]
-    spec = importlib.util.spec_from_file_location(f"wrong_{stem}", HERE / f"test_{stem}.py")
+    part, _, stem = EVERY[name].page.rpartition("/")
+    spec = importlib.util.spec_from_file_location(f"wrong_{stem}", HERE / part / f"test_{stem}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.WRONG[name]
@@ -135,8 +135,8 @@ def test_every_probe_is_needed(name):
 def test_it_belongs_to_a_page_and_to_a_section_of_it(name):
     exercise = EVERY[name]
     stem = exercise.page.rpartition("/")[2]
-    assert EVERY[name] in check.collect(f"{check.PACKAGE}.{stem}").values()
-    assert name.startswith(check.beginning(stem) + "-")
+    assert EVERY[name] in check.collect(f"rlworkshop.exercises.{exercise.page.replace('/', '.')}").values()
+    assert name.startswith(exercises.beginning(stem) + "-")
     assert f"\n## {exercise.section}\n" in (ROOT / "book" / f"{exercise.page}.md").read_text()
     assert f"Book: {exercise.page}" in exercise.solution.__doc__
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations import bandits
 from rlworkshop.foundations.policy_gradients import finite_difference, softmax_policy
+from rlworkshop.rngs import Rngs
 
 MANY = 4_000  # rows where something is counted
 
@@ -22,8 +22,8 @@ def rows(*values):
     return np.tile(np.array(values, float), (MANY, 1))
 
 
-def greedy(Q, n, t, dice):
-    return bandits.epsilon_greedy(Q, 0.1, dice)
+def greedy(Q, n, t, rngs):
+    return bandits.epsilon_greedy(Q, 0.1, rngs)
 
 
 # ---------------------------------------------------------------------------------------- what to try
@@ -31,40 +31,40 @@ def greedy(Q, n, t, dice):
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.3, 1.0])
 def test_epsilon_greedy_takes_the_best_and_any_other_equally_often(epsilon):
-    taken = bandits.epsilon_greedy(rows(0, 2, 1, -1), epsilon, Dice(range(MANY)))
+    taken = bandits.epsilon_greedy(rows(0, 2, 1, -1), epsilon, Rngs(range(MANY)))
     for arm, chance in enumerate([0, 1 - epsilon, 0, 0]):
         assert share(taken == arm, chance + epsilon / 4)
 
 
 def test_epsilon_greedy_breaks_ties_by_chance_and_takes_an_epsilon_for_each_row():
-    taken = bandits.epsilon_greedy(rows(1, 0, 1), 0.0, Dice(range(MANY)))
+    taken = bandits.epsilon_greedy(rows(1, 0, 1), 0.0, Rngs(range(MANY)))
     assert share(taken == 0, 0.5) and share(taken == 2, 0.5)
     half = np.repeat([0.0, 1.0], MANY // 2)
-    taken = bandits.epsilon_greedy(rows(1, 0), half, Dice(range(MANY)))
+    taken = bandits.epsilon_greedy(rows(1, 0), half, Rngs(range(MANY)))
     assert (taken[: MANY // 2] == 0).all() and share(taken[MANY // 2 :], 0.5)
 
 
 def test_ucb_is_worked_by_hand():
     """After e - 1 pulls the logarithm is 1: bounds are Q + c / √n, and arms 0 and 2 are level at c = 4/3."""
     t = math.e - 1
-    Q, n, dice = np.array([[1.0, 0.5, 0.0]]), np.array([[16.0, 4.0, 1.0]]), Dice([0])
+    Q, n, rngs = np.array([[1.0, 0.5, 0.0]]), np.array([[16.0, 4.0, 1.0]]), Rngs([0])
     for c, arm in ((0.0, 0), (1.3, 0), (1.4, 2)):
-        assert bandits.ucb(Q, n, t, c, dice)[0] == arm
-    both = bandits.ucb(np.tile(Q, (2, 1)), np.tile(n, (2, 1)), t, np.array([0.9, 2.5]), Dice([0, 1]))
+        assert bandits.ucb(Q, n, t, c, rngs)[0] == arm
+    both = bandits.ucb(np.tile(Q, (2, 1)), np.tile(n, (2, 1)), t, np.array([0.9, 2.5]), Rngs([0, 1]))
     assert both.tolist() == [0, 2]
     # four times the logarithm is twice the width
     Q, n = np.array([[0.0, 1.0]]), np.array([[1.0, 1e12]])
-    assert bandits.ucb(Q, n, math.exp(4) - 1, 0.51, dice)[0] == 0
-    assert bandits.ucb(Q, n, math.exp(4) - 1, 0.49, dice)[0] == 1
+    assert bandits.ucb(Q, n, math.exp(4) - 1, 0.51, rngs)[0] == 0
+    assert bandits.ucb(Q, n, math.exp(4) - 1, 0.49, rngs)[0] == 1
     # a hundred times the pulls is a tenth of the width
     n = np.array([[100.0, 1e12]])
-    assert bandits.ucb(Q, n, math.exp(1) - 1, 10.1, dice)[0] == 0
-    assert bandits.ucb(Q, n, math.exp(1) - 1, 9.9, dice)[0] == 1
+    assert bandits.ucb(Q, n, math.exp(1) - 1, 10.1, rngs)[0] == 0
+    assert bandits.ucb(Q, n, math.exp(1) - 1, 9.9, rngs)[0] == 1
 
 
 def test_ucb_tries_every_arm_before_it_compares_any():
-    dice = Dice(range(50))
-    history = bandits.play(bandits.testbed(dice, 6), lambda Q, n, t, d: bandits.ucb(Q, n, t, 1.0, d), 6, dice)
+    rngs = Rngs(range(50))
+    history = bandits.play(bandits.testbed(rngs, 6), lambda Q, n, t, d: bandits.ucb(Q, n, t, 1.0, d), 6, rngs)
     assert np.array_equal(np.sort(history.actions, axis=0), np.tile(np.arange(6)[:, None], (1, 50)))
     assert len(np.unique(history.actions[0])) > 1, "and in no order of its own"
 
@@ -96,12 +96,12 @@ def test_thompson_takes_an_arm_as_often_as_it_believes_that_it_is_best(n):
     mean, std = bandits.posterior(Q, n)
     z = (mean[0, 0] - mean[0, 1]) / math.hypot(*std[0])
     chance = 0.5 * math.erfc(-z / math.sqrt(2))
-    assert share(bandits.thompson(Q, n, Dice(range(MANY))) == 0, chance)
+    assert share(bandits.thompson(Q, n, Rngs(range(MANY))) == 0, chance)
 
 
 def test_thompson_with_three_arms_rolls_a_die_for_each():
     """Three beliefs alike: each arm is best in a third of the worlds, whatever the others' draws."""
-    taken = bandits.thompson(rows(0, 0, 0), rows(2, 2, 2), Dice(range(MANY)))
+    taken = bandits.thompson(rows(0, 0, 0), rows(2, 2, 2), Rngs(range(MANY)))
     assert all(share(taken == arm, 1 / 3) for arm in range(3))
 
 
@@ -156,16 +156,16 @@ def test_an_action_that_paid_more_than_expected_gets_likelier_at_the_cost_of_all
 
 
 def test_the_testbed_is_standard_normal():
-    means = bandits.testbed(Dice(range(MANY)))
+    means = bandits.testbed(Rngs(range(MANY)))
     assert means.shape == (MANY, 10)
     assert abs(means.mean()) < 5 / math.sqrt(means.size)
     assert abs(means.var() - 1) < 5 * math.sqrt(2 / means.size)
 
 
 def test_a_history_is_what_happened():
-    dice = Dice(range(60))
-    means = bandits.testbed(dice, 4)
-    history = bandits.play(means, greedy, 80, dice)
+    rngs = Rngs(range(60))
+    means = bandits.testbed(rngs, 4)
+    history = bandits.play(means, greedy, 80, rngs)
     assert history.actions.shape == history.rewards.shape == history.gaps.shape == (80, 60)
     for row in range(60):
         a = history.actions[:, row]
@@ -181,21 +181,21 @@ def test_a_history_is_what_happened():
 
 
 def test_choose_is_told_the_pulls_so_far():
-    def choose(Q, n, t, dice):
+    def choose(Q, n, t, rngs):
         assert (n.sum(axis=1) == t).all()
-        return dice.integers(3)
+        return rngs.integers(3)
 
-    bandits.play(np.zeros((5, 3)), choose, 7, Dice(range(5)))
+    bandits.play(np.zeros((5, 3)), choose, 7, Rngs(range(5)))
 
 
 @pytest.mark.parametrize("learner", ["values", "gradient"])
 def test_a_learner_does_not_notice_the_others(learner):
     def run(seeds):
-        dice = Dice(seeds)
-        means = bandits.testbed(dice, 3)
+        rngs = Rngs(seeds)
+        means = bandits.testbed(rngs, 3)
         if learner == "values":
-            return bandits.play(means, greedy, 200, dice, drift=0.1)
-        return bandits.play_gradient(means, 0.2, 200, dice)
+            return bandits.play(means, greedy, 200, rngs, drift=0.1)
+        return bandits.play_gradient(means, 0.2, 200, rngs)
 
     among, alone = run([4, 5, 6]), run([5])
     assert np.array_equal(among.rewards[:, 1], alone.rewards[:, 0])
@@ -203,18 +203,18 @@ def test_a_learner_does_not_notice_the_others(learner):
 
 
 def test_first_estimates_and_step_sizes_reach_the_learner():
-    def first(Q, n, t, dice):
+    def first(Q, n, t, rngs):
         return np.zeros(2, int)
 
-    history = bandits.play(np.zeros((2, 2)), first, 3, Dice([0, 1]), 0.5, initial=np.array([5.0, -2.0]))
+    history = bandits.play(np.zeros((2, 2)), first, 3, Rngs([0, 1]), 0.5, initial=np.array([5.0, -2.0]))
     for row, initial in enumerate((5.0, -2.0)):
         expected = 0.125 * initial + np.array([0.125, 0.25, 0.5]) @ history.rewards[:, row]
         assert history.Q[row] == pytest.approx([expected, initial])
 
 
 def test_drifting_values_walk_and_gaps_follow_them():
-    dice, start = Dice(range(MANY)), rows(0, 1)
-    history = bandits.play(start, lambda Q, n, t, d: np.zeros(MANY, int), 26, dice, drift=0.2)
+    rngs, start = Rngs(range(MANY)), rows(0, 1)
+    history = bandits.play(start, lambda Q, n, t, d: np.zeros(MANY, int), 26, rngs, drift=0.2)
     assert history.gaps[0].tolist() == [1.0] * MANY and (history.gaps >= 0).all()
     drifted = 0.2 * math.sqrt(25)  # of each arm after 25 steps
     assert share(history.gaps[25] == 0, 0.5 * math.erfc(1 / (drifted * math.sqrt(2)) / math.sqrt(2)))
@@ -224,9 +224,9 @@ def test_drifting_values_walk_and_gaps_follow_them():
 
 @pytest.mark.parametrize("baseline", [0.0, 0.5, 1.0])
 def test_a_gradient_bandit_is_its_update_one_reward_after_the_other(baseline):
-    dice = Dice(range(8))
-    means = bandits.testbed(dice, 3) + 4
-    history = bandits.play_gradient(means, 0.2, 50, dice, baseline)
+    rngs = Rngs(range(8))
+    means = bandits.testbed(rngs, 3) + 4
+    history = bandits.play_gradient(means, 0.2, 50, rngs, baseline)
     for row in range(8):
         H = np.zeros(3)
         for t, (a, r) in enumerate(zip(history.actions[:, row], history.rewards[:, row], strict=True)):
@@ -238,18 +238,18 @@ def test_a_gradient_bandit_is_its_update_one_reward_after_the_other(baseline):
 
 
 def test_a_gradient_bandit_draws_from_its_softmax():
-    history = bandits.play_gradient(np.zeros((MANY, 4)), 1e-9, 1, Dice(range(MANY)))
+    history = bandits.play_gradient(np.zeros((MANY, 4)), 1e-9, 1, Rngs(range(MANY)))
     assert all(share(history.actions[0] == arm, 0.25) for arm in range(4))
 
 
 def test_a_mistake_in_the_arguments_is_named():
     with pytest.raises(ValueError, match="one row for each die"):
-        bandits.play(np.zeros((3, 2)), greedy, 1, Dice([0]))
+        bandits.play(np.zeros((3, 2)), greedy, 1, Rngs([0]))
     with pytest.raises(ValueError, match="one row for each die"):
-        bandits.play_gradient(np.zeros(3), 0.1, 1, Dice([0, 1, 2]))
+        bandits.play_gradient(np.zeros(3), 0.1, 1, Rngs([0, 1, 2]))
     for step_size in (0.0, 1.5):
         with pytest.raises(ValueError, match="step_size lies above 0"):
-            bandits.play(np.zeros((1, 2)), greedy, 1, Dice([0]), step_size)
+            bandits.play(np.zeros((1, 2)), greedy, 1, Rngs([0]), step_size)
 
 
 # --------------------------------------------------------------------------------------------- bounds
@@ -288,13 +288,13 @@ def test_in_the_long_run_ucb_without_luck_pulls_bad_arms_as_often_as_its_width_t
 
 def test_ucb_is_played_about_as_often_as_without_luck():
     means = rows(0.0, 0.5, 1.0)[:300]
-    history = bandits.play(means, lambda Q, n, t, d: bandits.ucb(Q, n, t, 3.0, d), 1_000, Dice(range(300)))
+    history = bandits.play(means, lambda Q, n, t, d: bandits.ucb(Q, n, t, 3.0, d), 1_000, Rngs(range(300)))
     assert history.n.mean(axis=0) == pytest.approx(bandits.ucb_balance(means, 1_000, 3.0)[0], rel=0.05)
 
 
 def test_a_constant_epsilon_pays_epsilon_times_the_mean_gap_for_ever():
     means = rows(0, 2, 4)[:400]
-    history = bandits.play(means, greedy, 300, Dice(range(400)))
+    history = bandits.play(means, greedy, 300, Rngs(range(400)))
     late = history.gaps[100:]  # values are far apart: by now the best is known
     spread = math.sqrt(0.1 / 3 * (4 + 16) / late.size)
     assert abs(late.mean() - 0.1 * 2) < 5 * spread

@@ -5,14 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations import exploration as ex
 from rlworkshop.foundations.dynamic_programming import greedy, optimal_values
 from rlworkshop.foundations.key_concepts import MDP
+from rlworkshop.rngs import Rngs
 
 
 def sea_of(size, learners=3, slip=0.0):
-    return ex.deep_sea(size, Dice(range(learners)), slip)
+    return ex.deep_sea(size, Rngs(range(learners)), slip)
 
 
 def follow(sea, wanted):
@@ -37,9 +37,9 @@ def test_the_best_value_of_a_sea_is_the_treasure_less_the_way_to_it(slip):
 
 
 def test_a_dive_pays_what_the_mdp_says():
-    sea, dice = sea_of(6, learners=4), Dice([7, 8, 9, 10])
-    Q = dice.uniform(6, 6, 2)
-    seen = ex.dive(sea, Q, dice)
+    sea, rngs = sea_of(6, learners=4), Rngs([7, 8, 9, 10])
+    Q = rngs.uniform(6, 6, 2)
+    seen = ex.dive(sea, Q, rngs)
     for n in range(4):
         mdp = ex.sea_as_mdp(sea, n)
         states = [*(np.arange(6) * 6 + seen.columns[n]), 36]
@@ -52,14 +52,14 @@ def test_a_dive_pays_what_the_mdp_says():
 def test_only_right_in_every_step_finds_the_treasure():
     for wanted in itertools.product([True, False], repeat=3):
         sea = sea_of(3)
-        seen = ex.dive(sea, follow(sea, wanted), Dice(range(3)))
+        seen = ex.dive(sea, follow(sea, wanted), Rngs(range(3)))
         assert (seen.found == all(wanted)).all()
         assert seen.rewards.sum(axis=1) == pytest.approx(all(wanted) - ex.COST * np.mean(wanted))
 
 
 def test_the_current_carries_to_the_left_as_often_as_it_should_and_costs_all_the_same():
     sea = sea_of(4, learners=4000, slip=0.25)
-    seen = ex.dive(sea, follow(sea, [True] * 4), Dice(range(4000)))
+    seen = ex.dive(sea, follow(sea, [True] * 4), Rngs(range(4000)))
     assert seen.went_right[:, 0].mean() == pytest.approx(0.75, abs=0.03)
     assert seen.rewards[:, 0] == pytest.approx(-ex.COST / 4)
     assert seen.found.mean() == pytest.approx(0.75**4, abs=0.03)
@@ -86,9 +86,9 @@ def test_the_law_needs_an_epsilon(epsilon):
 
 @pytest.mark.parametrize("size, epsilon", [(1, 0.2), (2, 0.3), (4, 0.7), (3, 1.0)])
 def test_epsilon_greedy_learners_need_what_the_law_says(size, epsilon):
-    dice = Dice(range(500))
-    sea = ex.deep_sea(size, dice)
-    waited = ex.q_learning(sea, dice, 5000, epsilon=epsilon, times=1).until(1)
+    rngs = Rngs(range(500))
+    sea = ex.deep_sea(size, rngs)
+    waited = ex.q_learning(sea, rngs, 5000, epsilon=epsilon, times=1).until(1)
     noise = waited.std() / np.sqrt(len(waited))
     assert abs(waited.mean() - ex.expected_episodes(size, epsilon)) < 4 * noise
 
@@ -98,7 +98,7 @@ def test_epsilon_greedy_learners_need_what_the_law_says(size, epsilon):
 
 def test_a_backup_worked_by_hand():
     sea = ex.DeepSea(np.ones((1, 3, 3), int))
-    seen = ex.dive(sea, follow(sea, [True, False, True]), Dice([0]))
+    seen = ex.dive(sea, follow(sea, [True, False, True]), Rngs([0]))
     assert seen.columns[0].tolist() == [0, 1, 0] and seen.actions[0].tolist() == [1, 0, 1]
     Q = np.full((1, 3, 3, 2), 0.5)
     Q[0, 2, 0] = 0.8, 4.0
@@ -114,18 +114,18 @@ def test_a_backup_worked_by_hand():
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
 def test_optimistic_values_waste_exactly_one_dive_a_cell(size):
-    dice = Dice(range(20))
-    diary = ex.q_learning(ex.deep_sea(size, dice), dice, 200, initial=1.0, times=10)
+    rngs = Rngs(range(20))
+    diary = ex.q_learning(ex.deep_sea(size, rngs), rngs, 200, initial=1.0, times=10)
     assert (diary.wasted() == size * (size + 1) / 2).all()
 
 
 def test_optimistic_values_stay_above_the_true_ones():
-    dice = Dice(range(5))
-    sea = ex.deep_sea(5, dice)
+    rngs = Rngs(range(5))
+    sea = ex.deep_sea(5, rngs)
     Q = np.ones((5, 5, 5, 2))
     true = [optimal_values(ex.sea_as_mdp(sea, n), 1.0)[1][:-1].reshape(5, 5, 2) for n in range(5)]
     for _ in range(60):
-        seen = ex.dive(sea, Q, dice)
+        seen = ex.dive(sea, Q, rngs)
         ex.back_up(Q, seen, seen.rewards, alpha=1.0, ceiling=np.inf)
         assert (np.array(true) - 1e-12 <= Q).all()
     assert seen.found.all()
@@ -135,16 +135,16 @@ def test_a_diary_counts_treasures_and_cells():
     diary = ex.Diary(np.array([[1, 0], [0, 0], [1, 1]], bool), np.zeros((2, 1, 1)))
     assert diary.until(1).tolist() == [1, 3] and diary.until(2).tolist() == [3, np.inf]
     assert diary.wasted(2).tolist() == [1, np.inf]
-    dice = Dice([0, 1])
-    diary = ex.q_learning(ex.deep_sea(4, dice), dice, 7, initial=1.0)
+    rngs = Rngs([0, 1])
+    diary = ex.q_learning(ex.deep_sea(4, rngs), rngs, 7, initial=1.0)
     assert diary.found.shape == (7, 2) and (diary.visits.sum(axis=2) == 7).all()
     assert (diary.visits[:, 0, 0] == 7).all()
 
 
 def test_learners_are_the_same_alone_and_among_others():
     def alone(seeds):
-        dice = Dice(seeds)
-        return ex.rlsvi(ex.deep_sea(4, dice), dice, 30, sigma=0.2, times=99).found
+        rngs = Rngs(seeds)
+        return ex.rlsvi(ex.deep_sea(4, rngs), rngs, 30, sigma=0.2, times=99).found
 
     assert np.array_equal(alone([3, 4, 5])[:, 1], alone([4])[:, 0])
 
@@ -158,9 +158,9 @@ def test_the_step_of_jin_forgets_the_start_and_gives_the_last_horizon_most_of_th
 
 def test_a_ucb_learner_goes_on_trying_what_pays_less_in_one_row():
     """With one row, no cost to speak of and a large bonus, both actions are taken again and again."""
-    dice = Dice(range(20))
-    often = ex.q_learning_ucb(ex.deep_sea(1, dice), dice, 400, beta=4.0, times=400).found.mean()
-    seldom = ex.q_learning_ucb(ex.deep_sea(1, dice), dice, 400, beta=0.0, times=400).found.mean()
+    rngs = Rngs(range(20))
+    often = ex.q_learning_ucb(ex.deep_sea(1, rngs), rngs, 400, beta=4.0, times=400).found.mean()
+    seldom = ex.q_learning_ucb(ex.deep_sea(1, rngs), rngs, 400, beta=0.0, times=400).found.mean()
     assert often < 0.98 and seldom > 0.99
 
 
@@ -187,7 +187,7 @@ def test_a_plan_with_the_true_numbers_is_optimal(slip):
 
 def test_a_model_counts_dives():
     sea = ex.DeepSea(np.ones((1, 2, 2), int))
-    model, seen = ex.SeaModel(sea), ex.dive(sea, follow(sea, [True, False]), Dice([0]))
+    model, seen = ex.SeaModel(sea), ex.dive(sea, follow(sea, [True, False]), Rngs([0]))
     model.add(seen)
     model.add(seen)
     assert model.n[0, 0, 0].tolist() == [0, 2] and model.n[0, 1, 1].tolist() == [2, 0]
@@ -196,34 +196,34 @@ def test_a_model_counts_dives():
 
 
 DEEP = {
-    "bonus": lambda sea, dice, seeds: ex.planned_bonus(sea, dice, 250, beta=0.05),
-    "ucb": lambda sea, dice, seeds: ex.q_learning_ucb(sea, dice, 250, beta=0.05),
-    "rlsvi": lambda sea, dice, seeds: ex.rlsvi(sea, dice, 250, sigma=0.1),
-    "psrl": lambda sea, dice, seeds: ex.posterior_sampling(sea, seeds, 250, prior=0.1, sigma=0.1),
-    "curious": lambda sea, dice, seeds: ex.curious(sea, dice, 250, beta=0.1),
+    "bonus": lambda sea, rngs, seeds: ex.planned_bonus(sea, rngs, 250, beta=0.05),
+    "ucb": lambda sea, rngs, seeds: ex.q_learning_ucb(sea, rngs, 250, beta=0.05),
+    "rlsvi": lambda sea, rngs, seeds: ex.rlsvi(sea, rngs, 250, sigma=0.1),
+    "psrl": lambda sea, rngs, seeds: ex.posterior_sampling(sea, seeds, 250, prior=0.1, sigma=0.1),
+    "curious": lambda sea, rngs, seeds: ex.curious(sea, rngs, 250, beta=0.1),
 }
 
 
 @pytest.mark.parametrize("name", DEEP)
 def test_deep_explorers_learn_a_sea_in_which_dithering_would_take_hundreds_of_dives(name):
     seeds = range(8)
-    dice = Dice(seeds)
-    assert (DEEP[name](ex.deep_sea(8, dice), dice, seeds).until(10) < 250).all()
+    rngs = Rngs(seeds)
+    assert (DEEP[name](ex.deep_sea(8, rngs), rngs, seeds).until(10) < 250).all()
 
 
 def test_the_same_bonus_is_slower_where_it_does_not_travel():
-    dice = Dice(range(8))
-    sea = ex.deep_sea(7, dice)
-    deep = ex.planned_bonus(sea, dice, 400, beta=0.05, times=1).until(1)
-    shallow = ex.shallow_bonus(sea, dice, 400, beta=0.05, times=1).until(1)
+    rngs = Rngs(range(8))
+    sea = ex.deep_sea(7, rngs)
+    deep = ex.planned_bonus(sea, rngs, 400, beta=0.05, times=1).until(1)
+    shallow = ex.shallow_bonus(sea, rngs, 400, beta=0.05, times=1).until(1)
     assert np.median(shallow) > 4 * np.median(deep)
 
 
 def test_a_bonus_brings_learners_back_whom_the_current_has_carried_away():
-    dice = Dice(range(30))
-    sea = ex.deep_sea(6, dice, slip=1 / 6)
-    with_bonus = ex.planned_bonus(sea, dice, 250, beta=0.1).until(10)
-    without = ex.planned_bonus(sea, dice, 250, beta=0.0).until(10)
+    rngs = Rngs(range(30))
+    sea = ex.deep_sea(6, rngs, slip=1 / 6)
+    with_bonus = ex.planned_bonus(sea, rngs, 250, beta=0.1).until(10)
+    without = ex.planned_bonus(sea, rngs, 250, beta=0.0).until(10)
     assert np.isfinite(with_bonus).all() and np.isinf(without).mean() > 0.3
 
 
@@ -347,7 +347,7 @@ def test_a_drawn_world_is_near_what_was_counted_often_and_far_from_it_elsewhere(
 def test_a_life_with_the_truth_as_its_belief_is_the_best_one():
     river = ex.river_swim()
     truth = np.tile(river.r, (20, 1, 1)), np.tile(river.P, (20, 1, 1, 1))
-    life = ex.live(river, Dice(range(20)), 400, lambda model: truth, gamma=0.95, every=400, sweeps=300)
+    life = ex.live(river, Rngs(range(20)), 400, lambda model: truth, gamma=0.95, every=400, sweeps=300)
     assert (life.actions == 1).all()
     assert life.model.n.sum() == life.model.led.sum() == 8000
     assert life.model.paid.sum() == pytest.approx(life.rewards.sum())
@@ -357,14 +357,14 @@ def test_a_life_with_the_truth_as_its_belief_is_the_best_one():
 def test_optimism_crosses_the_river_and_dithering_does_not():
     river, best = ex.river_swim(), 10_000 / (1 - 0.95)
     optimist = ex.live(
-        river, Dice(range(10)), 800, lambda m: ex.mbie_eb(m, 2000.0, best), gamma=0.95, ceiling=best
+        river, Rngs(range(10)), 800, lambda m: ex.mbie_eb(m, 2000.0, best), gamma=0.95, ceiling=best
     )
-    ditherer = ex.live(river, Dice(range(10)), 800, ex.as_counted, gamma=0.95, epsilon=0.1)
+    ditherer = ex.live(river, Rngs(range(10)), 800, ex.as_counted, gamma=0.95, epsilon=0.1)
     assert (optimist.states == 5).any(axis=0).all()
     assert (ditherer.states <= 2).mean() > 0.99
 
 
 def test_values_that_learn_in_place_are_floats():
-    seen = ex.dive(sea_of(3, learners=1), np.zeros((1, 3, 3, 2)), Dice(range(1)))
+    seen = ex.dive(sea_of(3, learners=1), np.zeros((1, 3, 3, 2)), Rngs(range(1)))
     with pytest.raises(TypeError, match=r"astype\(float\)"):
         ex.back_up(np.zeros((1, 3, 3, 2), int), seen, seen.rewards, alpha=0.5, ceiling=1.0)

@@ -6,8 +6,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations import function_approximation as fa
+from rlworkshop.rngs import Rngs
 
 
 def random_task(seed, S=5, D=3, gamma=0.9):
@@ -400,24 +400,24 @@ def test_the_car_stops_at_the_wall():
 
 def slow_sarsa(coder, alpha, seed, episodes, limit):
     """One learner, one episode after the other, one weight after the other; draws dice as ``drive`` does."""
-    dice, w, lengths, losses = Dice([seed]), np.zeros((coder.features, 3)), [], []
+    rngs, w, lengths, losses = Rngs([seed]), np.zeros((coder.features, 3)), [], []
 
     def look(position, velocity):
         tiles = [int(i) for i in coder(np.array([[position, velocity]]))[0]]
         return tiles, [sum(w[i, a] for i in tiles) for a in range(3)]
 
     for _ in range(episodes):
-        position, velocity = -0.6 + 0.2 * dice.uniform()[0], 0.0
+        position, velocity = -0.6 + 0.2 * rngs.uniform()[0], 0.0
         tiles, q = look(position, velocity)
-        action, loss = dice.argmax(np.array([q]))[0], 0.0
+        action, loss = rngs.argmax(np.array([q]))[0], 0.0
         steps, terminated = 0, False
         while not terminated and steps < limit:
             steps += 1
             car = fa.mountain_car(np.array([position]), np.array([velocity]), np.array([action]))
             position, velocity, terminated = (x[0] for x in car)
-            dice.uniform()
+            rngs.uniform()
             after, q = look(position, velocity)
-            following = dice.argmax(np.array([q]))[0]
+            following = rngs.argmax(np.array([q]))[0]
             delta = -1 + (0 if terminated else q[following]) - sum(w[i, action] for i in tiles)
             loss += delta**2
             for i in tiles:

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations import key_concepts as kc
+from rlworkshop.rngs import Rngs
 
 ROOM = """
 .G
@@ -164,7 +164,7 @@ def test_without_an_end_there_must_be_a_discount():
 def test_what_is_played_has_the_probabilities_of_the_world():
     mdp, policy = example(4)
     N = 40_000
-    simulator = kc.Simulator(mdp, Dice([np.random.default_rng(1)], each=N))
+    simulator = kc.Simulator(mdp, Rngs([np.random.default_rng(1)], each=N))
     for s, a in [(0, 0), (3, 2)]:
         rewards, following = simulator.step(np.full(N, s), np.full(N, a))
         often = np.bincount(following, minlength=5) / N
@@ -177,14 +177,14 @@ def test_what_is_played_has_the_probabilities_of_the_world():
 
 def test_a_terminal_state_pays_nothing_and_stays():
     mdp, _ = example(5)
-    rewards, following = kc.Simulator(mdp, Dice([0, 1])).step(np.array([4, 4]), np.array([0, 2]))
+    rewards, following = kc.Simulator(mdp, Rngs([0, 1])).step(np.array([4, 4]), np.array([0, 2]))
     assert rewards.tolist() == [0, 0] and following.tolist() == [4, 4]
 
 
 def test_a_learner_plays_the_same_alone_and_among_others():
     mdp, policy = example(6)
-    together = kc.play(kc.Simulator(mdp, Dice([3, 8, 9])), policy)
-    alone = kc.play(kc.Simulator(mdp, Dice([8])), policy)
+    together = kc.play(kc.Simulator(mdp, Rngs([3, 8, 9])), policy)
+    alone = kc.play(kc.Simulator(mdp, Rngs([8])), policy)
     T = alone.lengths[0]
     assert together.lengths[1] == T and np.array_equal(together.states[: T + 1, 1], alone.states[: T + 1, 0])
     assert np.array_equal(together.rewards[:T, 1], alone.rewards[:T, 0])
@@ -192,7 +192,7 @@ def test_a_learner_plays_the_same_alone_and_among_others():
 
 def test_episodes_are_what_happened_and_padded_behind_their_end():
     mdp, policy = example(7)
-    batch = kc.play(kc.Simulator(mdp, Dice(range(50))), policy)
+    batch = kc.play(kc.Simulator(mdp, Rngs(range(50))), policy)
     T = len(batch.actions)
     assert batch.lengths.max() == T and len(set(batch.lengths)) > 3
     for i, length in enumerate(batch.lengths):
@@ -205,23 +205,23 @@ def test_episodes_are_what_happened_and_padded_behind_their_end():
 
 def test_a_limit_cuts_episodes_that_are_still_alive():
     mdp, policy = example(7)
-    whole = kc.play(kc.Simulator(mdp, Dice(range(50))), policy)
-    cut = kc.play(kc.Simulator(mdp, Dice(range(50))), policy, limit=3)
+    whole = kc.play(kc.Simulator(mdp, Rngs(range(50))), policy)
+    cut = kc.play(kc.Simulator(mdp, Rngs(range(50))), policy, limit=3)
     assert cut.actions.shape == (3, 50) and np.array_equal(cut.states, whole.states[:4])
     assert np.array_equal(cut.alive[-1], whole.lengths > 3)
     assert np.array_equal(cut.lengths, np.minimum(whole.lengths, 3))
-    assert kc.play(kc.Simulator(mdp, Dice([0])), policy, limit=0).actions.shape == (0, 1)
+    assert kc.play(kc.Simulator(mdp, Rngs([0])), policy, limit=0).actions.shape == (0, 1)
 
 
 def test_without_a_limit_episodes_must_be_able_to_end():
     world = kc.gridworld(ROOM, {"G": 1.0})
     with pytest.raises(ValueError, match="able to reach"):
-        kc.play(kc.Simulator(world, Dice([0])), np.tile([0.0, 0.0, 0.0, 1.0], (3, 1)))
+        kc.play(kc.Simulator(world, Rngs([0])), np.tile([0.0, 0.0, 0.0, 1.0], (3, 1)))
 
 
 def test_mean_returns_are_the_values():
     mdp, policy = example(8)
-    batch = kc.play(kc.Simulator(mdp, Dice([np.random.default_rng(2)], each=20_000)), policy)
+    batch = kc.play(kc.Simulator(mdp, Rngs([np.random.default_rng(2)], each=20_000)), policy)
     returns = kc.discounted_return(batch.rewards, 0.9)
     error = returns.mean() - mdp.start @ kc.state_values(mdp, policy, 0.9)
     assert abs(error) < 5 * returns.std() / np.sqrt(20_000)

@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations import dynamic_programming, key_concepts
 from rlworkshop.foundations import kinds_of_algorithms as kinds
 from rlworkshop.foundations import policy_gradients as pg
+from rlworkshop.rngs import Rngs
 
 GAMMA = 0.95
 
@@ -116,10 +116,10 @@ def test_with_a_state_come_all_its_actions():
 
 
 def test_planning_draws_all_that_was_seen_and_nothing_else():
-    model, dice = kinds.Model.empty(2, 3, 2), Dice([1, 2])
+    model, rngs = kinds.Model.empty(2, 3, 2), Rngs([1, 2])
     for now, pair in enumerate([4, 1, 5], start=1):
         kinds.remember(model, np.array([pair, 2]), np.array([pair, 0.0]), np.array([0, 1]), now)
-    drawn, rewards, following = model.recall(dice, 3000)
+    drawn, rewards, following = model.recall(rngs, 3000)
     counts = [np.bincount(column, minlength=6) for column in drawn.T]
     assert np.array_equal(rewards[:, 0], drawn[:, 0]) and (following == [0, 1]).all()
     assert counts[1].tolist() == [0, 0, 3000, 0, 0, 0]
@@ -130,7 +130,7 @@ def test_planning_draws_all_that_was_seen_and_nothing_else():
 def test_n_steps_of_planning_are_n_updates(n):
     Q, model = np.zeros((2, 3, 2)), kinds.Model.empty(2, 3, 2)
     kinds.remember(model, np.array([0, 3]), np.array([1.0, 2.0]), np.array([2, 2]), 1)
-    kinds.plan(Q, model, Dice([0, 1]), n, alpha=0.25, gamma=0.9)
+    kinds.plan(Q, model, Rngs([0, 1]), n, alpha=0.25, gamma=0.9)
     assert Q.reshape(2, -1)[[0, 1], [0, 3]] == pytest.approx([1 - 0.75**n, 2 * (1 - 0.75**n)])
     assert np.count_nonzero(Q) == 2 * (n > 0)
 
@@ -139,7 +139,7 @@ def test_the_bonus_is_the_root_of_the_time_since_the_last_try():
     Q, model = np.zeros((1, 2, 2)), kinds.Model.empty(1, 2, 2)
     kinds.remember_states(model, np.array([0]), np.array([1.0]), np.array([1]), 5)
     for _ in range(40):
-        kinds.plan_with_bonus(Q, model, Dice([3]), 40, alpha=1.0, gamma=0.5, kappa=0.1, now=14)
+        kinds.plan_with_bonus(Q, model, Rngs([3]), 40, alpha=1.0, gamma=0.5, kappa=0.1, now=14)
     tried, untried = 1 + 0.1 * 3, 0.1 * np.sqrt(14)  # the untried one is believed to stay
     assert Q[0, 0] == pytest.approx([tried, untried + 0.5 * tried])
     assert not Q[0, 1].any()
@@ -148,7 +148,7 @@ def test_the_bonus_is_the_root_of_the_time_since_the_last_try():
 @pytest.mark.parametrize("name", ["dyna", "cookie"])
 def test_the_solution_of_a_right_model_is_optimal(name):
     world = kinds.maze(name)
-    reward, following = kinds.misplaced(world, 0.0, Dice([0]))
+    reward, following = kinds.misplaced(world, 0.0, Rngs([0]))
     Q, sweeps = kinds.solve_model(reward, following, GAMMA)
     acting = ~world.terminal
     assert np.allclose(Q[0, acting], dynamic_programming.optimal_values(world, GAMMA)[1][acting], atol=1e-6)
@@ -162,11 +162,11 @@ def test_the_solution_of_a_right_model_is_optimal(name):
 
 def by_hand(world, seed, steps, n, alpha=0.5, epsilon=0.1, kappa=None):
     """Dyna-Q, or Dyna-Q+, of one learner with lists and dictionaries, throwing the same dice."""
-    dice, Q, seen, known = Dice([seed]), np.zeros((1, *world.r.shape)), {}, []
-    simulator = key_concepts.Simulator(world, dice)
+    rngs, Q, seen, known = Rngs([seed]), np.zeros((1, *world.r.shape)), {}, []
+    simulator = key_concepts.Simulator(world, rngs)
     s, rewards = int(world.start.argmax()), []
     for now in range(1, steps + 1):
-        explore, anything, best = dice.uniform()[0] < epsilon, dice.integers(4)[0], dice.argmax(Q[:, s])[0]
+        explore, anything, best = rngs.uniform()[0] < epsilon, rngs.integers(4)[0], rngs.argmax(Q[:, s])[0]
         a = int(anything if explore else best)
         reward, to = (x[0] for x in simulator.step(np.array([s]), np.array([a])))
         Q[0, s, a] += alpha * (reward + GAMMA * Q[0, to].max() - Q[0, s, a])
@@ -175,7 +175,7 @@ def by_hand(world, seed, steps, n, alpha=0.5, epsilon=0.1, kappa=None):
         elif kappa is not None and (s, 0) not in known:
             known += [(s, b) for b in range(4)]
         seen[s, a] = (reward, to, now)
-        for u in dice.uniform(n)[0]:
+        for u in rngs.uniform(n)[0]:
             i, b = known[int(u * len(known))]
             reward, j, last = seen.get((i, b), (0.0, i, 0))
             reward += 0 if kappa is None else kappa * np.sqrt(now - last)
@@ -410,7 +410,7 @@ def test_a_blurred_model_is_wrong_by_its_share_and_knows_the_rewards():
 
 def test_a_misplaced_model_has_so_many_wrong_entries_and_no_wrong_reward():
     world = kinds.maze("dyna")
-    reward, following = kinds.misplaced(world, 0.3, Dice(range(60)))
+    reward, following = kinds.misplaced(world, 0.3, Rngs(range(60)))
     truth = world.P.argmax(axis=2)
     free = ~world.terminal[:, None] & (world.r == 0)
     acting = ~world.terminal
@@ -420,7 +420,7 @@ def test_a_misplaced_model_has_so_many_wrong_entries_and_no_wrong_reward():
     assert (following[:, world.r > 0] == 8).all() and (following[:, 8] == 8).all()
     assert set(following[:, acting].ravel().tolist()) == set(np.flatnonzero(acting).tolist()) | {8}
     with pytest.raises(ValueError, match="share is a probability"):
-        kinds.misplaced(world, 1.5, Dice([0]))
+        kinds.misplaced(world, 1.5, Rngs([0]))
 
 
 def test_tables_that_learn_in_place_are_floats():

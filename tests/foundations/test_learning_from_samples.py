@@ -6,10 +6,10 @@ import itertools
 import numpy as np
 import pytest
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations import learning_from_samples as lfs
 from rlworkshop.foundations.dynamic_programming import optimal_values
 from rlworkshop.foundations.key_concepts import MDP, Batch, Simulator, gridworld, play, state_values
+from rlworkshop.rngs import Rngs
 
 METHODS = (lfs.sarsa, lfs.expected_sarsa, lfs.q_learning, lfs.double_q)
 
@@ -37,9 +37,9 @@ def random_mdp(seed, S=4, A=2):
 def played(seed, N=5, limit=None, episodes=3):
     """Episodes in a random world, with values to learn from that are no use for terminal states."""
     mdp, policy = random_mdp(seed), np.full((4, 2), 0.5)
-    dice = Dice(range(N))
+    rngs = Rngs(range(N))
     V = np.random.default_rng(seed + 100).normal(size=(N, 4)) + 3.0  # nonzero for the terminal state, too
-    return [play(Simulator(mdp, dice), policy, limit) for _ in range(episodes)], V, mdp, policy
+    return [play(Simulator(mdp, rngs), policy, limit) for _ in range(episodes)], V, mdp, policy
 
 
 # ------------------------------------------------------------------------------------------ worlds
@@ -138,7 +138,7 @@ def test_many_settings_learn_from_the_same_episodes_as_each_would_alone(method):
 def test_moments_of_the_target_are_those_of_played_episodes(lam):
     mdp, policy, gamma = random_mdp(5), np.full((4, 2), 0.5), 0.9
     V = np.array([2.0, -1.0, 1.0, 50.0])
-    e = play(Simulator(mdp, Dice(range(4_000))), policy)
+    e = play(Simulator(mdp, Rngs(range(4_000))), policy)
     drawn = lfs.lambda_returns(e, np.tile(V, (4_000, 1)), lam, gamma)[0]
     mean, variance = lfs.target_moments(mdp, policy, V, lam, gamma)
     for s in (0, 1):
@@ -210,10 +210,10 @@ def by_hand(method, mdp, seeds, episodes, alpha, epsilon, gamma, limit):
     """The same learning, one number at a time, from the definitions."""
     S, A = mdp.r.shape
     tables = np.zeros((len(seeds), 2 if method == "double_q" else 1, S, A))
-    dice, log = Dice(seeds), []
+    rngs, log = Rngs(seeds), []
 
     def update(n, s, a, r, following, then, terminated, truncated):
-        coins = dice.integers(2) if method == "double_q" else np.zeros(len(seeds), int)
+        coins = rngs.integers(2) if method == "double_q" else np.zeros(len(seeds), int)
         for i, row in enumerate(n):
             own, other = coins[row], 1 - coins[row]
             there = tables[row, own, following[i]]
@@ -233,14 +233,14 @@ def by_hand(method, mdp, seeds, episodes, alpha, epsilon, gamma, limit):
             log.append((row, s[i], a[i], following[i], then[i], terminated[i], truncated[i]))
 
     kept = tables if method == "double_q" else tables[:, 0]
-    return lfs.learn(mdp, dice, episodes, epsilon, kept, update, limit), tables.mean(axis=1), log
+    return lfs.learn(mdp, rngs, episodes, epsilon, kept, update, limit), tables.mean(axis=1), log
 
 
 @pytest.mark.parametrize("limit", [None, 3])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_is_its_definition_one_number_at_a_time(method, limit):
     mdp = random_mdp(9)
-    learned = method(mdp, Dice([3, 4, 5]), 12, 0.3, 0.4, 0.8, limit=limit)
+    learned = method(mdp, Rngs([3, 4, 5]), 12, 0.3, 0.4, 0.8, limit=limit)
     (returns, lengths), Q, log = by_hand(method.__name__, mdp, [3, 4, 5], 12, 0.3, 0.4, 0.8, limit)
     assert np.allclose(learned.Q, Q) and np.abs(Q).max() > 0.1
     assert np.array_equal(learned.returns, returns) and np.array_equal(learned.lengths, lengths)
@@ -257,8 +257,8 @@ def test_a_method_is_its_definition_one_number_at_a_time(method, limit):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_learner_does_not_notice_the_others(method):
-    alone = method(random_mdp(1), Dice([7]), 10, 0.3, 0.4, 0.9)
-    among = method(random_mdp(1), Dice([2, 7, 11]), 10, np.array([0.9, 0.3, 0.1]), 0.4, 0.9)
+    alone = method(random_mdp(1), Rngs([7]), 10, 0.3, 0.4, 0.9)
+    among = method(random_mdp(1), Rngs([2, 7, 11]), 10, np.array([0.9, 0.3, 0.1]), 0.4, 0.9)
     assert np.array_equal(alone.Q[0], among.Q[1])
     assert np.array_equal(alone.returns[:, 0], among.returns[:, 1])
 
@@ -269,7 +269,7 @@ ROOM = gridworld("SSSS\nS##S\nSSSG", {"G": 1.0}, step=-1.0)
 @pytest.mark.parametrize("limit", [None, 2])
 def test_q_learning_finds_the_best_values_whatever_it_does_meanwhile(limit):
     """In a world without chance, step size 1: exactly, also where nobody gets as far as the goal."""
-    found = lfs.q_learning(ROOM, Dice(range(4)), 800, 1.0, 0.8, 0.9, limit=limit)
+    found = lfs.q_learning(ROOM, Rngs(range(4)), 800, 1.0, 0.8, 0.9, limit=limit)
     best = optimal_values(ROOM, 0.9)[1]
     assert np.allclose(found.Q[:, ~ROOM.terminal], best[~ROOM.terminal])
 
@@ -277,9 +277,9 @@ def test_q_learning_finds_the_best_values_whatever_it_does_meanwhile(limit):
 def test_expected_sarsa_finds_the_best_soft_policy_and_sarsa_comes_near():
     _, best = lfs.best_epsilon_soft(ROOM, 0.4, 0.9)
     acting = ~ROOM.terminal
-    expected = lfs.expected_sarsa(ROOM, Dice(range(4)), 800, 1.0, 0.4, 0.9)
+    expected = lfs.expected_sarsa(ROOM, Rngs(range(4)), 800, 1.0, 0.4, 0.9)
     assert np.allclose(expected.Q[:, acting], best[acting], atol=1e-6)
-    sampled = lfs.sarsa(ROOM, Dice(range(60)), 800, 0.1, 0.4, 0.9).Q.mean(axis=0)
+    sampled = lfs.sarsa(ROOM, Rngs(range(60)), 800, 0.1, 0.4, 0.9).Q.mean(axis=0)
     assert np.abs(sampled.max(axis=1) - best.max(axis=1))[acting].max() < 0.5
     optimal = optimal_values(ROOM, 0.9)[0]
     assert np.abs(optimal - best.max(axis=1))[acting].max() > 1, (
@@ -300,21 +300,21 @@ def test_the_best_soft_policy_is_the_best_of_all_that_can_be_listed():
 def test_actions_that_do_not_exist_are_never_taken():
     mdp, Q = lfs.fruit_machines(outcomes=5)
     for method in METHODS:
-        learned = method(mdp, Dice(range(20)), 60, 0.1, 0.5, Q=Q)
+        learned = method(mdp, Rngs(range(20)), 60, 0.1, 0.5, Q=Q)
         assert (learned.Q[:, 0, 2:] == -np.inf).all() and np.isfinite(learned.Q[:, 0, :2]).all()
         assert set(np.unique(learned.lengths)) == {1, 2}
 
 
 def test_tables_and_step_sizes_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="Q must be"):
-        lfs.sarsa(ROOM, Dice([0]), 1, 0.1, 0.1, Q=np.zeros((2, 2)))
+        lfs.sarsa(ROOM, Rngs([0]), 1, 0.1, 0.1, Q=np.zeros((2, 2)))
     with pytest.raises(ValueError, match="alpha a number"):
-        lfs.sarsa(ROOM, Dice([0]), 1, np.array([0.1, 0.2]), 0.1)
+        lfs.sarsa(ROOM, Rngs([0]), 1, np.array([0.1, 0.2]), 0.1)
 
 
 def test_the_way_home_and_other_worlds_can_start_elsewhere():
     newer = dataclasses.replace(lfs.way_home(), start=np.eye(6)[1])
-    e = play(Simulator(newer, Dice(range(50))), only(newer))
+    e = play(Simulator(newer, Rngs(range(50))), only(newer))
     assert set(np.unique(lfs.returns(e)[0])) == {-62, -32}
 
 
@@ -332,5 +332,5 @@ def test_values_that_begin_as_whole_numbers_learn_the_same():
     assert np.array_equal(whole, before), "the argument is left alone"
     Q = np.array([[3, -2], [0, 1], [2, 5], [0, 0]])
     for method in METHODS:
-        found, wanted = (method(mdp, Dice(range(3)), 5, 0.3, 0.2, Q=q).Q for q in (Q, Q.astype(float)))
+        found, wanted = (method(mdp, Rngs(range(3)), 5, 0.3, 0.2, Q=q).Q for q in (Q, Q.astype(float)))
         assert np.array_equal(found, wanted) and (found % 1 != 0).any()

@@ -1,6 +1,6 @@
 """The exercises of the book as jobs: each module of them is read, and every solution given to its checker.
 
-They are those of the modules ``code/PACKAGE/exercises/*.py``.
+They are those of the modules ``code/PACKAGE/exercises/PART/PAGE.py``.
 """
 
 import functools

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from rlworkshop import games, nets, runs
+from rlworkshop import nets, runs
 from rlworkshop.algorithms import dqn
+from rlworkshop.envs import games
 from rlworkshop.replay import Transitions
 from rlworkshop.runs.training import command
 

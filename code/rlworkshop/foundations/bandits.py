@@ -16,24 +16,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations.key_concepts import must_be_floats
 from rlworkshop.foundations.policy_gradients import softmax_policy
+from rlworkshop.rngs import Rngs
 
-Choose = Callable[[np.ndarray, np.ndarray, int, Dice], np.ndarray]
-"""``choose(Q, n, t, dice)``: actions (N,) from estimates (N, A), pulls of each arm (N, A) and of all, t."""
+Choose = Callable[[np.ndarray, np.ndarray, int, Rngs], np.ndarray]
+"""``choose(Q, n, t, rngs)``: actions (N,) from estimates (N, A), pulls of each arm (N, A) and of all, t."""
 
 # ------------------------------------------------------------------------------------------ the world
 
 
-def testbed(dice: Dice, arms: int = 10) -> np.ndarray:
+def testbed(rngs: Rngs, arms: int = 10) -> np.ndarray:
     """True values (N, A) of a bandit for each learner, from the standard normal distribution.
 
     Rewards scatter around them with standard deviation 1 (Sutton & Barto, 2018, section 2.3).
 
     Book: foundations/bandits
     """
-    return dice.normal(arms)
+    return rngs.normal(arms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +68,18 @@ class History:
 # --------------------------------------------------------------------------------------- what to try
 
 
-def epsilon_greedy(Q: np.ndarray, epsilon: float, dice: Dice) -> np.ndarray:
+def epsilon_greedy(Q: np.ndarray, epsilon: float, rngs: Rngs) -> np.ndarray:
     """The best-looking action (N,) of each row of ``Q`` (N, A); any, with probability ``epsilon``.
 
     ``epsilon`` is one number, or one for each row (N,).
 
     Book: foundations/bandits
     """
-    explore = dice.uniform() < epsilon  # (N,)
-    return np.where(explore, dice.integers(Q.shape[1]), dice.argmax(Q))  # (eq-bandit-epsilon)
+    explore = rngs.uniform() < epsilon  # (N,)
+    return np.where(explore, rngs.integers(Q.shape[1]), rngs.argmax(Q))  # (eq-bandit-epsilon)
 
 
-def ucb(Q: np.ndarray, n: np.ndarray, t: int, c: float, dice: Dice) -> np.ndarray:
+def ucb(Q: np.ndarray, n: np.ndarray, t: int, c: float, rngs: Rngs) -> np.ndarray:
     """The action (N,) with the highest upper confidence bound; arms never pulled come first.
 
     ``Q`` and ``n`` (N, A) are estimates and numbers of pulls, ``t`` the pulls so far, and ``c``
@@ -89,7 +89,7 @@ def ucb(Q: np.ndarray, n: np.ndarray, t: int, c: float, dice: Dice) -> np.ndarra
     """
     width = np.sqrt(np.log(t + 1) / np.maximum(n, 1))  # (N, A)
     bound = Q + np.reshape(c, (-1, 1)) * width  # (eq-bandit-ucb)
-    return dice.argmax(np.where(n > 0, bound, np.inf))
+    return rngs.argmax(np.where(n > 0, bound, np.inf))
 
 
 def posterior(
@@ -116,7 +116,7 @@ def posterior(
 def thompson(
     Q: np.ndarray,
     n: np.ndarray,
-    dice: Dice,
+    rngs: Rngs,
     prior_variance: float = 1.0,
 ) -> np.ndarray:
     """The action (N,) that is best in one world drawn from the ``posterior`` (Thompson, 1933).
@@ -124,7 +124,7 @@ def thompson(
     Book: foundations/bandits
     """
     mean, std = posterior(Q, n, prior_variance)
-    imagined = mean + std * dice.normal(Q.shape[1])  # (eq-bandit-thompson)
+    imagined = mean + std * rngs.normal(Q.shape[1])  # (eq-bandit-thompson)
     return imagined.argmax(axis=1)  # two normal draws do not tie
 
 
@@ -180,7 +180,7 @@ def play(
     means: np.ndarray,
     choose: Choose,
     steps: int,
-    dice: Dice,
+    rngs: Rngs,
     step_size: float | None = None,
     initial: float | np.ndarray = 0.0,
     drift: float = 0.0,
@@ -189,7 +189,7 @@ def play(
 
     Args:
         means: (N, A), true values at the start; rewards scatter around them with standard deviation 1.
-        choose: how arms are picked, such as ``lambda Q, n, t, dice: epsilon_greedy(Q, 0.1, dice)``.
+        choose: how arms are picked, such as ``lambda Q, n, t, rngs: epsilon_greedy(Q, 0.1, rngs)``.
         step_size: of the estimates; ``None`` makes them plain means.
         initial: what all estimates begin with: one number, or one for each learner (N,).
         drift: standard deviation of what is added to every true value after each step.
@@ -199,7 +199,7 @@ def play(
 
     Book: foundations/bandits
     """
-    _fits(means, dice)
+    _fits(means, rngs)
     if step_size is not None and not 0 < step_size <= 1:
         raise ValueError(f"step_size lies above 0 and at most at 1, not at {step_size}")
     Q, n = _by_column(means.shape), _by_column(means.shape)  # (N, A)
@@ -208,12 +208,12 @@ def play(
     def learn(actions: np.ndarray, rewards: np.ndarray) -> None:
         update_values(Q, n, actions, rewards, step_size)
 
-    records = _pull(means, lambda t: choose(Q, n, t, dice), learn, steps, dice, drift)
+    records = _pull(means, lambda t: choose(Q, n, t, rngs), learn, steps, rngs, drift)
     return History(*records, Q=Q, n=n)
 
 
 def play_gradient(
-    means: np.ndarray, alpha: float | np.ndarray, steps: int, dice: Dice, baseline: float = 1.0
+    means: np.ndarray, alpha: float | np.ndarray, steps: int, rngs: Rngs, baseline: float = 1.0
 ) -> History:
     """Let N gradient bandits pull ``steps`` arms; arguments and errors are those of ``play``.
 
@@ -223,7 +223,7 @@ def play_gradient(
 
     Book: foundations/bandits
     """
-    _fits(means, dice)
+    _fits(means, rngs)
     H, n = _by_column(means.shape), _by_column(means.shape)  # (N, A)
     mean, seen = np.zeros(len(means)), 0  # (N,), of all rewards before the newest
 
@@ -235,7 +235,7 @@ def play_gradient(
         seen += 1
         mean = mean + (rewards - mean) / seen
 
-    records = _pull(means, lambda t: dice.choice(softmax_policy(H)), learn, steps, dice)
+    records = _pull(means, lambda t: rngs.choice(softmax_policy(H)), learn, steps, rngs)
     return History(*records, Q=H, n=n)
 
 
@@ -286,15 +286,15 @@ def _by_column(shape: tuple[int, int]) -> np.ndarray:
     return np.zeros(shape[::-1]).T
 
 
-def _fits(means: np.ndarray, dice: Dice) -> None:
-    if means.ndim != 2 or len(means) != len(dice):
+def _fits(means: np.ndarray, rngs: Rngs) -> None:
+    if means.ndim != 2 or len(means) != len(rngs):
         raise ValueError(
-            f"means must be (N, A) with N = {len(dice)}, one row for each die, not {means.shape}"
+            f"means must be (N, A) with N = {len(rngs)}, one row for each learner, not {means.shape}"
         )
 
 
 def _pull(
-    means: np.ndarray, choose: Callable, learn: Callable, steps: int, dice: Dice, drift: float = 0.0
+    means: np.ndarray, choose: Callable, learn: Callable, steps: int, rngs: Rngs, drift: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Actions, rewards and gaps, each (T, N), of ``steps`` pulls."""
     rows, best = np.arange(len(means)), means.max(axis=1)
@@ -303,9 +303,9 @@ def _pull(
     for t in range(steps):
         pulled = choose(t)  # (N,)
         value = means[rows, pulled]
-        actions[t], rewards[t], gaps[t] = pulled, value + dice.normal(), best - value
+        actions[t], rewards[t], gaps[t] = pulled, value + rngs.normal(), best - value
         learn(pulled, rewards[t])
         if drift:
-            means = means + drift * dice.normal(means.shape[1])
+            means = means + drift * rngs.normal(means.shape[1])
             best = means.max(axis=1)
     return actions, rewards, gaps

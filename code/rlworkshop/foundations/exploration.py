@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations.bandits import epsilon_greedy
 from rlworkshop.foundations.key_concepts import MDP, Simulator, must_be_floats, transitions
+from rlworkshop.rngs import Rngs
 
 COST = 0.01  # of moving right all the way down; the treasure pays 1
 
@@ -48,7 +48,7 @@ class DeepSea:
         return self.right.shape[1]
 
 
-def deep_sea(size: int, dice: Dice, slip: float = 0.0) -> DeepSea:
+def deep_sea(size: int, rngs: Rngs, slip: float = 0.0) -> DeepSea:
     """A sea for each learner, with fair coins for what its actions mean.
 
     Raises:
@@ -60,7 +60,7 @@ def deep_sea(size: int, dice: Dice, slip: float = 0.0) -> DeepSea:
         raise ValueError(f"a sea has at least one row, not {size}")
     if not 0 <= slip <= 1:
         raise ValueError(f"slip is a probability, not {slip}")
-    return DeepSea((dice.uniform(size, size) < 0.5).astype(np.int64), slip)
+    return DeepSea((rngs.uniform(size, size) < 0.5).astype(np.int64), slip)
 
 
 def sea_as_mdp(sea: DeepSea, learner: int) -> MDP:
@@ -99,7 +99,7 @@ class Dive:
         return self.went_right.all(axis=1)
 
 
-def dive(sea: DeepSea, Q: np.ndarray, dice: Dice, epsilon: float = 0.0) -> Dive:
+def dive(sea: DeepSea, Q: np.ndarray, rngs: Rngs, epsilon: float = 0.0) -> Dive:
     """One episode of each learner, greedy in ``Q`` (N, H, C, A), with ``epsilon`` random moves.
 
     Book: foundations/exploration
@@ -111,9 +111,9 @@ def dive(sea: DeepSea, Q: np.ndarray, dice: Dice, epsilon: float = 0.0) -> Dive:
     for h in range(H):
         columns[:, h] = column
         values = Q[everyone, h, column]  # (N, A)
-        actions[:, h] = epsilon_greedy(values, epsilon, dice) if epsilon else dice.argmax(values)
+        actions[:, h] = epsilon_greedy(values, epsilon, rngs) if epsilon else rngs.argmax(values)
         wanted = actions[:, h] == sea.right[everyone, h, column]
-        went_right[:, h] = wanted & (dice.uniform() >= sea.slip) if sea.slip else wanted
+        went_right[:, h] = wanted & (rngs.uniform() >= sea.slip) if sea.slip else wanted
         costs[:, h] = COST / H * wanted
         column = np.clip(column + 2 * went_right[:, h] - 1, 0, H - 1)
     rewards = -costs
@@ -206,7 +206,7 @@ class Diary:
 
 def keep_diving(
     sea: DeepSea,
-    dice: Dice,
+    rngs: Rngs,
     episodes: int,
     values: Callable[[], np.ndarray],
     learn: Callable[[Dive], None],
@@ -223,7 +223,7 @@ def keep_diving(
     """
     visits, found = np.zeros(sea.right.shape), []
     while len(found) < episodes and (not found or np.sum(found, axis=0).min() < times):
-        seen = dive(sea, values(), dice, epsilon)
+        seen = dive(sea, values(), rngs, epsilon)
         learn(seen)
         visits[cells(seen)[:3]] += 1
         found.append(seen.found)
@@ -232,7 +232,7 @@ def keep_diving(
 
 def q_learning(
     sea: DeepSea,
-    dice: Dice,
+    rngs: Rngs,
     episodes: int,
     initial: float = 0.0,
     alpha: float = 1.0,
@@ -248,7 +248,7 @@ def q_learning(
     def learn(seen: Dive) -> None:
         back_up(Q, seen, seen.rewards, alpha, ceiling=np.inf)
 
-    return keep_diving(sea, dice, episodes, lambda: Q, learn, epsilon, times)
+    return keep_diving(sea, rngs, episodes, lambda: Q, learn, epsilon, times)
 
 
 def count_bonus(n: np.ndarray, beta: float, untried: float) -> np.ndarray:
@@ -267,7 +267,7 @@ def jin_step(n: np.ndarray, horizon: int) -> np.ndarray:
     return (horizon + 1) / (horizon + n)  # (eq-expl-jin)
 
 
-def q_learning_ucb(sea: DeepSea, dice: Dice, episodes: int, beta: float, times: int = 10) -> Diary:
+def q_learning_ucb(sea: DeepSea, rngs: Rngs, episodes: int, beta: float, times: int = 10) -> Diary:
     """Optimistic Q-learning with a bonus of ``beta`` / √n in its targets (Jin et al., 2018).
 
     Book: foundations/exploration
@@ -282,7 +282,7 @@ def q_learning_ucb(sea: DeepSea, dice: Dice, episodes: int, beta: float, times: 
         rewards = seen.rewards + count_bonus(n[done], beta, ceiling)  # (N, H)
         back_up(Q, seen, rewards, alpha, ceiling)
 
-    return keep_diving(sea, dice, episodes, lambda: Q, learn, times=times)
+    return keep_diving(sea, rngs, episodes, lambda: Q, learn, times=times)
 
 
 # ------------------------------------------------------------------------------------- planned dives
@@ -345,7 +345,7 @@ def plan_dive(r: np.ndarray, to_right: np.ndarray, ceiling: float | np.ndarray =
     return Q
 
 
-def planned_bonus(sea: DeepSea, dice: Dice, episodes: int, beta: float, times: int = 10) -> Diary:
+def planned_bonus(sea: DeepSea, rngs: Rngs, episodes: int, beta: float, times: int = 10) -> Diary:
     """Deep: the bonus is a reward, and the plan knows of all that lie ahead (MBIE-EB).
 
     Book: foundations/exploration
@@ -356,10 +356,10 @@ def planned_bonus(sea: DeepSea, dice: Dice, episodes: int, beta: float, times: i
         bonus = count_bonus(model.n, beta, untried=1.0)  # (N, H, C, A)
         return plan_dive(model.r + bonus, model.to_right, ceiling=1.0)
 
-    return keep_diving(sea, dice, episodes, values, model.add, times=times)
+    return keep_diving(sea, rngs, episodes, values, model.add, times=times)
 
 
-def shallow_bonus(sea: DeepSea, dice: Dice, episodes: int, beta: float, times: int = 10) -> Diary:
+def shallow_bonus(sea: DeepSea, rngs: Rngs, episodes: int, beta: float, times: int = 10) -> Diary:
     """Shallow: the same bonus, added when an action is chosen; the plan knows of none.
 
     Book: foundations/exploration
@@ -370,10 +370,10 @@ def shallow_bonus(sea: DeepSea, dice: Dice, episodes: int, beta: float, times: i
         bonus = count_bonus(model.n, beta, untried=1.0)  # (N, H, C, A)
         return plan_dive(model.r, model.to_right) + bonus
 
-    return keep_diving(sea, dice, episodes, values, model.add, times=times)
+    return keep_diving(sea, rngs, episodes, values, model.add, times=times)
 
 
-def rlsvi(sea: DeepSea, dice: Dice, episodes: int, sigma: float, times: int = 10) -> Diary:
+def rlsvi(sea: DeepSea, rngs: Rngs, episodes: int, sigma: float, times: int = 10) -> Diary:
     """Randomised least-squares value iteration with a table: once a dive, plan with noisy rewards.
 
     Book: foundations/exploration
@@ -381,11 +381,11 @@ def rlsvi(sea: DeepSea, dice: Dice, episodes: int, sigma: float, times: int = 10
     model = SeaModel(sea)
 
     def values() -> np.ndarray:
-        z, n = dice.normal(*sea.right.shape[1:], 2), model.n  # (N, H, C, A)
+        z, n = rngs.normal(*sea.right.shape[1:], 2), model.n  # (N, H, C, A)
         r = model.paid / (n + 1) + sigma / np.sqrt(n + 1) * z  # (eq-expl-rlsvi)
         return plan_dive(r, model.to_right)
 
-    return keep_diving(sea, dice, episodes, values, model.add, times=times)
+    return keep_diving(sea, rngs, episodes, values, model.add, times=times)
 
 
 def dirichlet(counts: np.ndarray, generators: Sequence[np.random.Generator]) -> np.ndarray:
@@ -405,18 +405,18 @@ def posterior_sampling(
 
     Book: foundations/exploration
     """
-    model, dice = SeaModel(sea), Dice(seeds)
+    model, rngs = SeaModel(sea), Rngs(seeds)
     generators = [np.random.default_rng((s, 1)) for s in seeds]
 
     def values() -> np.ndarray:
-        z, n = dice.normal(*sea.right.shape[1:], 2), model.n  # (N, H, C, A)
+        z, n = rngs.normal(*sea.right.shape[1:], 2), model.n  # (N, H, C, A)
         r = model.paid / (n + 1) + sigma / np.sqrt(n + 1) * z
         return plan_dive(r, dirichlet(model.led + prior, generators)[..., 1])
 
-    return keep_diving(sea, dice, episodes, values, model.add, times=times)
+    return keep_diving(sea, rngs, episodes, values, model.add, times=times)
 
 
-def curious(sea: DeepSea, dice: Dice, episodes: int, beta: float, times: int = 10) -> Diary:
+def curious(sea: DeepSea, rngs: Rngs, episodes: int, beta: float, times: int = 10) -> Diary:
     """Curiosity: what is expected to be mispredicted pays, and the plan knows of all that lies ahead.
 
     Book: foundations/exploration
@@ -426,7 +426,7 @@ def curious(sea: DeepSea, dice: Dice, episodes: int, beta: float, times: int = 1
     def values() -> np.ndarray:
         return plan_dive(model.r + beta * prediction_error(model.led), predictor(model.led)[..., 1])
 
-    return keep_diving(sea, dice, episodes, values, model.add, times=times)
+    return keep_diving(sea, rngs, episodes, values, model.add, times=times)
 
 
 # ------------------------------------------------------------------------- what surprises, what teaches
@@ -626,7 +626,7 @@ class Life:
 
 def live(
     mdp: MDP,
-    dice: Dice,
+    rngs: Rngs,
     steps: int,
     believe: Callable[[Model], Beliefs],
     gamma: float,
@@ -644,8 +644,8 @@ def live(
 
     Book: foundations/exploration
     """
-    N, (S, A) = len(dice), mdp.r.shape
-    simulator, model = Simulator(mdp, dice), Model(len(dice), mdp)
+    N, (S, A) = len(rngs), mdp.r.shape
+    simulator, model = Simulator(mdp, rngs), Model(len(rngs), mdp)
     everyone, states, V = np.arange(N), simulator.start(), np.zeros((N, S))
     record: tuple[list, list, list] = ([], [], [])
     for t in range(steps):
@@ -656,7 +656,7 @@ def live(
                 Q = np.minimum(r + gamma * (P @ V[..., None]).reshape(N, S, A), ceiling)
                 V = Q.max(axis=2)  # (N, S)
         values = Q[everyone, states]
-        actions = epsilon_greedy(values, epsilon, dice) if epsilon else dice.argmax(values)
+        actions = epsilon_greedy(values, epsilon, rngs) if epsilon else rngs.argmax(values)
         rewards, following = simulator.step(states, actions)
         model.add(states, actions, rewards, following)
         for column, now in zip(record, (states, actions, rewards), strict=True):

@@ -17,8 +17,8 @@ from functools import cached_property
 
 import numpy as np
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations.key_concepts import MDP, Simulator, must_be_floats, transitions, visits
+from rlworkshop.rngs import Rngs
 
 # ------------------------------------------------------------------------------------------ features
 
@@ -376,8 +376,8 @@ def stream(mdp: MDP, steps: int, seeds: Sequence[int]) -> tuple[np.ndarray, ...]
 
     Book: foundations/function_approximation
     """
-    dice = Dice(seeds)
-    simulator, nothing = Simulator(mdp, dice), np.zeros(len(dice), int)
+    rngs = Rngs(seeds)
+    simulator, nothing = Simulator(mdp, rngs), np.zeros(len(rngs), int)
     states, rewards, following = [simulator.start()], [], []
     for _ in range(steps):
         reward, reached = simulator.step(states[-1], nothing)
@@ -434,12 +434,12 @@ def baird_experience(steps: int, seeds: Sequence[int]) -> tuple[np.ndarray, ...]
 
     Book: foundations/function_approximation
     """
-    dice = Dice(seeds)
-    states, rho = [dice.integers(7)], []
+    rngs = Rngs(seeds)
+    states, rho = [rngs.integers(7)], []
     for _ in range(steps):
-        solid = dice.uniform() < SOLID  # (N,)
+        solid = rngs.uniform() < SOLID  # (N,)
         rho.append(solid / SOLID)
-        states.append(np.where(solid, 6, dice.integers(6)))
+        states.append(np.where(solid, 6, rngs.integers(6)))
     return np.array(states[:-1]), np.array(states[1:]), np.array(rho)
 
 
@@ -505,7 +505,7 @@ def drive(
 
     Book: foundations/function_approximation
     """
-    dice, N = Dice(seeds), len(seeds)
+    rngs, N = Rngs(seeds), len(seeds)
     if np.shape(alpha) != (N,):
         raise ValueError(f"{N} seeds need step sizes of shape ({N},), not {np.shape(alpha)}")
     w = np.zeros((N, coder.features, 3))
@@ -516,11 +516,11 @@ def drive(
     steps, done, fresh = np.zeros(N, int), np.zeros(N, int), np.ones(N, bool)
     while (playing := done < episodes).any():
         position, velocity, terminated = mountain_car(position, velocity, action)
-        position = np.where(fresh, -0.6 + 0.2 * dice.uniform(), position)
+        position = np.where(fresh, -0.6 + 0.2 * rngs.uniform(), position)
         velocity = np.where(fresh, 0.0, velocity)
         next_active = coder(np.stack([position, velocity], axis=1))  # (N, K)
         q = np.einsum("nka->na", flat.take(next_active + first, axis=0))  # (N, 3), sums of active weights
-        next_action = dice.argmax(q)
+        next_action = rngs.argmax(q)
         learning = playing & ~fresh
         size = alpha * learning
         delta = update(w, active, action, -1.0, next_active, next_action, terminated, size)

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rlworkshop.dice import Dice
+from rlworkshop.rngs import Rngs
 
 MOVES = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])  # rows and columns: up, right, down, left
 
@@ -198,7 +198,7 @@ def must_end(mdp: MDP, policy: np.ndarray) -> None:
 
 
 class Simulator:
-    """Plays an MDP for N learners side by side, each with dice of its own; it keeps no state.
+    """Plays an MDP for N learners side by side, each with its own; it keeps no state.
 
     ``states = simulator.start()``, then ``rewards, following = simulator.step(states, actions)`` with arrays
     (N,). ``following`` are the states that were reached, terminal ones too (``mdp.terminal[following]``):
@@ -207,8 +207,8 @@ class Simulator:
     Book: foundations/key_concepts
     """
 
-    def __init__(self, mdp: MDP, dice: Dice) -> None:
-        self.mdp, self._dice = mdp, dice
+    def __init__(self, mdp: MDP, rngs: Rngs) -> None:
+        self.mdp, self._dice = mdp, rngs
         S, A = mdp.r.shape
         K = max(1, (mdp.P > 0).sum(axis=2).max())  # most successors that any action has
         self._next = np.argsort(mdp.P <= 0, axis=2, kind="stable")[..., :K].reshape(S * A, K)

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations import key_concepts
 from rlworkshop.foundations.bandits import epsilon_greedy
 from rlworkshop.foundations.key_concepts import MDP, Gridworld, Simulator, gridworld, must_be_floats
 from rlworkshop.foundations.policy_gradients import expected_gradient, softmax_policy
+from rlworkshop.rngs import Rngs
 
 # ----------------------------------------------------------------------------------------- the worlds
 
@@ -153,9 +153,9 @@ class Model:
         zeros = np.zeros((N, S * A), int)
         return cls(np.zeros((N, S * A)), stay, zeros, zeros.copy(), np.zeros(N, int), A)
 
-    def recall(self, dice: Dice, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def recall(self, rngs: Rngs, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """``n`` of the pairs to plan from, all equally likely, with rewards and next states: (n, N) each."""
-        picks = (dice.uniform(n) * self.count[:, None]).astype(np.int64)  # (N, n)
+        picks = (rngs.uniform(n) * self.count[:, None]).astype(np.int64)  # (N, n)
         pairs = np.take_along_axis(self.pairs, picks, axis=1)
         rewards, following = (np.take_along_axis(x, pairs, axis=1) for x in (self.reward, self.following))
         return pairs.T, rewards.T, following.T
@@ -202,12 +202,12 @@ def remember_states(
     model.last[rows, pairs] = now
 
 
-def plan(Q: np.ndarray, model: Model, dice: Dice, n: int, alpha: float, gamma: float) -> None:
+def plan(Q: np.ndarray, model: Model, rngs: Rngs, n: int, alpha: float, gamma: float) -> None:
     """``n`` steps of Q-learning on remembered transitions, for each learner, in place.
 
     Book: foundations/kinds_of_algorithms
     """
-    pairs, rewards, following = model.recall(dice, n)
+    pairs, rewards, following = model.recall(rngs, n)
     for k in range(n):
         q_update(Q, pairs[k], rewards[k], following[k], alpha, gamma)  # (eq-kinds-plan)
 
@@ -215,7 +215,7 @@ def plan(Q: np.ndarray, model: Model, dice: Dice, n: int, alpha: float, gamma: f
 def plan_with_bonus(
     Q: np.ndarray,
     model: Model,
-    dice: Dice,
+    rngs: Rngs,
     n: int,
     alpha: float,
     gamma: float,
@@ -226,7 +226,7 @@ def plan_with_bonus(
 
     Book: foundations/kinds_of_algorithms
     """
-    pairs, rewards, following = model.recall(dice, n)
+    pairs, rewards, following = model.recall(rngs, n)
     last = np.take_along_axis(model.last.T, pairs, axis=0)  # (n, N)
     for k in range(n):
         bonus = kappa * np.sqrt(now - last[k])  # (eq-kinds-bonus)
@@ -323,10 +323,10 @@ def dyna_q(
     Book: foundations/kinds_of_algorithms
     """
 
-    def learn(Q, model, dice, pairs, rewards, following, now):
+    def learn(Q, model, rngs, pairs, rewards, following, now):
         q_update(Q, pairs, rewards, following, alpha, gamma)
         remember(model, pairs, rewards, following, now)
-        plan(Q, model, dice, n, alpha, gamma)
+        plan(Q, model, rngs, n, alpha, gamma)
 
     _check(alpha, gamma, epsilon, n)
     return _play(world, seeds, steps, learn, epsilon, every, 1 + n, episodes)
@@ -351,10 +351,10 @@ def dyna_q_plus(
     Book: foundations/kinds_of_algorithms
     """
 
-    def learn(Q, model, dice, pairs, rewards, following, now):
+    def learn(Q, model, rngs, pairs, rewards, following, now):
         q_update(Q, pairs, rewards, following, alpha, gamma)
         remember_states(model, pairs, rewards, following, now)
-        plan_with_bonus(Q, model, dice, n, alpha, gamma, kappa, now)
+        plan_with_bonus(Q, model, rngs, n, alpha, gamma, kappa, now)
 
     _check(alpha, gamma, epsilon, n)
     return _play(world, seeds, steps, learn, epsilon, every, 1 + n, episodes)
@@ -374,7 +374,7 @@ def certainty_equivalence(
     """
     spent = []
 
-    def learn(Q, model, dice, pairs, rewards, following, now):
+    def learn(Q, model, rngs, pairs, rewards, following, now):
         remember(model, pairs, rewards, following, now)
         ended = np.flatnonzero(world.terminal[following])
         if len(ended):
@@ -406,14 +406,14 @@ def actor_critic(
     Book: foundations/kinds_of_algorithms
     """
     _check(critic_alpha, gamma, 0.0, 0)  # alpha may be any: preferences are not averages of anything
-    dice, N, (S, A) = Dice(seeds), len(seeds), world.r.shape
-    simulator, rows, V = Simulator(world, dice), np.arange(N), np.zeros((N, S))
+    rngs, N, (S, A) = Rngs(seeds), len(seeds), world.r.shape
+    simulator, rows, V = Simulator(world, rngs), np.arange(N), np.zeros((N, S))
     theta, s = np.zeros((N, S, A)), simulator.start()
     rewards, over, tables = np.zeros((steps, N)), np.zeros((steps, N), bool), [theta.copy()]
     for t in range(steps):
         # region: actor
         policy = softmax_policy(theta[rows, s])  # (N, A)
-        a = dice.choice(policy)
+        a = rngs.choice(policy)
         rewards[t], following = simulator.step(s, a)
         delta = rewards[t] + gamma * V[rows, following] - V[rows, s]  # (N,)
         V[rows, s] += critic_alpha * delta
@@ -452,15 +452,15 @@ def play(mdp: MDP, policy: np.ndarray, seeds: Sequence[int], steps: int) -> Data
 
     Book: foundations/kinds_of_algorithms
     """
-    dice, A = Dice(seeds), mdp.r.shape[1]
-    simulator, rows = Simulator(mdp, dice), []
+    rngs, A = Rngs(seeds), mdp.r.shape[1]
+    simulator, rows = Simulator(mdp, rngs), []
     s = simulator.start()
-    a = dice.choice(policy[s])
+    a = rngs.choice(policy[s])
     for _ in range(steps):
         rewards, following = simulator.step(s, a)
         before, over = s * A + a, mdp.terminal[following]
         s = np.where(over, simulator.start(), following)
-        a = dice.choice(policy[s])
+        a = rngs.choice(policy[s])
         rows.append((before, rewards, following, np.where(over, following, s) * A + a))
     return Data(*(np.array(column) for column in zip(*rows, strict=True)))
 
@@ -546,7 +546,7 @@ def blurred(mdp: MDP, share: float) -> MDP:
     return MDP(P, np.where(acts, mdp.r[..., None], 0.0) * np.ones(P.shape), mdp.start)
 
 
-def misplaced(mdp: MDP, share: float, dice: Dice) -> tuple[np.ndarray, np.ndarray]:
+def misplaced(mdp: MDP, share: float, rngs: Rngs) -> tuple[np.ndarray, np.ndarray]:
     """N models of a deterministic world with wrong entries: rewards and next states, each (N, S, A).
 
     Each entry is, with probability ``share``, led to another state than in truth, one of those that can be
@@ -562,9 +562,9 @@ def misplaced(mdp: MDP, share: float, dice: Dice) -> tuple[np.ndarray, np.ndarra
     S, A = mdp.r.shape
     truth = np.where(mdp.terminal[:, None], np.arange(S)[:, None], mdp.P.argmax(axis=2))  # (S, A)
     among = np.setdiff1d(truth, np.flatnonzero(mdp.terminal))
-    elsewhere = among[(dice.uniform(S, A) * len(among)).astype(np.int64)]  # (N, S, A)
-    wrong = (dice.uniform(S, A) < share) & (mdp.r == 0) & ~mdp.terminal[:, None]
-    return np.tile(mdp.r, (len(dice), 1, 1)), np.where(wrong, elsewhere, truth)
+    elsewhere = among[(rngs.uniform(S, A) * len(among)).astype(np.int64)]  # (N, S, A)
+    wrong = (rngs.uniform(S, A) < share) & (mdp.r == 0) & ~mdp.terminal[:, None]
+    return np.tile(mdp.r, (len(rngs), 1, 1)), np.where(wrong, elsewhere, truth)
 
 
 # ----------------------------------------------------------------------------------------- details
@@ -588,8 +588,8 @@ def _play(
     shapes = {mdp.P.shape for _, mdp in worlds}
     if not worlds or worlds[0][0] != 0 or len(shapes) != 1:
         raise ValueError("worlds are pairs (step, MDP), the first from step 0 on, all of one shape")
-    dice, N, (S, A) = Dice(seeds), len(seeds), worlds[0][1].r.shape
-    simulators = {since: Simulator(mdp, dice) for since, mdp in worlds}
+    rngs, N, (S, A) = Rngs(seeds), len(seeds), worlds[0][1].r.shape
+    simulators = {since: Simulator(mdp, rngs) for since, mdp in worlds}
     if any((mdp.P > 0).sum(axis=2).max() > 1 for _, mdp in worlds):
         raise ValueError("this model remembers one next state for each action: moves have to be certain")
     Q, model, rows = np.zeros((N, S, A)), Model.empty(N, S, A), np.arange(N)
@@ -597,9 +597,9 @@ def _play(
     s, ended, simulator = simulators[0].start(), np.zeros(N, int), simulators[0]
     for t in range(steps):
         simulator = simulators.get(t, simulator)
-        a = epsilon_greedy(Q[rows, s], epsilon, dice)
+        a = epsilon_greedy(Q[rows, s], epsilon, rngs)
         rewards[t], following = simulator.step(s, a)
-        learn(Q, model, dice, s * A + a, rewards[t], following, t + 1)
+        learn(Q, model, rngs, s * A + a, rewards[t], following, t + 1)
         over[t] = simulator.mdp.terminal[following]
         s = np.where(over[t], simulator.start(), following)
         ended += over[t]

@@ -2,7 +2,7 @@
 
 Prediction plays whole episodes with a fixed policy and learns V from them: ``monte_carlo``, ``td``, and what
 lies between, ``offline_lambda`` and ``td_lambda``. Control learns Q while it acts: ``sarsa``,
-``expected_sarsa``, ``q_learning``, ``double_q``. N learners run side by side, each with dice of its own.
+``expected_sarsa``, ``q_learning``, ``double_q``. N learners run side by side, each with its own seed.
 
 Papers: Sutton, *Learning to predict by the methods of temporal differences*, 1988; Watkins & Dayan,
 *Q-learning*, 1992; Rummery & Niranjan, *On-line Q-learning using connectionist systems*, 1994; van Seijen,
@@ -18,7 +18,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations.dynamic_programming import greedy
 from rlworkshop.foundations.key_concepts import (
     MDP,
@@ -32,6 +31,7 @@ from rlworkshop.foundations.key_concepts import (
     transitions,
 )
 from rlworkshop.foundations.policy_gradients import reward_to_go
+from rlworkshop.rngs import Rngs
 
 # ------------------------------------------------------------------------------------------ the worlds
 
@@ -308,7 +308,7 @@ def epsilon_soft(Q: np.ndarray, epsilon: float) -> np.ndarray:
 
 def learn(
     mdp: MDP,
-    dice: Dice,
+    rngs: Rngs,
     episodes: int,
     epsilon: float,
     tables: np.ndarray,
@@ -329,11 +329,11 @@ def learn(
 
     Book: foundations/learning_from_samples
     """
-    N, world = len(dice), Simulator(mdp, dice)
+    N, world = len(rngs), Simulator(mdp, rngs)
     rows, believed = np.arange(N), tables if tables.ndim == 4 else tables[:, None]  # (N, K, S, A)
 
     def act(s: np.ndarray) -> np.ndarray:
-        return dice.choice(epsilon_soft(believed[rows, :, s].mean(axis=1), epsilon))
+        return rngs.choice(epsilon_soft(believed[rows, :, s].mean(axis=1), epsilon))
 
     totals, lengths = np.zeros((episodes + 1, N)), np.zeros((episodes + 1, N), int)
     ended = np.zeros(N, int)
@@ -357,7 +357,7 @@ def learn(
 
 def sarsa(
     mdp: MDP,
-    dice: Dice,
+    rngs: Rngs,
     episodes: int,
     alpha: float | np.ndarray,
     epsilon: float,
@@ -376,18 +376,18 @@ def sarsa(
 
     Book: foundations/learning_from_samples
     """
-    Q, alpha = _tables(mdp, dice, Q, alpha)
+    Q, alpha = _tables(mdp, rngs, Q, alpha)
 
     def update(n, s, a, r, following, then, terminated, truncated):
         target = r + gamma * ~terminated * Q[n, following, then]
         Q[n, s, a] += alpha[n] * (target - Q[n, s, a])  # (eq-lfs-sarsa)
 
-    return Learned(Q, *learn(mdp, dice, episodes, epsilon, Q, update, limit))
+    return Learned(Q, *learn(mdp, rngs, episodes, epsilon, Q, update, limit))
 
 
 def expected_sarsa(
     mdp: MDP,
-    dice: Dice,
+    rngs: Rngs,
     episodes: int,
     alpha: float | np.ndarray,
     epsilon: float,
@@ -399,7 +399,7 @@ def expected_sarsa(
 
     Book: foundations/learning_from_samples
     """
-    Q, alpha = _tables(mdp, dice, Q, alpha)
+    Q, alpha = _tables(mdp, rngs, Q, alpha)
 
     def update(n, s, a, r, following, then, terminated, truncated):
         policy = epsilon_soft(Q[n, following], epsilon)  # (B, A)
@@ -408,12 +408,12 @@ def expected_sarsa(
         target = r + gamma * ~terminated * worth
         Q[n, s, a] += alpha[n] * (target - Q[n, s, a])  # (eq-lfs-expected)
 
-    return Learned(Q, *learn(mdp, dice, episodes, epsilon, Q, update, limit))
+    return Learned(Q, *learn(mdp, rngs, episodes, epsilon, Q, update, limit))
 
 
 def q_learning(
     mdp: MDP,
-    dice: Dice,
+    rngs: Rngs,
     episodes: int,
     alpha: float | np.ndarray,
     epsilon: float,
@@ -425,18 +425,18 @@ def q_learning(
 
     Book: foundations/learning_from_samples
     """
-    Q, alpha = _tables(mdp, dice, Q, alpha)
+    Q, alpha = _tables(mdp, rngs, Q, alpha)
 
     def update(n, s, a, r, following, then, terminated, truncated):
         target = r + gamma * ~terminated * Q[n, following].max(axis=1)
         Q[n, s, a] += alpha[n] * (target - Q[n, s, a])  # (eq-lfs-q)
 
-    return Learned(Q, *learn(mdp, dice, episodes, epsilon, Q, update, limit))
+    return Learned(Q, *learn(mdp, rngs, episodes, epsilon, Q, update, limit))
 
 
 def double_q(
     mdp: MDP,
-    dice: Dice,
+    rngs: Rngs,
     episodes: int,
     alpha: float | np.ndarray,
     epsilon: float,
@@ -450,16 +450,16 @@ def double_q(
 
     Book: foundations/learning_from_samples
     """
-    one, alpha = _tables(mdp, dice, Q, alpha)
+    one, alpha = _tables(mdp, rngs, Q, alpha)
     both = np.stack([one, one], axis=1)  # (N, 2, S, A)
 
     def update(n, s, a, r, following, then, terminated, truncated):
-        learns = dice.integers(2)[n]  # (B,), which of the two
+        learns = rngs.integers(2)[n]  # (B,), which of the two
         best = both[n, learns, following].argmax(axis=1)
         target = r + gamma * ~terminated * both[n, 1 - learns, following, best]
         both[n, learns, s, a] += alpha[n] * (target - both[n, learns, s, a])  # (eq-lfs-double)
 
-    lived = learn(mdp, dice, episodes, epsilon, both, update, limit)  # before the mean is taken
+    lived = learn(mdp, rngs, episodes, epsilon, both, update, limit)  # before the mean is taken
     return Learned(both.mean(axis=1), *lived)
 
 
@@ -487,10 +487,10 @@ def best_epsilon_soft(mdp: MDP, epsilon: float, gamma: float = 1.0) -> tuple[np.
 
 
 def _tables(
-    mdp: MDP, dice: Dice, Q: np.ndarray | None, alpha: float | np.ndarray
+    mdp: MDP, rngs: Rngs, Q: np.ndarray | None, alpha: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """A table for each learner (N, S, A), and its step size (N,)."""
-    N = len(dice)
+    N = len(rngs)
     if Q is None:
         Q = np.zeros(mdp.r.shape)
     if Q.shape != mdp.r.shape or np.ndim(alpha) and np.shape(alpha) != (N,):

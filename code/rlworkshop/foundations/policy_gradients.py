@@ -16,9 +16,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rlworkshop.dice import Dice
 from rlworkshop.foundations import key_concepts
 from rlworkshop.foundations.key_concepts import MDP, Batch, Simulator, play, transitions
+from rlworkshop.rngs import Rngs
 
 # ------------------------------------------------------------------------------------------ the world
 
@@ -147,7 +147,7 @@ def sample_batch(mdp: MDP, theta: np.ndarray, episodes: int, rng: np.random.Gene
 
     Book: foundations/policy_gradients
     """
-    return play(Simulator(mdp, Dice([rng], each=episodes)), softmax_policy(theta))
+    return play(Simulator(mdp, Rngs([rng], each=episodes)), softmax_policy(theta))
 
 
 # ---------------------------------------------------------------------------------------- estimators

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rlworkshop import check
-from rlworkshop.exercises import function_approximation as exercises
+from rlworkshop.exercises import find
+from rlworkshop.exercises.foundations import function_approximation as exercises
 from rlworkshop.foundations import function_approximation as fa
 
 # ---- tiles
@@ -155,9 +156,9 @@ WRONG = {
 
 def test_the_stub_of_the_batch_runs_and_is_told_what_is_wrong():
     space: dict = {}
-    exec(check.find("function-approximation-mend-batch").stub, space)
+    exec(find("function-approximation-mend-batch").stub, space)
     with pytest.raises(check.Wrong, match="all but the last of its steps are lost"):
-        check.find("function-approximation-mend-batch").check(space["batch_update"])
+        find("function-approximation-mend-batch").check(space["batch_update"])
 
 
 @pytest.mark.parametrize("shift", range(3))

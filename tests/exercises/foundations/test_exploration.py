@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from rlworkshop.exercises import exploration
+from rlworkshop.exercises.foundations import exploration
 from rlworkshop.foundations import exploration as ex
 
 # ---- the width

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from rlworkshop import check
+from rlworkshop import check, exercises
 from rlworkshop.algorithms import dqn as algorithm
-from rlworkshop.exercises import dqn
+from rlworkshop.exercises.algorithms import dqn
 from rlworkshop.replay import Replay
 
 # ---- the ceiling
@@ -236,9 +236,9 @@ WRONG = {
 
 def test_the_stub_of_the_memory_to_mend_runs_and_is_told_what_is_wrong():
     space: dict = {}
-    exec(check.find("dqn-mend-ring").stub, space)
+    exec(exercises.find("dqn-mend-ring").stub, space)
     with pytest.raises(check.Wrong, match="begins anew at row 0"):
-        check.find("dqn-mend-ring").check(space["write"])
+        exercises.find("dqn-mend-ring").check(space["write"])
 
 
 def test_the_ceiling_is_value_iteration_in_a_world_without_end():

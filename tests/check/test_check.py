@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlworkshop import check
+from rlworkshop import check, exercises
+from rlworkshop.check import __main__ as command
+from rlworkshop.check import answer
 
-CODE = Path(check.__file__).parents[1]
+CODE = Path(check.__file__).parents[2]
 NAME = "vpg-reward-to-go"
 DEF = "def reward_to_go(rewards, ends, gamma):\n"
 
@@ -19,7 +21,7 @@ DEF = "def reward_to_go(rewards, ends, gamma):\n"
 @pytest.fixture(autouse=True)
 def no_memory(tmp_path, monkeypatch):
     """Hints are counted in a folder of the test's own."""
-    monkeypatch.setattr(check, "_memory", lambda: tmp_path / "hints.json")
+    monkeypatch.setattr(command, "_memory", lambda: tmp_path / "hints.json")
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def run(tmp_path, capfd):
     def once(text: str | bytes, *options: str, name: str = NAME) -> tuple[int, str]:
         file = tmp_path / "my.py"
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
-        status = check.main([name, str(file), *options])
+        status = command.main([name, str(file), *options])
         out, err = capfd.readouterr()
         return status, " ".join((out + err).split())
 
@@ -38,16 +40,16 @@ def run(tmp_path, capfd):
 
 @pytest.mark.slow
 def test_a_right_answer_is_told_what_is_right(run):
-    status, said = run(check.find(NAME).answer)
+    status, said = run(exercises.find(NAME).answer)
     assert status == 0
-    assert all(f"✓ {probe.shows}" in said for probe in check.find(NAME).probes)
+    assert all(f"✓ {probe.shows}" in said for probe in exercises.find(NAME).probes)
     assert said.endswith(f"{NAME}: right.")
 
 
 @pytest.mark.slow
 def test_a_wrong_answer_gets_what_is_right_the_first_mistake_and_one_hint_at_a_time(run):
-    leaks = check.find(NAME).answer.replace("gamma * np.where(ends[t], 0.0, running)", "gamma * running")
-    assert leaks != check.find(NAME).answer
+    leaks = exercises.find(NAME).answer.replace("gamma * np.where(ends[t], 0.0, running)", "gamma * running")
+    assert leaks != exercises.find(NAME).answer
     for number in (1, 2, 2):
         status, said = run(leaks)
         assert status == 1
@@ -62,8 +64,8 @@ def test_a_wrong_answer_gets_what_is_right_the_first_mistake_and_one_hint_at_a_t
 
 @pytest.mark.slow
 def test_hints_are_given_where_the_count_cannot_be_kept(run, monkeypatch):
-    monkeypatch.setattr(check, "_memory", lambda: Path("/nowhere/at/all"))
-    assert "Hint 1 of 1" in run(check.find(NAME).stub)[1]
+    monkeypatch.setattr(command, "_memory", lambda: Path("/nowhere/at/all"))
+    assert "Hint 1 of 1" in run(exercises.find(NAME).stub)[1]
 
 
 @pytest.mark.parametrize(
@@ -96,10 +98,10 @@ def test_hints_are_given_where_the_count_cannot_be_kept(run, monkeypatch):
 )
 def test_whatever_goes_wrong_gets_a_sentence_that_helps(tmp_path, monkeypatch, text, words):
     monkeypatch.setattr(sys, "path", list(sys.path))
-    file, exercise = tmp_path / "my.py", check.find(NAME)
+    file, exercise = tmp_path / "my.py", exercises.find(NAME)
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(check.Wrong) as told:
-        exercise.check(check._load(exercise, file))
+        exercise.check(answer._load(exercise, file))
     assert words in str(told.value)
     assert told.value.hints and "Traceback" not in str(told.value)
 
@@ -140,7 +142,7 @@ def test_an_endless_loop_is_ended_and_its_line_is_named(run, text, line):
 
 @pytest.mark.slow
 def test_printing_is_a_remark_and_no_mistake(run):
-    loud = check.find(NAME).answer.replace("    return returns", "    print('{}')\n    return returns")
+    loud = exercises.find(NAME).answer.replace("    return returns", "    print('{}')\n    return returns")
     status, said = run("import sys\nprint('loading')\nprint('oh', file=sys.stderr)\n" + loud)
     assert status == 0
     assert "`reward_to_go` also prints" in said and "loading" not in said
@@ -148,7 +150,9 @@ def test_printing_is_a_remark_and_no_mistake(run):
 
 @pytest.mark.slow
 def test_a_module_beside_the_answer_may_be_imported_and_hides_no_other(run, tmp_path):
-    (tmp_path / "helper.py").write_text("from rlworkshop.exercises.vpg import reward_to_go as mine\n")
+    (tmp_path / "helper.py").write_text(
+        "from rlworkshop.exercises.algorithms.vpg import reward_to_go as mine\n"
+    )
     (tmp_path / "random.py").write_text("raise RuntimeError('not the one')\n")
     status, _ = run(f"import random, helper\n{DEF}    return helper.mine(rewards, ends, gamma)\n")
     assert status == 0
@@ -171,7 +175,7 @@ def test_a_module_beside_the_answer_may_be_imported_and_hides_no_other(run, tmp_
 def test_what_cannot_be_checked_is_status_2(capsys, monkeypatch, tmp_path, arguments, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.py").touch()
-    assert check.main(arguments) == 2
+    assert command.main(arguments) == 2
     said = capsys.readouterr()
     assert words in said.err and said.out == ""
 
@@ -179,13 +183,13 @@ def test_what_cannot_be_checked_is_status_2(capsys, monkeypatch, tmp_path, argum
 @pytest.mark.parametrize("arguments", [[], [NAME]])
 def test_a_call_without_a_file_shows_how(capsys, arguments):
     with pytest.raises(SystemExit, match="2"):
-        check.main(arguments)
+        command.main(arguments)
     assert "give the exercise and your file, as in: vpg-reward-to-go my.py" in capsys.readouterr().err
 
 
 def test_the_list_names_every_exercise_once(capsys):
-    assert check.main(["--list"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(check.exercises())
+    assert command.main(["--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(exercises.every())
 
 
 @pytest.mark.slow

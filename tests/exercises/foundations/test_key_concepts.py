@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from rlworkshop.exercises import key_concepts
+from rlworkshop.exercises.foundations import key_concepts
 
 
 def undiscounted(P, R, policy, gamma):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rlworkshop import check
-from rlworkshop.exercises import kinds_of_algorithms as exercises
+from rlworkshop.exercises import find
+from rlworkshop.exercises.foundations import kinds_of_algorithms as exercises
 
 # ---- where old data lead
 
@@ -220,15 +221,15 @@ WRONG = {
 
 def test_the_stub_of_the_memory_to_mend_runs_and_is_told_what_is_wrong():
     space: dict = {"np": np}
-    exec(check.find("kinds-of-algorithms-mend-memory").stub, space)
+    exec(find("kinds-of-algorithms-mend-memory").stub, space)
     with pytest.raises(check.Wrong, match="a move that never happened"):
-        check.find("kinds-of-algorithms-mend-memory").check(space["next_states"])
+        find("kinds-of-algorithms-mend-memory").check(space["next_states"])
 
 
 def test_the_plan_of_the_exercise_is_the_chapters():
     """The same memories, in the same order, for one learner."""
-    from rlworkshop.dice import Dice
     from rlworkshop.foundations import kinds_of_algorithms as kinds
+    from rlworkshop.rngs import Rngs
 
     rng, A = np.random.default_rng(0), 2
     model, memory = kinds.Model.empty(1, 4, A), []
@@ -237,8 +238,8 @@ def test_the_plan_of_the_exercise_is_the_chapters():
         kinds.remember(model, np.array([pair]), np.array([reward]), np.array([to]), now)
         memory.append([pair // A, pair % A, reward, to])
     Q = np.zeros((1, 4, A))
-    kinds.plan(Q, model, Dice([7]), 30, 0.3, 0.9)
-    picks = (Dice([7]).uniform(30)[0] * 4).astype(int)
+    kinds.plan(Q, model, Rngs([7]), 30, 0.3, 0.9)
+    picks = (Rngs([7]).uniform(30)[0] * 4).astype(int)
     assert np.allclose(Q[0], exercises.plan(np.zeros((4, A)), np.array(memory), picks, 0.3, 0.9))
 
 

@@ -1,4 +1,4 @@
-"""Randomness for many learners side by side, each with dice of its own.
+"""Randomness for many learners side by side, each with random numbers of its own.
 
 Experiments on small problems run all their seeds at once, as rows of arrays. A learner must not notice:
 with the same seed it draws the same numbers alone and among thirty others.
@@ -13,7 +13,7 @@ import numpy as np
 BLOCK = 128  # draws made in advance: one call of a generator costs as much as a hundred numbers
 
 
-class Dice:
+class Rngs:
     """Random numbers for N rows, ``each`` of them for each seed and from that seed alone.
 
     Rows stay in step: every call draws for every row, whether its learner uses the number or not. A seed
@@ -27,7 +27,7 @@ class Dice:
 
     def __init__(self, seeds: Sequence[int | np.random.Generator], each: int = 1) -> None:
         if len(seeds) == 0 or each < 1:
-            raise ValueError("Dice needs at least one seed, such as verify.seeds(30), and a row for each")
+            raise ValueError("Rngs needs at least one seed, such as verify.seeds(30), and a row for each")
         self._generators, self._each = [np.random.default_rng(s) for s in seeds], each
         self._blocks: dict[tuple, list] = {}  # what was drawn in advance, by kind and shape
 

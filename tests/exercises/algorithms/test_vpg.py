@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from rlworkshop import check
+from rlworkshop import check, exercises
 from rlworkshop.algorithms import vpg as algorithm
-from rlworkshop.exercises import vpg
+from rlworkshop.exercises.algorithms import vpg
 
 # ---- score
 
@@ -302,9 +302,9 @@ WRONG = {
 
 def test_the_stub_of_the_estimator_to_mend_runs_and_is_told_what_is_wrong():
     space: dict = {}
-    exec(check.find("vpg-mend-gae").stub, space)
+    exec(exercises.find("vpg-mend-gae").stub, space)
     with pytest.raises(check.Wrong, match="felt one row too early"):
-        check.find("vpg-mend-gae").check(space["gae"])
+        exercises.find("vpg-mend-gae").check(space["gae"])
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from rlworkshop import check
+from rlworkshop import check, exercises
 from rlworkshop.algorithms import pixels as chapter
-from rlworkshop.exercises import pixels
+from rlworkshop.exercises.algorithms import pixels
 
 # ---- tower
 
@@ -168,9 +168,9 @@ WRONG = {
 
 def test_the_stub_of_the_function_to_mend_runs_and_is_told_what_is_wrong():
     space: dict = {}
-    exec(check.find("pixels-brightness").stub, space)
+    exec(exercises.find("pixels-brightness").stub, space)
     with pytest.raises(check.Wrong, match="512 is 0 in a byte"):
-        check.find("pixels-brightness").check(space["brightness"])
+        exercises.find("pixels-brightness").check(space["brightness"])
 
 
 def test_the_tower_is_what_torch_makes_of_it():

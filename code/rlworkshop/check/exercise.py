@@ -1,34 +1,18 @@
-"""Checks an answer to an exercise: what is right, the first thing that is wrong, one hint at a time.
+"""An exercise: its stub, its solution, and the probes that an answer has to pass.
 
-From the command line::
-
-    python -m rlworkshop.check --list
-    python -m rlworkshop.check --stub vpg-reward-to-go > my.py
-    python -m rlworkshop.check vpg-reward-to-go my.py
-
-An exercise is a function of ``rlworkshop.exercises`` that solves it, with probes that try an answer. The stub
-is the same function, with what stands between the comments ``# solution`` and ``# end`` left out; after a
-comment ``# given``, commented lines say what the stub has instead. The answer runs in a process of its own,
-under a time limit. Exit status: 0 right, 1 not yet, 2 nothing to check.
+An exercise is a function that solves it, with probes that try an answer. The stub is the same function, with
+what stands between the comments ``# solution`` and ``# end`` left out; after a comment ``# given``, commented
+lines say what the stub has instead.
 
 Book: start/how_to_use
 """
 
-import argparse
 import ast
 import contextlib
-import difflib
-import faulthandler
-import importlib
 import inspect
 import io
-import json
-import os
-import pkgutil
 import re
-import subprocess
 import sys
-import textwrap
 import traceback
 import types
 from collections.abc import Callable
@@ -38,9 +22,6 @@ from typing import Any
 
 import numpy as np
 
-PACKAGE = "rlworkshop.exercises"
-BEGINNINGS = {"writing_dqn_together": "dqn-stage"}  # of exercises that are not called after their page
-TIME_LIMIT = 20.0  # seconds
 MARK = re.compile(r"^\s*# (solution|given|end)\s*$")
 
 
@@ -428,272 +409,6 @@ def explain(error: BaseException, file: str | None) -> str:
     return what
 
 
-def collect(module: str) -> dict[str, Exercise]:
-    """The exercises of a module, given by its dotted name, by their names.
-
-    Book: start/how_to_use
-    """
-    found = [e for e in vars(importlib.import_module(module)).values() if isinstance(e, Exercise)]
-    return {exercise.name: exercise for exercise in found}
-
-
-def describe(module: str) -> dict[str, dict[str, Any]]:
-    """The exercises of a module by name as plain values, with the checker's verdict on each solution.
-
-    Book: start/how_to_use
-    """
-    found = {}
-    for name, exercise in collect(module).items():
-        space: dict = {"__name__": "answer"}
-        verdict = Verdict(name)
-        try:
-            exec(compile(exercise.answer, f"{name}.py", "exec"), space)
-            exercise.check(exercise.pick(space), verdict.passed.append)
-        except Wrong as wrong:
-            verdict.wrong = wrong
-        found[name] = {
-            "title": exercise.title,
-            "page": exercise.page,
-            "anchor": exercise.reread.rpartition("#")[2],
-            "stub": exercise.part,
-            "answer": exercise.solved_part,
-            "verdict": transcript(verdict),
-            "right": verdict.wrong is None,
-        }
-        if isinstance(exercise, Stage):
-            before = exercise.before.__name__ if exercise.before else ""
-            found[name] |= {"file": exercise.file, "after": exercise.solution.__name__, "before": before}
-    return found
-
-
-def exercises(name: str = "") -> dict[str, Exercise]:
-    """All exercises of the book by name; with ``name``, those of the page that it begins with.
-
-    Book: start/how_to_use
-    """
-    stems = [m.name for m in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__)]
-    fitting = [s for s in stems if name.startswith(beginning(s) + "-")] if name else stems
-    return {n: e for stem in fitting for n, e in collect(f"{PACKAGE}.{stem}").items()}
-
-
-def beginning(stem: str) -> str:
-    """What the names of the exercises on the page ``stem`` begin with: ``vpg``, ``dynamic-programming``.
-
-    Book: start/how_to_use
-    """
-    return BEGINNINGS.get(stem, stem.replace("_", "-"))
-
-
-def find(name: str) -> Exercise:
-    """The exercise called ``name``.
-
-    Raises:
-        KeyError: there is none; the message suggests what may have been meant.
-
-    Book: start/how_to_use
-    """
-    if found := exercises(name).get(name):
-        return found
-    known = list(exercises())
-    close = difflib.get_close_matches(name, known, n=3) or [n for n in known if name in n][:3]
-    hint = f"did you mean {' or '.join(close)}?" if close else "--list shows them all"
-    raise KeyError(f"there is no exercise {name!r}: {hint}")
-
-
-# ------------------------------------------------------------------------------- the answer in its process
-
-
-@dataclass
-class Verdict:
-    """What came of checking a file."""
-
-    name: str
-    reread: str = ""
-    passed: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    wrong: Wrong | None = None
-
-
-def judge(name: str, file: Path, limit: float = TIME_LIMIT) -> Verdict:
-    """Check the answer in ``file`` to the exercise ``name``, in a process that ends after ``limit`` seconds.
-
-    Raises:
-        KeyError: there is no such exercise.
-
-    Book: start/how_to_use
-    """
-    package = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
-    code = "from rlworkshop import check; check._inside()"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code, name, str(file), str(limit)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace",
-        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    verdict, ended = Verdict(name), False
-    for line in done.stdout.splitlines():
-        record = json.loads(line)
-        if "unknown" in record:
-            raise KeyError(record["unknown"])
-        verdict.reread = record.get("reread", verdict.reread)
-        verdict.passed += record.get("passed", [])
-        verdict.remarks += record.get("remarks", [])
-        if "wrong" in record:
-            verdict.wrong = Wrong(**record["wrong"])
-        ended |= record["last"]
-    if not ended:
-        verdict.wrong = Wrong(*_why_it_ended(done, file, limit))
-    return verdict
-
-
-def _why_it_ended(done: subprocess.CompletedProcess, file: Path, limit: float) -> tuple[str, tuple[str, ...]]:
-    if "Timeout (" not in done.stderr:
-        return f"Python itself ended while it ran your file (exit status {done.returncode})", (
-            "Does something call exit, or ask for more memory than there is?\n" + done.stderr[-500:].strip(),
-        )
-    at = re.search(rf'File "{re.escape(str(file))}", line (\d+)', done.stderr)
-    place = ""
-    if at:
-        line = file.read_text(encoding="utf-8").splitlines()[int(at[1]) - 1]
-        place = f", at line {at[1]}: {_quoted(line)}"
-    return f"your file was still at work after {limit:g} s{place}", (
-        "Does every `while` come to its end: is what it asks about changed inside the loop?",
-        "On arrays of a few hundred entries this takes milliseconds. Is there a loop inside a loop too many?",
-    )
-
-
-def _inside() -> None:
-    """The other side of ``judge``: prints its findings as lines of JSON, and nothing else."""
-    name, file, limit = sys.argv[1:]
-    report = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever the answer prints goes the way of errors
-
-    def say(last: bool = False, **record: Any) -> None:
-        print(json.dumps({"last": last, **record}), file=report, flush=True)
-
-    try:
-        exercise = find(name)
-    except KeyError as error:
-        say(unknown=error.args[0], last=True)
-        return
-    say(reread=exercise.reread)
-    faulthandler.dump_traceback_later(float(limit), exit=True)
-    try:
-        candidate = _load(exercise, Path(file))
-        remarks = exercise.check(candidate, passed=lambda shows: say(passed=[shows]))
-        say(remarks=remarks, last=True)
-    except Wrong as wrong:
-        say(wrong={"message": str(wrong), "hints": wrong.hints, "shows": wrong.shows}, last=True)
-    os._exit(0)  # not waiting for what the answer may have started
-
-
-def _load(exercise: Exercise, file: Path) -> Any:
-    """The function that the file defines, or for a stage the file as a module."""
-    sys.path.append(str(file.parent))  # modules beside it; last, so that none hides another
-    module = sys.modules["answer"] = types.ModuleType("answer")
-    module.__file__ = str(file)
-    try:
-        code = compile(file.read_bytes(), str(file), "exec")
-    except (SyntaxError, ValueError) as error:
-        advice = ("Python points at where it gave up; the cause is often a line earlier.",)
-        raise Wrong(f"Python cannot read your file: {explain(error, str(file))}", advice) from None
-    try:
-        exec(code, vars(module))
-    except (Exception, SystemExit) as error:
-        advice = ("The file runs from top to bottom before its function is called. Try `python` on it.",)
-        raise Wrong(f"your file does not load: {explain(error, str(file))}", advice) from None
-    return exercise.pick(vars(module))
-
-
-# ------------------------------------------------------------------------------- the command
-
-
-def transcript(verdict: Verdict) -> str:
-    """The verdict in lines for a person, without hints.
-
-    Book: start/how_to_use
-    """
-    lines = [f"✓ {shows}" for shows in verdict.passed]
-    if verdict.wrong is None:
-        return "\n".join([*lines, *verdict.remarks, f"{verdict.name}: right."])
-    lines += [f"✗ {verdict.wrong.shows}"] if verdict.wrong.shows else []
-    text = str(verdict.wrong)
-    text = (text[0].upper() if text[0].isascii() else text[0]) + text[1:].rstrip(".")
-    text += "" if text.endswith(("?", "!")) else "."
-    return "\n".join([*lines, *[""] * bool(lines), textwrap.fill(text, 96)])
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status.
-
-    Book: start/how_to_use
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m rlworkshop.check", description="Check an answer to an exercise of the book."
-    )
-    parser.add_argument("name", nargs="?", help="the exercise, as its page calls it")
-    parser.add_argument("file", nargs="?", type=Path, help="the file with your answer")
-    parser.add_argument("--list", action="store_true", help="the exercises there are")
-    parser.add_argument("--stub", metavar="NAME", help="print the file to begin with")
-    parser.add_argument("--limit", type=float, default=TIME_LIMIT, help="seconds that the answer may take")
-    options = parser.parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that has no ✓
-    try:
-        if options.list:
-            found = exercises()
-            width = max(map(len, found), default=0)
-            print(*(f"{e.name:{width}}  {e.title} ({e.page})" for e in found.values()), sep="\n")
-            return 0
-        if options.stub:
-            print(find(options.stub).stub, end="")
-            return 0
-        if not (options.name and options.file):
-            parser.error("give the exercise and your file, as in: vpg-reward-to-go my.py; or --list")
-        if not options.file.is_file():
-            name = find(options.name).name
-            what = "is a folder" if options.file.is_dir() else "is not there"
-            raise KeyError(f"{options.file} {what}. To begin: {parser.prog} --stub {name} > my.py")
-        file = options.file.resolve()
-        verdict = judge(options.name, file, options.limit)
-    except KeyError as error:
-        print(error.args[0], file=sys.stderr)
-        return 2
-    print(transcript(verdict))
-    said = f"{verdict.name} {file}"
-    if verdict.wrong is None:
-        _times_said(said, "")
-        return 0
-    hints = verdict.wrong.hints
-    number = min(_times_said(said, str(verdict.wrong)), len(hints))
-    if hints:
-        more = " The next try brings the next one." if number < len(hints) else ""
-        print("\n" + textwrap.fill(f"Hint {number} of {len(hints)}: {hints[number - 1]}{more}", 96))
-    print(f"\nRead again: {verdict.reread}")
-    return 1
-
-
-def _memory() -> Path:
-    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"  # nobody else's
-    return Path(folder, "rlworkshop", "hints.json")
-
-
-def _times_said(about: str, message: str) -> int:
-    """How often in a row ``message`` has now been said; kept in a file of the user's cache."""
-    file = _memory()
-    try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-        last, count = said.get(about, ("", 0))
-    except (OSError, ValueError, AttributeError):
-        said, last, count = {}, "", 0
-    count = count + 1 if message == last else 1
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({**said, about: (message, count)}), encoding="utf-8")
-    return count
-
-
 def _copy(value: Any) -> Any:
     if hasattr(value, "detach"):
         return value.detach().clone()
@@ -720,9 +435,3 @@ def _quoted(line: str) -> str:
 def _show(array: np.ndarray) -> str:
     column = array.ndim == 2 and array.shape[1] == 1
     return str(np.round(array[:, 0] if column else array, 3).tolist())
-
-
-if __name__ == "__main__":
-    from rlworkshop.check import main as command  # the same classes as the exercises have
-
-    sys.exit(command())

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlworkshop import envs as rl_envs
-from rlworkshop import games
+from rlworkshop.envs import games
 
 STAY, LEFT, RIGHT = 0, 1, 2
 GAMES = (games.Breakout, games.Catch)
@@ -238,7 +238,7 @@ def test_a_fall_at_the_time_limit_is_a_fall():
 @pytest.mark.parametrize("env_id", IDS)
 def test_same_seed_same_game_and_state_goes_on_exactly(env_id):
     rng = np.random.default_rng(0)
-    a, b, c = (rl_envs.make(f"rlworkshop.games:{env_id}", 3) for _ in range(3))
+    a, b, c = (rl_envs.make(f"rlworkshop.envs.games:{env_id}", 3) for _ in range(3))
     assert np.array_equal(a.reset(seed=7)[0], b.reset(seed=7)[0])
     c.reset(seed=8)
     for t in range(80):
@@ -296,7 +296,7 @@ def test_the_camera_shows_cells_of_sixteen_pixels_under_the_score():
 
 
 def test_a_single_game_is_an_environment_that_can_be_filmed():
-    env = gym.make("rlworkshop.games:Breakout-v0", render_mode="rgb_array")
+    env = gym.make("rlworkshop.envs.games:Breakout-v0", render_mode="rgb_array")
     obs, _ = env.reset(seed=0)
     assert obs.shape == (4, 10, 10) and env.observation_space.contains(obs)
     obs, reward, terminated, truncated, _ = env.step(1)

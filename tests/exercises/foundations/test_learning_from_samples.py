@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from rlworkshop import check
-from rlworkshop.dice import Dice
-from rlworkshop.exercises import learning_from_samples as exercises
+from rlworkshop.exercises import find
+from rlworkshop.exercises.foundations import learning_from_samples as exercises
 from rlworkshop.foundations import learning_from_samples as lfs
 from rlworkshop.foundations.key_concepts import Simulator, play
+from rlworkshop.rngs import Rngs
 
 # ---- the weights of the λ-return
 
@@ -116,15 +117,15 @@ WRONG = {
 
 def test_the_stub_to_mend_runs_and_is_told_its_first_mistake():
     space: dict = {}
-    exec(check.find("learning-from-samples-mend-limit").stub, space)
+    exec(find("learning-from-samples-mend-limit").stub, space)
     with pytest.raises(check.Wrong, match="among the"):
-        check.find("learning-from-samples-mend-limit").check(space["expected_targets"])
+        find("learning-from-samples-mend-limit").check(space["expected_targets"])
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.7, 1.0])
 def test_weights_and_targets_make_the_chapters_lambda_return(lam):
     walk = lfs.random_walk(5)
-    episode = play(Simulator(walk, Dice([3])), np.ones((7, 1)))
+    episode = play(Simulator(walk, Rngs([3])), np.ones((7, 1)))
     V = np.random.default_rng(0).normal(size=(1, 7))
     T = len(episode.rewards)
     values, rewards = V[0, episode.states[:, 0]], episode.rewards[:, 0]

@@ -6,8 +6,8 @@
 import numpy as np
 import pytest
 
-from rlworkshop import check
-from rlworkshop.exercises import bandits
+from rlworkshop import check, exercises
+from rlworkshop.exercises.foundations import bandits
 from rlworkshop.foundations import bandits as chapter
 
 # ---- what an estimate is made of
@@ -160,9 +160,9 @@ WRONG = {
 
 def test_the_stub_of_the_mean_to_mend_runs_and_is_told_what_is_wrong():
     space: dict = {}
-    exec(check.find("bandits-mend-mean").stub, space)
+    exec(exercises.find("bandits-mend-mean").stub, space)
     with pytest.raises(check.Wrong, match="pulls of \\*all\\* arms"):
-        check.find("bandits-mend-mean").check(space["updated"])
+        exercises.find("bandits-mend-mean").check(space["updated"])
 
 
 def test_the_weights_are_what_the_update_does():
@@ -187,7 +187,7 @@ def test_the_share_inside_the_interval_is_a_right_way_to_judge_too():
             "too sure" if inside < 0.683 - 4 * luck else "too shy" if inside > 0.683 + 4 * luck else "honest"
         )
 
-    assert check.find("bandits-too-sure").check(verdict) == []
+    assert exercises.find("bandits-too-sure").check(verdict) == []
 
 
 def test_estimates_that_begin_as_whole_numbers_get_fractions():

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from rlworkshop import check
+from rlworkshop import check, exercises
 from rlworkshop.algorithms import dqn_family as algorithm
-from rlworkshop.exercises import dqn_family
+from rlworkshop.exercises.algorithms import dqn_family
 
 # ---- the double target
 
@@ -205,9 +205,9 @@ WRONG = {
 
 def test_the_stub_to_mend_runs_and_is_told_what_is_wrong():
     space: dict = {}
-    exec(check.find("dqn-family-mend-n-step").stub, space)
+    exec(exercises.find("dqn-family-mend-n-step").stub, space)
     with pytest.raises(check.Wrong, match="run into this one"):
-        check.find("dqn-family-mend-n-step").check(space["n_step"])
+        exercises.find("dqn-family-mend-n-step").check(space["n_step"])
 
 
 def test_the_solutions_are_the_chapters_own():

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 
-class Probe(VectorEnv):
+class TabularEnv(VectorEnv):
     """A world given by tables; an observation (S,) says, by a one, which state it is.
 
     Args:
@@ -125,7 +125,7 @@ class Probe(VectorEnv):
         return (self.state[:, None] == np.arange(S)).astype(np.float32)
 
 
-class LongChain(Probe):
+class LongChain(TabularEnv):
     """Does news travel? At a fork, 0 is paid ``sure`` at once; 1 is paid 1, but ``length`` steps later.
 
     Beyond the fork lie two tunnels, in which no action matters. Best: 1, worth γ to the power ``length``.
@@ -153,7 +153,7 @@ class ManyActions(LongChain):
         super().__init__(num_envs, length, sure, actions)
 
 
-class SparseChain(Probe):
+class SparseChain(TabularEnv):
     """Is what is rare learned from? Of two actions one goes on and one ends all; 1 is paid after the last.
 
     The way on is action 0 in even states and 1 in odd ones. Acting at random gets there once in
@@ -171,7 +171,7 @@ class SparseChain(Probe):
         super().__init__(num_envs, following, reward)
 
 
-class NoisyChoice(Probe):
+class NoisyChoice(TabularEnv):
     """Is luck taken for worth? In each of some rooms, 0 leaves with nothing; the others play and go on.
 
     A play is paid ``mean`` on average, below 0, with a standard deviation of ``spread``. An episode begins
@@ -190,7 +190,7 @@ class NoisyChoice(Probe):
         super().__init__(num_envs, following, reward, width, start=tuple(range(rooms)))
 
 
-class Gamble(Probe):
+class Gamble(TabularEnv):
     """What can happen, not only on average? 0 takes ``sure``; 1 bets: some tosses of a coin, each ±1.
 
     A bet is worth 0, and its return is one of 2 to the power ``tosses`` values (see ``outcomes``), all
@@ -212,7 +212,7 @@ class Gamble(Probe):
         return np.sort(signs @ gamma ** np.arange(self.tosses))
 
 
-class Lottery(Probe):
+class Lottery(TabularEnv):
     """Is the rare taken for the usual? 0 is paid ``sure``; 1 buys a ticket, which seldom wins ``prize``.
 
     A ticket is worth ``chance * prize``, less than what is sure. Best: buy none.

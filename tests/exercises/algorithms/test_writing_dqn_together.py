@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from rlworkshop import check
-from rlworkshop.exercises import writing_dqn_together as stages
+from rlworkshop import check, exercises
+from rlworkshop.exercises.algorithms import writing_dqn_together as stages
 
 
 def changed(number: int, *changes: tuple[str, str]):
@@ -22,7 +22,7 @@ def changed(number: int, *changes: tuple[str, str]):
         text = text.replace(old, new, 1)
     space: dict = {"__name__": "answer", "__file__": "answer.py"}
     exec(compile(text, "answer.py", "exec"), space)
-    return check.find(f"dqn-stage-{number}").pick(space)
+    return exercises.find(f"dqn-stage-{number}").pick(space)
 
 
 STEP = "obs, reward, terminated, truncated, _ = env.step(act(obs))"
@@ -361,7 +361,7 @@ WRONG = {
 
 @pytest.mark.parametrize("number", range(1, 9))
 def test_the_stub_has_the_file_of_the_stage_before_in_full(number):
-    stage = check.find(f"dqn-stage-{number}")
+    stage = exercises.find(f"dqn-stage-{number}")
     stub = {getattr(n, "name", ""): ast.unparse(n) for n in ast.parse(stage.stub).body}
     for node in ast.parse(inspect.getsource(stage.before)).body if stage.before else ():
         if name := getattr(node, "name", ""):
@@ -371,16 +371,16 @@ def test_the_stub_has_the_file_of_the_stage_before_in_full(number):
 
 
 def test_a_page_shows_only_what_a_stage_adds():
-    part = check.find("dqn-stage-4").part
+    part = exercises.find("dqn-stage-4").part
     assert "def td_target" in part and "GAMMA = " in part and "__main__" in part
     assert "class Replay" not in part and "import" not in part
-    assert "td_target(target, reward" in check.find("dqn-stage-5").solved_part
-    assert check.find("dqn-stage-5").part.startswith("import copy\n")
+    assert "td_target(target, reward" in exercises.find("dqn-stage-5").solved_part
+    assert exercises.find("dqn-stage-5").part.startswith("import copy\n")
 
 
 def test_what_stops_in_a_file_is_told_with_its_function_and_its_line(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
-    stage, file = check.find("dqn-stage-5"), tmp_path / "my_dqn.py"
+    stage, file = exercises.find("dqn-stage-5"), tmp_path / "my_dqn.py"
     for text, words in (
         (stage.stub, "`update` is still the stub"),
         (stage.answer.replace("loss.item()", "loss.itm()"), "`update` stopped: line"),
@@ -399,7 +399,7 @@ def test_what_stops_in_a_file_is_told_with_its_function_and_its_line(tmp_path, m
 
 def test_a_class_is_looked_at_method_by_method(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
-    stage, file = check.find("dqn-stage-2"), tmp_path / "my_dqn.py"
+    stage, file = exercises.find("dqn-stage-2"), tmp_path / "my_dqn.py"
     for old, new, words in (
         ("class Replay:", "class Memory:", "has no class `Replay`: it defines Memory"),
         ("def sample", "def draw", "`Replay` has no method `sample`"),
@@ -413,9 +413,9 @@ def test_a_class_is_looked_at_method_by_method(tmp_path, monkeypatch):
 
 
 def test_the_stages_are_found_without_hiding_the_exercises_of_other_pages():
-    assert check.beginning("dqn") == "dqn" and check.beginning("writing_dqn_together") == "dqn-stage"
-    assert len([name for name in check.exercises("dqn-stage-1") if name.startswith("dqn-stage-")]) == 8
-    assert "dqn-stage-1" not in check.exercises("dqn-other")
+    assert exercises.beginning("dqn") == "dqn" and exercises.beginning("writing_dqn_together") == "dqn-stage"
+    assert len([name for name in exercises.every("dqn-stage-1") if name.startswith("dqn-stage-")]) == 8
+    assert "dqn-stage-1" not in exercises.every("dqn-other")
 
 
 def test_a_message_that_asks_ends_with_its_question_mark_and_code_names_keep_their_case():

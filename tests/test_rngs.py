@@ -1,22 +1,22 @@
-"""Dice: a learner draws the same numbers alone and among others, and the numbers are what they say."""
+"""Rngs: a learner draws the same numbers alone and among others, and the numbers are what they say."""
 
 import numpy as np
 import pytest
 
-from rlworkshop.dice import BLOCK, Dice
+from rlworkshop.rngs import BLOCK, Rngs
 
 
 def draws(seeds):
-    dice = Dice(seeds)
+    rngs = Rngs(seeds)
     weights = np.tile([1.0, 2.0, 0.0, 5.0], (len(seeds), 1))
     ties = np.tile([1.0, 3.0, 3.0], (len(seeds), 1))
     steps = [
         [
-            dice.uniform(),
-            dice.normal(2).sum(axis=1),
-            dice.integers(7),
-            dice.choice(weights),
-            dice.argmax(ties),
+            rngs.uniform(),
+            rngs.normal(2).sum(axis=1),
+            rngs.integers(7),
+            rngs.choice(weights),
+            rngs.argmax(ties),
         ]
         for _ in range(2 * BLOCK + 3)
     ]
@@ -31,7 +31,7 @@ def test_a_row_is_the_same_alone_and_among_others():
 
 
 def test_several_rows_of_a_seed_differ_and_are_its_own():
-    together, alone = Dice([3, 7], each=5), Dice([7], each=5)
+    together, alone = Rngs([3, 7], each=5), Rngs([7], each=5)
     for _ in range(BLOCK):
         rows = together.normal(2)
         assert rows.shape == (10, 2) and np.array_equal(rows[5:], alone.normal(2))
@@ -40,7 +40,7 @@ def test_several_rows_of_a_seed_differ_and_are_its_own():
 
 
 def test_a_generator_serves_as_a_seed():
-    rows = Dice([np.random.default_rng(4)], each=1000).uniform()
+    rows = Rngs([np.random.default_rng(4)], each=1000).uniform()
     assert np.array_equal(rows, np.random.default_rng(4).random(1000))
 
 
@@ -50,21 +50,21 @@ def test_blocks_do_not_repeat():
 
 
 def test_draws_have_the_distributions_they_are_named_after():
-    dice = Dice(range(2000))
+    rngs = Rngs(range(2000))
     counts = np.zeros((3, 4))
     for _ in range(20):
-        counts[0] += np.bincount(dice.choice(np.tile([2.0, 4.0, 0.0, 10.0], (2000, 1))), minlength=4)
-        counts[1] += np.bincount(dice.integers(4), minlength=4)
-        counts[2] += np.bincount(dice.argmax(np.tile([1.0, 5.0, 5.0, 0.0], (2000, 1))), minlength=4)
+        counts[0] += np.bincount(rngs.choice(np.tile([2.0, 4.0, 0.0, 10.0], (2000, 1))), minlength=4)
+        counts[1] += np.bincount(rngs.integers(4), minlength=4)
+        counts[2] += np.bincount(rngs.argmax(np.tile([1.0, 5.0, 5.0, 0.0], (2000, 1))), minlength=4)
     want = np.array([[2, 4, 0, 10], [4, 4, 4, 4], [0, 8, 8, 0]]) / 16
     assert np.abs(counts / 40_000 - want).max() < 0.0125  # five standard deviations
-    normal = dice.normal(50)
+    normal = rngs.normal(50)
     assert abs(normal.mean()) < 0.016 and abs(normal.std() - 1) < 0.012
-    uniform = dice.uniform(50)
+    uniform = rngs.uniform(50)
     assert 0 <= uniform.min() < 0.001 and 0.999 < uniform.max() < 1
 
 
 def test_without_seeds_there_are_no_dice():
     for seeds, each in (([], 1), ([3], 0)):
         with pytest.raises(ValueError, match="at least one seed"):
-            Dice(seeds, each)
+            Rngs(seeds, each)

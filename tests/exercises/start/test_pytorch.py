@@ -6,16 +6,16 @@
 import pytest
 import torch
 
-from rlworkshop import check
-from rlworkshop.exercises import pytorch
+from rlworkshop import check, exercises
+from rlworkshop.exercises.start import pytorch
 
 # ---- the loss to mend
 
 
 def _stub(name):
     space: dict = {}
-    exec(check.find(name).stub, space)
-    return space[check.find(name).function]
+    exec(exercises.find(name).stub, space)
+    return space[exercises.find(name).function]
 
 
 def target_alone(now, after, rewards, over, gamma):
@@ -160,7 +160,7 @@ WRONG = {
 
 def test_the_stub_of_the_loop_runs_and_is_told_what_is_wrong():
     with pytest.raises(check.Wrong, match="pile up"):
-        check.find("pytorch-training-loop").check(_stub("pytorch-training-loop"))
+        exercises.find("pytorch-training-loop").check(_stub("pytorch-training-loop"))
 
 
 def test_columns_are_as_good_as_rows():
@@ -168,7 +168,7 @@ def test_columns_are_as_good_as_rows():
         target = rewards[:, None] + gamma * ~over[:, None] * after.detach()
         return torch.nn.functional.mse_loss(now, target)
 
-    assert check.find("pytorch-value-loss").check(columns) == []
+    assert exercises.find("pytorch-value-loss").check(columns) == []
 
 
 def test_the_loop_by_hand_is_what_torch_does():

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from rlworkshop import check
-from rlworkshop.exercises import dynamic_programming as exercises
+from rlworkshop.exercises import find
+from rlworkshop.exercises.foundations import dynamic_programming as exercises
 
 # ---- how many sweeps
 
@@ -188,4 +188,4 @@ def test_a_loop_that_counts_sweeps_is_right_too():
             k += 1
         return k
 
-    assert check.find("dynamic-programming-sweeps-ahead").check(sweeps_ahead) == []
+    assert find("dynamic-programming-sweeps-ahead").check(sweeps_ahead) == []

@@ -6,8 +6,8 @@
 import numpy as np
 import pytest
 
-from rlworkshop import check
-from rlworkshop.exercises import policy_gradients
+from rlworkshop import check, exercises
+from rlworkshop.exercises.foundations import policy_gradients
 from rlworkshop.foundations import policy_gradients as pg
 
 # ---- the best constant
@@ -215,9 +215,9 @@ WRONG = {
 
 def test_the_stub_of_the_mean_to_mend_runs_and_is_told_what_is_wrong():
     space: dict = {}
-    exec(check.find("policy-gradients-mend-mean").stub, space)
+    exec(exercises.find("policy-gradients-mend-mean").stub, space)
     with pytest.raises(check.Wrong, match="divided by its own length"):
-        check.find("policy-gradients-mend-mean").check(space["batch_gradient"])
+        exercises.find("policy-gradients-mend-mean").check(space["batch_gradient"])
 
 
 @pytest.mark.parametrize("walk", [1, 2, 3])
@@ -242,7 +242,7 @@ def test_a_step_by_step_loop_is_right_too():
             first += length
         return returns
 
-    assert check.find("policy-gradients-reward-to-go").check(reward_to_go) == []
+    assert exercises.find("policy-gradients-reward-to-go").check(reward_to_go) == []
 
 
 def test_there_is_more_than_one_right_way_to_see_the_die():
@@ -253,4 +253,4 @@ def test_there_is_more_than_one_right_way_to_see_the_die():
         noise = each.std(axis=0) / np.sqrt(len(each))
         return bool((np.abs(each.mean(axis=0)) > 2.5 * noise).any())
 
-    assert check.find("policy-gradients-sees-the-action").check(sees_the_action) == []
+    assert exercises.find("policy-gradients-sees-the-action").check(sees_the_action) == []

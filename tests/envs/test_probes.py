@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rlworkshop import envs, probes
+from rlworkshop import envs
+from rlworkshop.envs import probes
 
 WORLDS = [
     probes.LongChain,
@@ -17,7 +18,7 @@ WORLDS = [
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_each_is_made_by_its_name_and_counts_like_any_other(world):
-    assert isinstance(envs.make(f"rlworkshop.probes:{world.__name__}-v0").unwrapped, world)
+    assert isinstance(envs.make(f"rlworkshop.envs.probes:{world.__name__}-v0").unwrapped, world)
     made = envs.make(f"{world.__name__}-v0", 5)
     assert made.num_envs == 5 and made.observation_space.shape[0] == 5
     obs, _ = made.reset(seed=0)
@@ -115,10 +116,10 @@ def test_it_goes_on_from_a_saved_state_bit_for_bit(world):
 
 def test_tables_that_make_no_world_are_refused():
     table = np.array([[1, 2], [2, 2]])
-    probes.Probe(1, table, np.zeros((2, 2)))
+    probes.TabularEnv(1, table, np.zeros((2, 2)))
     with pytest.raises(ValueError, match="later state"):
-        probes.Probe(1, np.array([[0, 2], [2, 2]]), np.zeros((2, 2)))
+        probes.TabularEnv(1, np.array([[0, 2], [2, 2]]), np.zeros((2, 2)))
     with pytest.raises(ValueError, match="later state"):
-        probes.Probe(1, np.array([[1, 3], [2, 2]]), np.zeros((2, 2)))
+        probes.TabularEnv(1, np.array([[1, 3], [2, 2]]), np.zeros((2, 2)))
     with pytest.raises(ValueError, match=r"tables must be \(2, 2\)"):
-        probes.Probe(1, table, np.zeros((2, 3)))
+        probes.TabularEnv(1, table, np.zeros((2, 3)))

@@ -6,8 +6,8 @@
 import numpy as np
 import pytest
 
-from rlworkshop import check
-from rlworkshop.exercises import maths
+from rlworkshop import exercises
+from rlworkshop.exercises.start import maths
 
 # ---- another habit
 
@@ -170,7 +170,7 @@ def test_a_sum_of_logarithms_is_as_good_as_a_product_of_ratios():
             w = np.exp((np.log(q) - np.log(p))[levers].sum(axis=1))
         return np.array([(w * paid).mean(), np.std(w * paid, ddof=1) / len(w) ** 0.5])
 
-    assert check.find("maths-another-habit").check(with_logs) == []
+    assert exercises.find("maths-another-habit").check(with_logs) == []
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.3, 1.0])
