@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from rlworkshop.exercises import NAME
+from rlworkshop.exercises.PART import NAME
 
 
 def turned_round(steps, step_size):

@@ -517,7 +517,7 @@ def test_code_is_found_behind_what_ties_arguments(files):
     assert own in code_files(env_id="Tied-v0") and own in code_files(env_id="Given-v0")
     assert code_files(env_id="CartPole-v1") == code_files(env_id="Nothing-v0") == set()  # of a package
     assert named(make) == "world_helper:make" and registered("Given-v0")["kwargs"] == {"inner": named(make)}
-    assert code_files(envs.make) >= {Path(envs.__file__).resolve()}
+    assert code_files(envs.make) >= {Path(envs.vector.__file__).resolve()}
 
 
 def test_cached_wants_functions_with_a_lasting_name(tmp_path, monkeypatch):

@@ -34,8 +34,9 @@ def project(tmp_path_factory) -> Path:
     package.mkdir()
     for file in (ROOT / "code" / "rlworkshop").glob("*.py"):
         shutil.copy(file, package)
-    shutil.copytree(ROOT / "code/rlworkshop/runs", package / "runs")
-    for name in ("algorithms", "exercises"):
+    for name in ("envs", "runs", "check"):
+        shutil.copytree(ROOT / "code/rlworkshop" / name, package / name)
+    for name in ("algorithms", "exercises", "exercises/algorithms"):
         (package / name).mkdir()
         shutil.copy(ROOT / "code" / "rlworkshop" / name / "__init__.py", package / name)
         (root / "tests" / name).mkdir(parents=True)

@@ -243,9 +243,9 @@ def test_a_gradient_bandit_draws_from_its_softmax():
 
 
 def test_a_mistake_in_the_arguments_is_named():
-    with pytest.raises(ValueError, match="one row for each die"):
+    with pytest.raises(ValueError, match="one row for each learner"):
         bandits.play(np.zeros((3, 2)), greedy, 1, Rngs([0]))
-    with pytest.raises(ValueError, match="one row for each die"):
+    with pytest.raises(ValueError, match="one row for each learner"):
         bandits.play_gradient(np.zeros(3), 0.1, 1, Rngs([0, 1, 2]))
     for step_size in (0.0, 1.5):
         with pytest.raises(ValueError, match="step_size lies above 0"):

@@ -19,7 +19,7 @@ def modules(name: str = "") -> list[str]:
 
     Book: start/how_to_use
     """
-    files = sorted(Path(__file__).parent.glob("*/*.py"))
+    files = sorted(Path(__file__).parent.glob("*/[!_]*.py"))
     fitting = [file for file in files if not name or name.startswith(f"{beginning(file.stem)}-")]
     return [f"{__name__}.{file.parent.name}.{file.stem}" for file in fitting]
 

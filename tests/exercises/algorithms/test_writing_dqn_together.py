@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from rlworkshop import check, exercises
+from rlworkshop.check import answer
 from rlworkshop.exercises.algorithms import writing_dqn_together as stages
 
 
@@ -390,10 +391,10 @@ def test_what_stops_in_a_file_is_told_with_its_function_and_its_line(tmp_path, m
     ):
         file.write_text(text)
         if "Buffer" in words:  # a name of an earlier stage: not asked for, and not missed
-            assert stage.check(check._load(stage, file)) == []
+            assert stage.check(answer._load(stage, file)) == []
             continue
         with pytest.raises(check.Wrong) as told:
-            stage.check(check._load(stage, file))
+            stage.check(answer._load(stage, file))
         assert words in str(told.value) and told.value.hints
 
 
@@ -408,7 +409,7 @@ def test_a_class_is_looked_at_method_by_method(tmp_path, monkeypatch):
     ):
         file.write_text(stage.answer.replace(old, new))
         with pytest.raises(check.Wrong) as told:
-            stage.check(check._load(stage, file))
+            stage.check(answer._load(stage, file))
         assert words in str(told.value)
 
 

@@ -1,0 +1,1 @@
+"""Exercises of the pages of ``book/start``."""
