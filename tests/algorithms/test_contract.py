@@ -22,7 +22,7 @@ import torch
 from rlworkshop import envs, runs
 from rlworkshop.algorithms import dqn, dqn_family, pixels, vpg
 
-CODE = Path(envs.__file__).resolve().parents[1]
+CODE = Path(envs.__file__).resolve().parents[2]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """DQN: every named function against an independent reference, then the whole."""
 
 import dataclasses
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -12,7 +11,6 @@ from rlworkshop import envs, nets, runs
 from rlworkshop.algorithms import dqn
 from rlworkshop.replay import Replay, Transitions
 
-CODE = Path(runs.__file__).resolve().parents[1]
 SMALL = dqn.Config(
     num_envs=4,
     total_steps=1500,

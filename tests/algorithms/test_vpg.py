@@ -1,7 +1,6 @@
 """Vanilla policy gradient: every named function against an independent reference, then the whole."""
 
 import dataclasses
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -12,7 +11,6 @@ from rlworkshop import envs, nets, runs
 from rlworkshop.algorithms import vpg
 from rlworkshop.runs import run as run_files
 
-CODE = Path(runs.__file__).resolve().parents[1]
 SMALL = vpg.Config(num_envs=4, num_steps=32, total_steps=1500, hidden=(8,), value_steps=2)
 
 
