@@ -76,8 +76,10 @@ def tried(name: str) -> list[tuple[check.Wrong, str]]:
     return found
 
 
-def test_there_are_some():
-    assert EVERY
+def test_no_two_pages_have_an_exercise_of_one_name():
+    """Pages of two parts may have one name, and so may their exercises: each is found by its name alone."""
+    names = [name for module in exercises.modules() for name in check.collect(module)]
+    assert sorted(names) == sorted(EVERY) != []
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -198,7 +198,7 @@ def must_end(mdp: MDP, policy: np.ndarray) -> None:
 
 
 class Simulator:
-    """Plays an MDP for N learners side by side, each with its own; it keeps no state.
+    """Plays an MDP for N learners side by side, each with random numbers of its own. It keeps no state.
 
     ``states = simulator.start()``, then ``rewards, following = simulator.step(states, actions)`` with arrays
     (N,). ``following`` are the states that were reached, terminal ones too (``mdp.terminal[following]``):
