@@ -36,141 +36,6 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-# ------------------------------------------------------------------------------------ pictures
-
-
-@pytest.mark.parametrize(
-    ("colour", "bright"),
-    [
-        ((0, 0, 0), 0),
-        ((255, 255, 255), 255),  # the largest sum there is
-        ((255, 0, 0), 76),  # 0.299 * 255 = 76.2
-        ((0, 255, 0), 150),  # 149.7
-        ((0, 0, 255), 29),  # 29.07
-        ((100, 100, 100), 100),
-    ],
-)
-def test_grey_of_known_colours(colour, bright):
-    frames = np.full((1, 2, 3, 3), colour, np.uint8)
-    assert pixels.grey(frames).tolist() == [[[bright] * 3] * 2]
-    assert pixels.grey(frames).dtype == np.uint8
-
-
-def test_shrink_is_the_average_of_each_block():
-    frames = np.random.default_rng(0).integers(256, size=(3, 12, 8), dtype=np.uint8)
-    found = pixels.shrink(frames, 4)
-    assert found.shape == (3, 3, 2) and found.dtype == np.uint8
-    for n, i, j in np.ndindex(found.shape):
-        mean = frames[n, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean()
-        assert abs(float(found[n, i, j]) - mean) <= 0.5
-
-
-def test_shrink_of_white_is_white_and_of_a_constant_that_constant():
-    for value in (255, 1, 0, 128):
-        assert (pixels.shrink(np.full((1, 8, 8), value, np.uint8), 8) == value).all()
-    assert pixels.shrink(np.array([[[0, 255], [255, 0]]], np.uint8), 2).item() == 128  # rounded, not cut
-
-
-def test_shrink_refuses_what_does_not_divide():
-    with pytest.raises(ValueError, match="crop them first"):
-        pixels.shrink(np.zeros((1, 44, 42), np.uint8), 4)
-
-
-def test_the_preprocessed_camera_has_the_picture_in_it_and_not_the_score():
-    envs = games.Breakout(6)
-    envs.reset(seed=0)
-    envs.bricks[:, 1, :5] = False
-    before = pixels.preprocess(games.camera(envs))
-    assert before.shape == (6, 1, 10, 10)
-    assert np.array_equal(before > 0, games.picture(envs) > 0)
-    for there in envs.things().values():  # each thing is of few greys, and what differs stays different
-        assert (before[:, 0][there] > 50).all()
-    assert (before[:, 0][envs.things()["ball"]] > 230).all()
-    envs.score[:] = 7
-    assert np.array_equal(pixels.preprocess(games.camera(envs)), before)
-
-
-# ------------------------------------------------------------------------------------ stacks
-
-
-def numbered(*numbers):
-    """Frames (N, 1, 1, 1) that are told apart by a number."""
-    return np.array(numbers, np.uint8)[:, None, None, None]
-
-
-def test_push_drops_the_oldest_and_a_first_frame_fills_its_stack():
-    stack = np.zeros((2, 3, 1, 1), np.uint8)
-    no, yes = np.array([False, False]), np.array([False, True])
-    stack = pixels.push(stack, numbered(1, 5), ~no)
-    assert stack[..., 0, 0].tolist() == [[1, 1, 1], [5, 5, 5]]
-    stack = pixels.push(stack, numbered(2, 6), no)
-    stack = pixels.push(stack, numbered(3, 7), no)
-    assert stack[..., 0, 0].tolist() == [[1, 2, 3], [5, 6, 7]]  # the newest is the last
-    stack = pixels.push(stack, numbered(4, 9), yes)
-    assert stack[..., 0, 0].tolist() == [[2, 3, 4], [9, 9, 9]]
-
-
-def history(env_id, steps=120, num_envs=3, seed=0, **kwargs):
-    """Rows as ``dqn.train`` sees them, by a random player."""
-    envs, rng = rl_envs.make(env_id, num_envs, **kwargs), np.random.default_rng(seed)
-    episodes = rl_envs.Episodes(num_envs)
-    obs, _ = envs.reset(seed=seed)
-    rows = []
-    for _ in range(steps):
-        action = rng.integers(3, size=num_envs)
-        next_obs, reward, terminated, truncated, _ = envs.step(action)
-        valid = episodes.step(next_obs, reward, terminated, truncated)
-        step = Transitions(obs, action, reward, next_obs, 0.9 * ~terminated)
-        rows.append((step, valid, terminated | truncated))
-        obs = next_obs
-    return rows
-
-
-@pytest.mark.parametrize("k", [1, 2, 4])
-def test_stacks_never_show_another_episode(k):
-    """Against the plain pictures of the same games, put together episode by episode."""
-    plain, stacks = history("CatchPicture-v0"), history(f"CatchStack{k}-v0")
-    for i in range(3):
-        episode = [plain[0][0].obs[i]]
-        for (one, valid, _), (many, _, _) in zip(plain, stacks, strict=True):
-            if not valid[i]:
-                episode = []  # the frame that comes now is a first one
-            episode.append(one.next_obs[i])
-            padded = [episode[0]] * k + episode
-            assert np.array_equal(many.next_obs[i], np.concatenate(padded[-k:]))
-        assert any(not valid[i] for _, valid, _ in plain)
-
-
-def test_a_stack_goes_on_exactly_from_its_state():
-    a, b = (rl_envs.make("rlworkshop.algorithms.pixels:BreakoutFilm4-v0", 3) for _ in range(2))
-    rng = np.random.default_rng(0)
-    a.reset(seed=0)
-    b.reset(seed=1)
-    for t in range(60):
-        action = rng.integers(3, size=3)
-        one = a.step(action)
-        if t >= 30:
-            assert all(np.array_equal(x, y) for x, y in zip(one[:4], b.step(action)[:4], strict=True))
-        if t == 29:
-            rl_envs.set_state(b, rl_envs.get_state(a))
-    assert a.observation_space.contains(one[0])
-
-
-def test_what_was_shown_is_not_changed_by_what_comes_later():
-    envs = pixels.stacked(games.Catch, 2, 2)
-    obs, _ = envs.reset(seed=0)
-    before = obs.copy()
-    envs.step(np.array([1, 2]))
-    assert np.array_equal(obs, before)
-
-
-def test_a_stack_wants_single_frames():
-    with pytest.raises(ValueError, match="not of 2 frames"):
-        pixels.FrameStack(games.Catch(1), 2)
-    with pytest.raises(ValueError, match="not of 0 frames"):
-        pixels.FrameStack(games.Catch(1, view=games.picture), 0)
-
-
 # ------------------------------------------------------------------------------------ the network
 
 
@@ -237,6 +102,22 @@ def test_multiplications_counted_by_hand():
 # ------------------------------------------------------------------------------------ the memory
 
 
+def history(env_id, steps=120, num_envs=3, seed=0, **kwargs):
+    """Rows as ``dqn.train`` sees them, by a random player."""
+    envs, rng = rl_envs.make(env_id, num_envs, **kwargs), np.random.default_rng(seed)
+    episodes = rl_envs.Episodes(num_envs)
+    obs, _ = envs.reset(seed=seed)
+    rows = []
+    for _ in range(steps):
+        action = rng.integers(3, size=num_envs)
+        next_obs, reward, terminated, truncated, _ = envs.step(action)
+        valid = episodes.step(next_obs, reward, terminated, truncated)
+        step = Transitions(obs, action, reward, next_obs, 0.9 * ~terminated)
+        rows.append((step, valid, terminated | truncated))
+        obs = next_obs
+    return rows
+
+
 def both(rows, capacity, k, num_envs=3):
     """The frame buffer and the plain one after the same rows, with what can still be drawn of each."""
     lean = pixels.FrameReplay(capacity, num_envs, (k, 10, 10))
@@ -290,7 +171,7 @@ def test_channels_are_not_taken_for_a_stack_of_frames():
 
 
 def test_frame_replay_takes_a_fraction_of_the_bytes():
-    space = pixels.stacked(games.Catch, 4).single_observation_space
+    space = games.stacked(games.Catch, 4).single_observation_space
     lean = pixels.FrameReplay(8000, 8, space.shape)
     full = Replay(8000, space.shape, obs_dtype=space.dtype)
     frames = 8 * (8000 // 8 + 1) * 100

@@ -1,7 +1,7 @@
 """Deep Q-learning from pixels: what is added to ``dqn`` so that it can play by looking at a screen.
 
-Pictures are made small and grey, the last few are stacked so that motion shows, a convolutional network reads
-them, and the replay buffer keeps every frame once. The training itself is that of ``dqn``.
+A convolutional network reads the last few pictures, which wrappers of the environment have made small and
+stacked so that motion shows, and the replay buffer keeps every frame once. The training is that of ``dqn``.
 
 Papers: Mnih et al., *Human-level control through deep reinforcement learning*, 2015; LeCun et al.,
 *Gradient-based learning applied to document recognition*, 1998 (convolutional networks).
@@ -9,8 +9,6 @@ Papers: Mnih et al., *Human-level control through deep reinforcement learning*, 
 Book: algorithms/pixels
 """
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -25,149 +23,6 @@ from rlworkshop.replay import Transitions
 from rlworkshop.runs.training import command
 
 FILTERS, KERNEL = 16, 3  # of the convolution: how many, and their side in cells
-LUMA = np.array([299, 587, 114])  # thousandths: how bright red, green and blue look (ITU-R BT.601)
-
-
-# ------------------------------------------------------------------------------------ making pictures small
-
-
-def crop(frames: np.ndarray, top: int) -> np.ndarray:
-    """Frames (N, H, W, ...) without their ``top`` rows.
-
-    Book: algorithms/pixels
-    """
-    return frames[:, top:]
-
-
-def grey(frames: np.ndarray) -> np.ndarray:
-    """How bright each pixel of colour frames (N, H, W, 3) looks: (N, H, W), uint8.
-
-    Book: algorithms/pixels
-    """
-    # LUMA is of 64-bit numbers, and so is the sum: a byte would hold none, 255 + 1 is 0 in it
-    wide = frames @ LUMA  # (N, H, W)
-    return ((wide + 500) // 1000).astype(np.uint8)  # (eq-px-grey)
-
-
-def shrink(frames: np.ndarray, block: int) -> np.ndarray:
-    """Averages of ``block`` x ``block`` pixels of grey frames (N, H, W): (N, H / block, W / block), uint8.
-
-    Raises:
-        ValueError: the frames do not divide into such blocks.
-
-    Book: algorithms/pixels
-    """
-    N, H, W = frames.shape
-    if H % block or W % block:
-        raise ValueError(f"frames of {H} x {W} do not divide into blocks of side {block}: crop them first")
-    blocks = frames.reshape(N, H // block, block, W // block, block)
-    total = blocks.sum(axis=(2, 4), dtype=np.int64)  # wide, too
-    return ((total + block**2 // 2) // block**2).astype(np.uint8)  # (eq-px-shrink)
-
-
-def preprocess(frames: np.ndarray) -> np.ndarray:
-    """The camera's frames (N, 44, 40, 3) as one small grey channel (N, 1, 10, 10).
-
-    Book: algorithms/pixels
-    """
-    return shrink(grey(crop(frames, games.SCORE_ROWS)), games.CELL)[:, None]
-
-
-class Preprocess(gym.vector.VectorWrapper):
-    """Shows the observations of ``envs`` as ``function`` of a batch of them makes them.
-
-    Book: algorithms/pixels
-    """
-
-    def __init__(self, envs: gym.vector.VectorEnv, function: Callable[[np.ndarray], np.ndarray] = preprocess):
-        super().__init__(envs)
-        self.function = function
-        like = function(np.zeros((1, *envs.single_observation_space.shape), np.uint8))
-        self._set_space(like.shape[1:])
-
-    def _set_space(self, shape: tuple[int, ...]) -> None:
-        self.single_observation_space = gym.spaces.Box(0, 255, shape, np.uint8)
-        self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, self.num_envs)
-
-    def reset(self, **kwargs: Any):
-        """As the environment's within, shown by ``function``."""
-        obs, info = self.env.reset(**kwargs)
-        return self.function(obs), info
-
-    def step(self, actions: np.ndarray):
-        """As the environment's within, shown by ``function``."""
-        obs, *rest = self.env.step(actions)
-        return self.function(obs), *rest
-
-    def get_state(self) -> dict[str, Any]:
-        """As the environment's within."""
-        return self.env.get_state()
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """As the environment's within."""
-        self.env.set_state(state)
-
-
-# ------------------------------------------------------------------------------------ showing motion
-
-
-def push(stack: np.ndarray, frame: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Stacks (N, k, H, W) with a new frame (N, 1, H, W) at their end; the oldest one drops out.
-
-    Where a frame is the ``first`` (N,) of its episode there is no past: it fills its stack.
-
-    Book: algorithms/pixels
-    """
-    pushed = np.concatenate([stack[:, 1:], frame], axis=1)  # (eq-px-stack)
-    return np.where(first[:, None, None, None], frame, pushed)
-
-
-class FrameStack(gym.vector.VectorWrapper):
-    """Shows the last ``k`` frames of each environment, the newest last: (N, k, H, W).
-
-    Raises:
-        ValueError: observations are not single frames (1, H, W), or ``k`` is below 1.
-
-    Book: algorithms/pixels
-    """
-
-    def __init__(self, envs: gym.vector.VectorEnv, k: int):
-        super().__init__(envs)
-        space = envs.single_observation_space
-        if k < 1 or len(space.shape) != 3 or space.shape[0] != 1:
-            raise ValueError(f"a stack is of 1 or more frames (1, H, W), not of {k} frames {space.shape}")
-        shape = (k, *space.shape[1:])
-        self.single_observation_space = gym.spaces.Box(0, 255, shape, space.dtype)
-        self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, self.num_envs)
-        self.stack = np.zeros((self.num_envs, *shape), space.dtype)
-        self.over = np.zeros(self.num_envs, bool)
-
-    def reset(self, **kwargs: Any):
-        """Begin; each stack is filled with its first frame."""
-        frame, info = self.env.reset(**kwargs)
-        obs = self._push(frame, first=np.ones(self.num_envs, bool))
-        self.over = np.zeros(self.num_envs, bool)
-        return obs, info
-
-    def step(self, actions: np.ndarray):
-        """As the environment's within; a first frame fills its stack."""
-        frame, reward, terminated, truncated, info = self.env.step(actions)
-        obs = self._push(frame, first=self.over)  # after an end comes a reset row: a first frame
-        self.over = terminated | truncated
-        return obs, reward, terminated, truncated, info
-
-    def _push(self, frame: np.ndarray, first: np.ndarray) -> np.ndarray:
-        self.stack = push(self.stack, frame, first)
-        return self.stack.copy()
-
-    def get_state(self) -> dict[str, Any]:
-        """The stacks, and the state of the environment within."""
-        return {"env": self.env.get_state(), "stack": self.stack.copy(), "over": self.over.copy()}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to what ``get_state`` gave."""
-        self.env.set_state(state["env"])
-        self.stack, self.over = state["stack"].copy(), state["over"].copy()
 
 
 # ------------------------------------------------------------------------------------ the network
@@ -362,39 +217,10 @@ def frame_replay(config: dqn.Config, envs: gym.vector.VectorEnv) -> FrameReplay:
     return FrameReplay(config.buffer_size, envs.num_envs, envs.single_observation_space.shape)
 
 
-# ------------------------------------------------------------------------------------ games as one plays them
-
-
-def stacked(game: type[games.Game], k: int, num_envs: int = 1, **kwargs: Any) -> gym.vector.VectorEnv:
-    """A game's plain pictures, the last ``k`` of them.
-
-    Book: algorithms/pixels
-    """
-    return FrameStack(game(num_envs, view=games.picture, **kwargs), k)
-
-
-def filmed(game: type[games.Game], k: int, num_envs: int = 1, **kwargs: Any) -> gym.vector.VectorEnv:
-    """A game's camera, its frames made small and grey, the last ``k`` of them.
-
-    Book: algorithms/pixels
-    """
-    return FrameStack(Preprocess(game(num_envs, view=games.camera, **kwargs)), k)
-
-
-def _register_views() -> None:
-    for game in (games.Breakout, games.Catch):
-        for name, make in {"Stack": stacked, "Film": filmed}.items():
-            for k in (1, 2, 4):
-                vector = functools.partial(make, game, k)
-                games.register(f"{game.__name__}{name}{k}-v0", vector, __name__)
-
-
-# standalone: apart
-_register_views()
-
-
 # ------------------------------------------------------------------------------------ training
 
+# standalone: apart
+games.register_games()
 
 BREAKOUT = dqn.Config(
     env_id="BreakoutFilm2-v0",

@@ -1,7 +1,8 @@
 """Environments: making and stepping many at once, saving their state, and small worlds of the book's own.
 
-``vector`` makes, steps, counts, evaluates and films; ``state`` saves and restores. ``games`` are played from
-pixels, ``probes`` have known answers: importing these two registers them with Gymnasium.
+``vector`` makes, steps, counts, evaluates and films; ``state`` saves and restores; ``wrappers`` make pictures
+small and stack them. ``games`` are played from pixels, ``probes`` have known answers: importing these two
+registers them with Gymnasium.
 
 Book: start/how_to_use
 """

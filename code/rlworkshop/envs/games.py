@@ -3,6 +3,8 @@
 ``Breakout-v0`` and ``Catch-v0`` show channels, one for each kind of thing, in which one picture tells all
 there is to know. ``BreakoutPicture-v0`` and ``CatchPicture-v0`` are the same games as one plain grey picture,
 which hides where the ball is going. ``BreakoutCamera-v0`` is the game as a colour camera sees it.
+``BreakoutStack2-v0`` shows its last 2 pictures, ``BreakoutFilm2-v0`` the last 2 that the camera took, small
+and grey; there are stacks and films of 1, 2 and 4, of Catch as well.
 
 The board of 10 x 10 cells, the channels and Breakout's wall are in the manner of MinAtar (Young & Tian,
 *MinAtar: an Atari-inspired testbed*, 2019), with rules of our own where the docstrings say so.
@@ -17,6 +19,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
+
+from rlworkshop.envs import wrappers
 
 SIZE = 10  # cells a side
 CELL, SCORE_ROWS = 4, 4  # the camera's pixels for each side of a cell; its rows above the board
@@ -291,6 +295,30 @@ class Catch(Game):
         return landed * np.where(self.caught(self.ball[:, 1]), 1.0, -1.0), landed
 
 
+def preprocess(frames: np.ndarray) -> np.ndarray:
+    """The camera's frames (N, 44, 40, 3) as one small grey channel (N, 1, 10, 10).
+
+    Book: algorithms/pixels
+    """
+    return wrappers.shrink(wrappers.grey(wrappers.crop(frames, SCORE_ROWS)), CELL)[:, None]
+
+
+def stacked(game: type[Game], k: int, num_envs: int = 1, **kwargs: Any) -> gym.vector.VectorEnv:
+    """A game's plain pictures, the last ``k`` of them.
+
+    Book: algorithms/pixels
+    """
+    return wrappers.FrameStack(game(num_envs, view=picture, **kwargs), k)
+
+
+def filmed(game: type[Game], k: int, num_envs: int = 1, **kwargs: Any) -> gym.vector.VectorEnv:
+    """A game's camera, its frames made small and grey, the last ``k`` of them.
+
+    Book: algorithms/pixels
+    """
+    return wrappers.FrameStack(wrappers.Preprocess(game(num_envs, view=camera, **kwargs), preprocess), k)
+
+
 class Single(gym.Env):
     """One game of a vector environment as an environment of its own: what films and wrappers want.
 
@@ -325,22 +353,29 @@ class Single(gym.Env):
         self.envs.set_state(state)
 
 
-def register(name: str, vector: Callable[..., VectorEnv], module: str = __name__) -> None:
+def register(name: str, vector: Callable[..., VectorEnv]) -> None:
     """Make ``vector(num_envs=N, **kwargs)`` known to Gymnasium as ``name``, as N games and as a single one.
 
     Book: algorithms/pixels
     """
     # gym.make imports what stands before a colon and looks up the rest; gym.spec looks up the whole
-    for env_id in (name, f"{module}:{name}"):
+    for env_id in (name, f"{__name__}:{name}"):
         if env_id not in gym.registry:
             gym.register(env_id, lambda **kwargs: Single(vector(**kwargs)), vector_entry_point=vector)
 
 
-def _register_games() -> None:
+def register_games() -> None:
+    """Make every game known to Gymnasium, with each of its views; importing this module does.
+
+    Book: reference/environments
+    """
     for game in (Breakout, Catch):
         for suffix, view in {"": channels, "Picture": picture, "Camera": camera}.items():
             register(f"{game.__name__}{suffix}-v0", functools.partial(game, view=view))
+        for suffix, make in {"Stack": stacked, "Film": filmed}.items():
+            for k in (1, 2, 4):
+                register(f"{game.__name__}{suffix}{k}-v0", functools.partial(make, game, k))
 
 
 # standalone: apart
-_register_games()
+register_games()

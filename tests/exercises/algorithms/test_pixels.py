@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rlworkshop import check, exercises
-from rlworkshop.algorithms import pixels as chapter
+from rlworkshop.envs import wrappers
 from rlworkshop.exercises.algorithms import pixels
 
 # ---- tower
@@ -187,4 +187,4 @@ def test_the_tower_is_what_torch_makes_of_it():
 def test_the_stack_is_the_chapters_own():
     rng = np.random.default_rng(0)
     stack, frame, over = rng.random((5, 3, 2, 2)), rng.random((5, 2, 2)), rng.random(5) < 0.5
-    assert np.array_equal(pixels.show(stack, frame, over), chapter.push(stack, frame[:, None], over))
+    assert np.array_equal(pixels.show(stack, frame, over), wrappers.push(stack, frame[:, None], over))
