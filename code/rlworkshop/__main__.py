@@ -3,10 +3,10 @@
 Book: start/how_to_use
 """
 
-import pkgutil
 import runpy
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rlworkshop import algorithms
 from rlworkshop.check import __main__ as check
@@ -15,7 +15,8 @@ from rlworkshop.check import __main__ as check
 def main(arguments: Sequence[str] | None = None) -> int | None:
     """Run the command that ``arguments`` (those of the command line where they are not given) ask for."""
     given = [*(sys.argv[1:] if arguments is None else arguments)]
-    known = [module.name for module in pkgutil.iter_modules(algorithms.__path__) if not module.ispkg]
+    files = {file.stem: file.read_text("utf-8") for file in sorted(Path(algorithms.__path__[0]).glob("*.py"))}
+    known = [name for name, text in files.items() if "    command(" in text]  # has a command of its own
     match given:
         case ["train", name, *options] if name in known:
             sys.argv = [f"rlworkshop train {name}", *options]

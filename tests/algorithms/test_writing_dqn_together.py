@@ -2,8 +2,6 @@
 
 import ast
 import copy
-import importlib
-import inspect
 import subprocess
 import sys
 
@@ -12,17 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from rlworkshop.algorithms.writing_dqn_together import stage_8
+from rlworkshop import exercises
+from rlworkshop.algorithms import writing_dqn_together as finished
 
 torch.set_num_threads(1)
-PLACE = "rlworkshop.algorithms.writing_dqn_together"
-STAGES = {n: importlib.import_module(f"{PLACE}.stage_{n}") for n in range(1, 9)}
+EXERCISES = {n: exercises.find(f"dqn-stage-{n}") for n in range(1, 9)}
+STAGES = {n: exercise.solution for n, exercise in EXERCISES.items()}
 
 
 def since(first):
     """Every file that has what stage ``first`` wrote."""
     return pytest.mark.parametrize(
-        "stage", [STAGES[n] for n in range(first, 9)], ids=lambda m: m.__name__[-7:]
+        "stage", [STAGES[n] for n in range(first, 9)], ids=lambda module: module.__name__
     )
 
 
@@ -66,9 +65,9 @@ def random_batch(seed, B=16):
     return [obs, action, torch.randn(B, generator=rng), next_obs, torch.rand(B, generator=rng) < 0.4]
 
 
-@pytest.mark.parametrize("stage", STAGES.values())
+@pytest.mark.parametrize("stage", EXERCISES.values(), ids=lambda stage: stage.name)
 def test_each_stage_stands_alone(stage):
-    names = {n.name.split(".")[0] for node in ast.walk(ast.parse(inspect.getsource(stage)))
+    names = {n.name.split(".")[0] for node in ast.walk(ast.parse(stage.answer))
              if isinstance(node, ast.Import) for n in node.names}  # fmt: skip
     assert names <= {"copy", "gymnasium", "numpy", "torch"}
 
@@ -78,8 +77,9 @@ SHOWN = ("guessing", "transitions", "untaught", "pole fell", "loss", "epsilon", 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "words"), list(enumerate(SHOWN, 1)))
-def test_each_stage_runs_and_shows_something(number, words):
-    file = STAGES[number].__file__
+def test_each_stage_runs_and_shows_something(number, words, tmp_path):
+    file = tmp_path / "my_dqn.py"
+    file.write_text(EXERCISES[number].answer)
     done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert words in done.stdout
@@ -187,9 +187,9 @@ def test_evaluate_plays_whole_greedy_episodes_with_seeds_of_their_own(stage):
 
 
 def test_training_learns_from_a_chain_with_a_target_that_stands_still(monkeypatch):
-    seen, kept, real = [], [], stage_8.td_target
+    seen, kept, real = [], [], finished.td_target
 
-    class Kept(stage_8.Replay):
+    class Kept(finished.Replay):
         def __init__(self, *sizes):
             super().__init__(*sizes)
             kept.append(self)
@@ -198,10 +198,10 @@ def test_training_learns_from_a_chain_with_a_target_that_stands_still(monkeypatc
         seen.append(q[1].weight.sum().item())
         return real(q, *batch)
 
-    monkeypatch.setattr(stage_8, "Replay", Kept)
-    monkeypatch.setattr(stage_8, "td_target", spy)
-    best, scores = stage_8.train(steps=1_024, seed=0)
-    again, same = stage_8.train(steps=1_024, seed=0)
+    monkeypatch.setattr(finished, "Replay", Kept)
+    monkeypatch.setattr(finished, "td_target", spy)
+    best, scores = finished.train(steps=1_024, seed=0)
+    again, same = finished.train(steps=1_024, seed=0)
     assert scores == same and len(scores) == 2
     assert all(torch.equal(a, b) for a, b in zip(best.parameters(), again.parameters(), strict=True))
     bursts = np.array(seen[: len(seen) // 2]).reshape(8, 64)
@@ -218,9 +218,9 @@ def test_training_keeps_the_best(monkeypatch):
         judged.append(copy.deepcopy(q.state_dict()))
         return np.full(episodes, next(scores))
 
-    monkeypatch.setattr(stage_8, "evaluate", evaluate)
-    monkeypatch.setattr(stage_8, "UPDATES", 2)
-    best, told = stage_8.train(steps=1_536, seed=0)
+    monkeypatch.setattr(finished, "evaluate", evaluate)
+    monkeypatch.setattr(finished, "UPDATES", 2)
+    best, told = finished.train(steps=1_536, seed=0)
     assert [score for _, score in told] == [3, 9, 1]
     assert [all(torch.equal(v, best.state_dict()[k]) for k, v in net.items()) for net in judged] == [
         False,
@@ -230,7 +230,7 @@ def test_training_keeps_the_best(monkeypatch):
 
 
 def test_each_stage_keeps_what_the_last_one_wrote():
-    sources = {n: inspect.getsource(stage) for n, stage in STAGES.items()}
+    sources = {n: stage.answer for n, stage in EXERCISES.items()}
     for n in range(2, 9):
         new, old = ({ast.unparse(node) for node in ast.parse(sources[k]).body[1:-1]} for k in (n, n - 1))
         assert old < new

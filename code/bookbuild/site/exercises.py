@@ -7,7 +7,9 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 
 from bookbuild.engine.book import Book
+from bookbuild.site import equations
 from bookbuild.site.domain import BookDirective, BookDomain, filled
+from standalone.source import difference
 
 
 class ExerciseDirective(BookDirective):
@@ -32,7 +34,12 @@ class ExerciseDirective(BookDirective):
             "file": f"{name.replace('-', '_')}.py",
             **exercise,
             "stage": "file" in exercise,
+            "code": (anchor := nodes.make_id(f"code-{name}")),
+            "diff": difference(exercise["before"], exercise["after"]) if exercise.get("before") else "",
         }
+        for line in facts["diff"].splitlines():
+            for label in equations.labels(line) if line.startswith("+") else ():
+                self.note("implemented", (label, anchor))
         title = nodes.rubric("", exercise["title"], **{"heading-level": 3})
         shown = [
             title,

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlworkshop.check.exercise import Exercise, Stage, Wrong, _quoted, explain
+from rlworkshop.check.exercise import Exercise, Wrong, explain, quoted
+from rlworkshop.check.stage import Stage
 
 TIME_LIMIT = 20.0  # seconds
 
@@ -55,8 +56,7 @@ def describe(module: str) -> dict[str, dict[str, Any]]:
             "right": verdict.wrong is None,
         }
         if isinstance(exercise, Stage):
-            before = exercise.before.__name__ if exercise.before else ""
-            found[name] |= {"file": exercise.file, "after": exercise.solution.__name__, "before": before}
+            found[name] |= {"file": exercise.file, "after": exercise.body, "before": exercise.before}
     return found
 
 
@@ -114,7 +114,7 @@ def _why_it_ended(done: subprocess.CompletedProcess, file: Path, limit: float) -
     place = ""
     if at:
         line = file.read_text(encoding="utf-8").splitlines()[int(at[1]) - 1]
-        place = f", at line {at[1]}: {_quoted(line)}"
+        place = f", at line {at[1]}: {quoted(line)}"
     return f"your file was still at work after {limit:g} s{place}", (
         "Does every `while` come to its end: is what it asks about changed inside the loop?",
         "On arrays of a few hundred entries this takes milliseconds. Is there a loop inside a loop too many?",

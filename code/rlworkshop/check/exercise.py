@@ -108,7 +108,7 @@ class Exercise:
         """
         if self.function in space:
             return space[self.function]
-        raise Wrong(*_not_there("function", self.function, space))
+        raise Wrong(*not_there("function", self.function, space))
 
     @property
     def reread(self) -> str:
@@ -155,144 +155,8 @@ class Exercise:
         return "\n".join([*imports, "", "", text, ""]) if imports else f"{text}\n"
 
 
-@dataclass(frozen=True)
-class Stage(Exercise):
-    """A file that grows from stage to stage: ``solution`` is a module, the file at the end of the stage.
-
-    What is checked is the whole file, as a module; a probe reads from it what it needs by name.
-    """
-
-    asks: tuple[str, ...] = ()
-    """the functions and classes that this stage writes"""
-    before: types.ModuleType | None = None
-    """the file at the end of the stage before; the first has none"""
-    file: str = "my.py"
-    """what the reader calls it"""
-
-    def check(self, candidate: Any, passed: Callable[[str], Any] = lambda shows: None) -> list[str]:
-        """As that of an exercise; ``candidate`` is a module."""
-        shows, printed = "", io.StringIO()
-        hints: tuple[str, ...] = (f"Compare with the stub (--stub {self.name}): first line and docstring.",)
-        try:
-            for name in self.asks:
-                _check_form(name, getattr(self.solution, name), getattr(candidate, name, None))
-            for probe in self.probes:
-                shows, hints = probe.shows, probe.hints
-                with contextlib.redirect_stdout(printed):
-                    self._try(probe, candidate)
-                passed(shows)
-        except Wrong as wrong:
-            raise Wrong(str(wrong), wrong.hints or hints, self.reread, shows) from wrong.__cause__
-        if printed.getvalue():
-            return ["your file also prints when it is used: fine while you look for a bug."]
-        return []
-
-    def _try(self, probe: Probe, candidate: Any) -> None:
-        try:
-            probe.run(candidate)
-        except Wrong:
-            raise
-        except (Exception, SystemExit) as error:
-            file, code = getattr(candidate, "__file__", ""), None
-            for frame, _ in traceback.walk_tb(error.__traceback__):
-                code = frame.f_code if frame.f_code.co_filename == file else code
-            name = code.co_qualname if code else " and ".join(self.asks)
-            if isinstance(error, NotImplementedError):
-                raise Wrong(
-                    f"`{name}` is still the stub: it raises NotImplementedError and computes nothing",
-                    ("Write the body where the stub says `your code here`, and take the `raise` out.",),
-                ) from error
-            raise Wrong(f"`{name}` stopped: {explain(error, file)}") from error
-
-    def pick(self, space: dict[str, Any]) -> Any:
-        """The file as a module."""
-        for name in self.asks:
-            if name not in space:
-                kind = "class" if isinstance(getattr(self.solution, name), type) else "function"
-                raise Wrong(*_not_there(kind, name, space))
-        module = types.ModuleType("answer")
-        module.__dict__.update(space)
-        return module
-
-    @property
-    def stub(self) -> str:
-        """The file to go on from: all that the stages before wrote, and the stub of this one."""
-        return self._file(solved=False)
-
-    @property
-    def answer(self) -> str:
-        """The file at the end of the stage."""
-        return self._file(solved=True)
-
-    @property
-    def part(self) -> str:
-        """The stub of what this stage adds to the file."""
-        return self._added(self.stub)
-
-    @property
-    def solved_part(self) -> str:
-        """What this stage adds to the file."""
-        return self._added(self.answer)
-
-    def _file(self, solved: bool) -> str:
-        text = inspect.getsource(self.solution)
-        if solved:
-            return text
-        lines = text.splitlines()
-        functions = (
-            inner
-            for node in ast.parse(text).body
-            if getattr(node, "name", "") in self.asks
-            for inner in ([node] if isinstance(node, ast.FunctionDef) else node.body)
-            if isinstance(inner, ast.FunctionDef)
-        )
-        for function in reversed([*functions]):  # from below, so that lines above keep their numbers
-            first, last = function.body[0].end_lineno, function.end_lineno  # the docstring stays
-            indent = " " * function.body[0].col_offset
-            lines[first:last] = [f"{indent}# your code here", f"{indent}raise NotImplementedError"]
-        return "\n".join([*lines, ""])
-
-    def _added(self, text: str) -> str:
-        """The top-level statements of ``text`` that the file did not have before."""
-        known = inspect.getsource(self.before) if self.before else ""
-        tree, old = ast.parse(text), {ast.unparse(node) for node in ast.parse(known).body}
-        lines, found = text.splitlines(), []
-        for node in tree.body[1:]:  # without the docstring
-            if ast.unparse(node) not in old:
-                plain = isinstance(node, ast.Import | ast.ImportFrom | ast.Assign | ast.Expr)
-                gap = "" if found and plain and found[-1][1] else "\n\n" if found else ""
-                block = "\n".join(lines[node.lineno - 1 : node.end_lineno])
-                found.append((f"{gap}{block}", plain))
-        return "\n".join([*(block for block, _ in found), ""])
-
-
-def _check_form(name: str, solution: Any, candidate: Any) -> None:
-    """Raise ``Wrong`` unless it is a function, or a class with its methods, that can be called alike."""
-    kind = "class" if isinstance(solution, type) else "function"
-    right = isinstance(candidate, type) if kind == "class" else callable(candidate)
-    if not right:
-        raise Wrong(f"`{name}` is no {kind} but {_kind(candidate)}")
-    inner = vars(solution) if kind == "class" else {}
-    methods = [m for m, v in inner.items() if isinstance(v, types.FunctionType)]
-    for method in methods:
-        if not callable(getattr(candidate, method, None)):
-            raise Wrong(f"`{name}` has no method `{method}`")
-    for called, mine, theirs in [
-        *((f"{name}.{m}", getattr(solution, m), getattr(candidate, m)) for m in methods),
-        *([] if methods else [(name, solution, candidate)]),
-    ]:
-        wanted, has = list(inspect.signature(mine).parameters), inspect.signature(theirs).parameters
-        try:
-            inspect.signature(theirs).bind(*wanted)
-        except TypeError:
-            got = ", ".join(str(p) for p in has.values())
-            raise Wrong(f"`{called}` takes ({got}) and should take ({', '.join(wanted)})") from None
-        if list(has) != wanted and sorted(has) == sorted(wanted):
-            order = f"it should take ({', '.join(wanted)})"
-            raise Wrong(f"`{called}` has its arguments in another order: {order}")
-
-
-def _not_there(kind: str, name: str, space: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+def not_there(kind: str, name: str, space: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """What is said, with a hint, of a file that defines ``space`` and no ``kind`` called ``name``."""
     kinds = types.FunctionType if kind == "function" else type
     there = [n for n, v in space.items() if isinstance(v, kinds) and v.__module__ == "answer"]
     what = f"it defines {', '.join(there)}" if there else f"it defines no {kind}"
@@ -310,7 +174,9 @@ class _Answer:
     def check_signature(self) -> None:
         name, wanted = self.exercise.function, ", ".join(self.parameters)
         if not callable(self.candidate):
-            raise Wrong(f"`{name}` is no function but {_kind(self.candidate)}: write `def {name}({wanted}):`")
+            raise Wrong(
+                f"`{name}` is no function but {kind_of(self.candidate)}: write `def {name}({wanted}):`"
+            )
         try:
             has = list(inspect.signature(self.candidate).parameters.values())
         except (TypeError, ValueError):
@@ -367,7 +233,7 @@ def expect(
     if isinstance(got, float) and want.ndim == 0:  # a number where a number is wanted
         got = np.float64(got)
     if not isinstance(got, np.ndarray | np.generic):
-        raise Wrong(f"the answer should be a NumPy array; it is {_kind(got)}")
+        raise Wrong(f"the answer should be a NumPy array; it is {kind_of(got)}")
     if got.shape != want.shape:
         turned = ": that is the wrong way round" if got.shape == want.shape[::-1] else ""
         raise Wrong(f"the answer should have the shape {want.shape}; it has {got.shape}{turned}")
@@ -402,10 +268,10 @@ def explain(error: BaseException, file: str | None) -> str:
     """
     what = f"{type(error).__name__}: {error}".strip(": ")
     if isinstance(error, SyntaxError) and error.filename == file:
-        return f"line {error.lineno}: {error.msg}: {_quoted(error.text or '')}"
+        return f"line {error.lineno}: {error.msg}: {quoted(error.text or '')}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename == file:
-            return f"line {frame.lineno}: {_quoted(frame.line or '')} raises {what}"
+            return f"line {frame.lineno}: {quoted(frame.line or '')} raises {what}"
     return what
 
 
@@ -423,12 +289,14 @@ def _same(before: Any, after: Any) -> bool:
     return True
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """The kind of a value, for a sentence: "an int"."""
     name = type(value).__name__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
-def _quoted(line: str) -> str:
+def quoted(line: str) -> str:
+    """A line of code, for a sentence."""
     return f"`{' '.join(line.split())}`"
 
 

@@ -1,6 +1,6 @@
 """The eight stages of writing DQN together: what a file has to do at the end of each.
 
-The solutions are the files ``rlworkshop.algorithms.writing_dqn_together.stage_1`` to ``stage_8``.
+The solutions are derived from the annotated file ``rlworkshop.algorithms.writing_dqn_together``.
 
 Book: algorithms/writing_dqn_together
 """
@@ -15,26 +15,15 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from rlworkshop.algorithms.writing_dqn_together import (
-    stage_1,
-    stage_2,
-    stage_3,
-    stage_4,
-    stage_5,
-    stage_6,
-    stage_7,
-    stage_8,
-)
+from rlworkshop.algorithms import writing_dqn_together as finished
 from rlworkshop.check import Stage, Wrong
 
 PAGE = "algorithms/writing_dqn_together"
-FILES = (stage_1, stage_2, stage_3, stage_4, stage_5, stage_6, stage_7, stage_8)
 
 
 def _stage(number: int, title: str, section: str, *asks: str) -> Stage:
-    solution, before = FILES[number - 1], FILES[number - 2] if number > 1 else None
-    name = f"dqn-stage-{number}"
-    return Stage(name, title, PAGE, section, solution, asks=asks, before=before, file="my_dqn.py")
+    about = f"dqn-stage-{number}", title, PAGE, section
+    return Stage.of(finished, number, *about, asks=asks, file="my_dqn.py")
 
 
 # ------------------------------------------------------------------------------- worlds to be tried in
@@ -972,7 +961,7 @@ def _keeps_best(answer: ModuleType) -> None:
     "it learns which button the light means", "All parts are right by now: in which order are they called?"
 )
 def _learns(answer: ModuleType) -> None:
-    score = FILES[7].evaluate(_watched(answer).best, "Lights-v0", 20, seed=900).mean()
+    score = finished.evaluate(_watched(answer).best, "Lights-v0", 20, seed=900).mean()
     if score < 15:
         raise Wrong(
             f"after 2048 steps in a world of two lights and two buttons it gets {score:.1f} of 20, "

@@ -1,18 +1,23 @@
-"""DQN in one file, stage 8 of 8: the finished agent.
+"""DQN in one file, as it grows over eight stages; imported, it is the finished agent.
 
-Check it: python -m rlworkshop.check dqn-stage-8 my_dqn.py
+A comment ``# stage: 4`` says from which stage on the file holds its line, or what follows a comment that has
+a line to itself; with ``only``, the next stage takes it out again. Run as it is, this file shows what each
+stage has to show, one after the other. ``check.Stage`` derives the others from it.
 
 Book: algorithms/writing_dqn_together
 """
 
-import copy
+import copy  # stage: 5
 
 import gymnasium as gym
 import numpy as np
-import torch
+import torch  # stage: 2
 
+# stage: 3
 SCALE = torch.tensor([1.0, 1.0, 10.0, 1.0])  # the angle is ten times smaller
+# stage: 4
 GAMMA = 0.99  # what a reward is worth one step later
+# stage: 8
 ROUND = 128  # steps of play between two bursts of learning
 UPDATES = 64  # gradient steps in a burst
 BATCH = 128  # transitions that a gradient step learns from
@@ -20,6 +25,7 @@ LR = 1e-3  # learning rate
 JUDGE = 4 * ROUND  # steps of play between two evaluations
 
 
+# stage: 1
 def play(env, act, seed=None):
     """Play one episode, each action chosen by act(obs); return the sum of its rewards."""
     obs, _ = env.reset(seed=seed)
@@ -31,6 +37,7 @@ def play(env, act, seed=None):
     return total
 
 
+# stage: 2
 class Replay:
     """The last so many transitions, in arrays."""
 
@@ -69,6 +76,7 @@ def collect(env, obs, act, replay, steps):
     return obs
 
 
+# stage: 3
 class Scale(torch.nn.Module):
     """A layer that brings the numbers of an observation to about the same size."""
 
@@ -95,6 +103,7 @@ def greedy(q, obs):
         return int(q(torch.from_numpy(obs)).argmax())
 
 
+# stage: 4
 def td_target(q, reward, next_obs, terminated):
     """What Q of the actions taken should be (B,), if q is right about next_obs."""
     with torch.no_grad():
@@ -102,6 +111,7 @@ def td_target(q, reward, next_obs, terminated):
         return reward + GAMMA * ~terminated * best  # (eq-together-target)
 
 
+# stage: 5
 def update(q, target, optimizer, batch):
     """One gradient step of q towards what the network target makes of a batch; the loss."""
     obs, action, reward, next_obs, terminated = batch
@@ -119,6 +129,7 @@ def catch_up(target, q):
     target.load_state_dict(q.state_dict())
 
 
+# stage: 6
 def epsilon_at(step, steps):
     """How often to act at random: from 1 down to 0.02 at half of the steps, then no less."""
     return max(0.02, 1 - 0.98 * step / (0.5 * steps))  # (eq-together-epsilon)
@@ -131,12 +142,14 @@ def explore(q, obs, epsilon, rng):
     return greedy(q, obs)
 
 
+# stage: 7
 def evaluate(q, env_id, episodes, seed):
     """Returns (episodes,) of whole greedy episodes, in an environment of its own."""
     env = gym.make(env_id)
     return np.array([play(env, lambda obs: greedy(q, obs), seed + i) for i in range(episodes)])
 
 
+# stage: 8
 def train(env_id="CartPole-v1", steps=6_144, seed=0):
     """The network that was judged best on the way, and all judgements: (step, mean return)."""
     torch.manual_seed(seed)
@@ -164,6 +177,114 @@ def train(env_id="CartPole-v1", steps=6_144, seed=0):
     return best, scores
 
 
+# stage: 1 only
+if __name__ == "__main__":
+    env = gym.make("CartPole-v1")
+    env.action_space.seed(0)
+    returns = [play(env, lambda obs: env.action_space.sample()) for _ in range(100)]
+    print(f"100 episodes of guessing: mean {np.mean(returns):.1f}, best {max(returns):.0f}")
+
+
+# stage: 2 only
+if __name__ == "__main__":
+    env = gym.make("CartPole-v1")
+    env.action_space.seed(0)
+    replay, rng = Replay(5_000, 4), np.random.default_rng(0)
+    obs, _ = env.reset(seed=0)
+    collect(env, obs, lambda obs: env.action_space.sample(), replay, 5_000)
+    obs, action, reward, next_obs, terminated = replay.sample(5, np.random.default_rng(0))
+    print(f"{replay.added} transitions; {replay.terminated.sum()} of them ended an episode")
+    print(f"five, drawn at random: actions {action.tolist()}, obs of shape {tuple(obs.shape)}")
+
+
+# stage: 3 only
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    env, q = gym.make("CartPole-v1"), make_q(4, 2)
+    returns = [play(env, lambda obs: greedy(q, obs), seed) for seed in range(100)]
+    print(f"100 episodes of an untaught network: mean {np.mean(returns):.1f}")
+
+
+# stage: 4 only
+if __name__ == "__main__":
+    env = gym.make("CartPole-v1")
+    env.action_space.seed(0)
+    replay, rng = Replay(5_000, 4), np.random.default_rng(0)
+    obs, _ = env.reset(seed=0)
+    collect(env, obs, lambda obs: env.action_space.sample(), replay, 5_000)
+    torch.manual_seed(0)
+    q = make_q(4, 2)
+    batch = replay.sample(2_000, np.random.default_rng(0))
+    obs, action, reward, next_obs, terminated = batch
+    wanted = td_target(q, reward, next_obs, terminated)
+    print(f"Q says {q(obs).mean():.2f} on average, and should have said")
+    fell, stood = wanted[terminated].mean(), wanted[~terminated].mean()
+    print(f"{fell:.2f} where the pole fell, {stood:.2f} elsewhere")
+
+
+# stage: 5 only
+if __name__ == "__main__":
+    torch.set_num_threads(1)  # for so small a network more only get in each other's way
+    env = gym.make("CartPole-v1")
+    env.action_space.seed(0)
+    replay, rng = Replay(5_000, 4), np.random.default_rng(0)
+    obs, _ = env.reset(seed=0)
+    collect(env, obs, lambda obs: env.action_space.sample(), replay, 5_000)
+    torch.manual_seed(0)
+    q, rng = make_q(4, 2), np.random.default_rng(0)
+    target, optimizer = copy.deepcopy(q), torch.optim.Adam(q.parameters(), lr=1e-3)
+    for burst in range(1, 51):
+        losses = [update(q, target, optimizer, replay.sample(64, rng)) for _ in range(64)]
+        catch_up(target, q)
+        if burst % 10 == 0:
+            mean = np.mean([play(env, lambda obs: greedy(q, obs), seed) for seed in range(10)])
+            print(f"burst {burst:2d}: loss {np.mean(losses):6.3f}, return {mean:5.1f}")
+
+
+# stage: 6 only
+if __name__ == "__main__":
+    torch.set_num_threads(1)  # for so small a network more only get in each other's way
+    env = gym.make("CartPole-v1")
+    env.action_space.seed(0)
+    replay, rng = Replay(5_000, 4), np.random.default_rng(0)
+    obs, _ = env.reset(seed=0)
+    collect(env, obs, lambda obs: env.action_space.sample(), replay, 5_000)
+    torch.manual_seed(0)
+    q, rng = make_q(4, 2), np.random.default_rng(0)
+    target, optimizer = copy.deepcopy(q), torch.optim.Adam(q.parameters(), lr=1e-3)
+
+    def act(obs):
+        return explore(q, obs, epsilon_at(burst, 50), rng)
+
+    for burst in range(1, 51):
+        losses = [update(q, target, optimizer, replay.sample(64, rng)) for _ in range(64)]
+        catch_up(target, q)
+        if burst % 10 == 0:
+            mean = np.mean([play(env, act, seed) for seed in range(10)])
+            print(f"burst {burst:2d}: epsilon {epsilon_at(burst, 50):.2f}, return {mean:5.1f}")
+
+
+# stage: 7 only
+if __name__ == "__main__":
+    torch.set_num_threads(1)  # for so small a network more only get in each other's way
+    env = gym.make("CartPole-v1")
+    env.action_space.seed(0)
+    replay, rng = Replay(5_000, 4), np.random.default_rng(0)
+    obs, _ = env.reset(seed=0)
+    collect(env, obs, lambda obs: env.action_space.sample(), replay, 5_000)
+    torch.manual_seed(0)
+    q, rng = make_q(4, 2), np.random.default_rng(0)
+    target, optimizer = copy.deepcopy(q), torch.optim.Adam(q.parameters(), lr=1e-3)
+    for burst in range(1, 51):
+        losses = [update(q, target, optimizer, replay.sample(64, rng)) for _ in range(64)]
+        catch_up(target, q)
+        if burst % 10 == 0:
+            returns = evaluate(q, "CartPole-v1", 20, seed=1_000)
+            low, mean, high = returns.min(), returns.mean(), returns.max()
+            print(f"burst {burst:2d}: mean return {mean:5.1f}, from {low:.0f} to {high:.0f}")
+
+
+# stage: 8
 if __name__ == "__main__":
     torch.set_num_threads(1)  # for so small a network more only get in each other's way
     best, scores = train()
