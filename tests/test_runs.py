@@ -25,6 +25,7 @@ import pytest
 from tqdm import tqdm
 
 from rlworkshop import envs, provenance, runs
+from rlworkshop.runs import code
 from rlworkshop.runs import run as run_files
 from rlworkshop.runs.cached import cache_folder, cache_key
 from rlworkshop.runs.code import code_files, named, registered
@@ -475,6 +476,25 @@ def test_the_key_of_a_run_follows_how_the_environment_is_registered(files):
         keys.append(key())
     assert len(set(keys)) == 4
     assert keys[-1] != key("Nothing-v0")
+
+
+def test_the_key_of_a_run_follows_the_version_of_the_environments_package(files, monkeypatch):
+    """Its entry point may stay as it is while another of its modules is upgraded."""
+    files.write("world_helper", "REWARD = 1")
+    files.write("world", WORLD)
+    importlib.import_module("world")
+    about = files.folder / "worlds-1.0.dist-info"
+    about.mkdir()
+    (about / "top_level.txt").write_text("world\n")
+    keys = []
+    for version in ("1.0", "1.1", "1.0"):
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: worlds\nVersion: {version}\n")
+        code._distributions.cache_clear()
+        keys.append(key())
+    code._distributions.cache_clear()
+    assert keys[0] == keys[2] != keys[1]
+    assert code.registered("World-v0")["packages"] == ["worlds 1.0"]
+    assert code.registered("CartPole-v1")["packages"] == []
 
 
 def test_the_key_of_a_run_follows_functions_that_are_passed(files):

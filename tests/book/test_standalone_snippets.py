@@ -326,7 +326,7 @@ def trained(name: str, env_id: str, steps: int, folder: Path) -> Path:
     [
         ("vpg", "Acrobot-v1", 1024),
         ("vpg", "Pendulum-v1", 1024),
-        ("dqn", "Acrobot-v1", 1500),
+        ("dqn", "gymnasium.envs.classic_control:Acrobot-v1", 1500),
         ("dqn_family", "CartPole-v1", 1500),
         ("pixels", "CatchStack2-v0", 2500),
     ],

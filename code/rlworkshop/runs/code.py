@@ -5,6 +5,7 @@ Book: start/how_to_use
 
 import functools
 import importlib
+import importlib.metadata
 import sys
 import types
 from collections.abc import Callable, Iterable
@@ -14,6 +15,8 @@ from typing import Any
 import gymnasium as gym
 
 from rlworkshop import envs, provenance
+
+OWN = (__package__.partition(".")[0], "__main__")
 
 
 class UnknownCodeError(TypeError):
@@ -62,7 +65,19 @@ def registered(env_id: str) -> dict[str, Any]:
         return {}
     given = {name: _plain(env_id, value) for name, value in spec.kwargs.items()}
     wrappers = [f"{w.entry_point} {_plain(env_id, w.kwargs)}" for w in spec.additional_wrappers]
-    return {"kwargs": given, "max_episode_steps": spec.max_episode_steps, "wrappers": wrappers}
+    limits = {"kwargs": given, "max_episode_steps": spec.max_episode_steps, "wrappers": wrappers}
+    return {**limits, "packages": _packages(_entry_points(env_id))}
+
+
+def _packages(points: Iterable[Any]) -> list[str]:
+    """The installed packages that entry points are of, with versions; Gymnasium's is in ``versions``."""
+    modules = {p if isinstance(p, str) else getattr(p, "__module__", None) or "" for p in points}
+    tops = {module.partition(":")[0].partition(".")[0] for module in modules} - {"", "gymnasium", *OWN}
+    names = {name for top in tops for name in _distributions().get(top, [])}
+    return sorted(f"{name} {importlib.metadata.version(name)}" for name in names)
+
+
+_distributions = functools.cache(importlib.metadata.packages_distributions)  # it reads all that is installed
 
 
 def _plain(env_id: str, value: Any) -> Any:
