@@ -250,6 +250,13 @@ for name in sys.argv[1:]:
 """
 
 
+def test_the_builders_map_has_a_line_for_each_module():
+    folder = ROOT / "code" / "bookbuild"
+    there = [file.stem for pattern in ("*.py", "*/*.py") for file in folder.glob(pattern)]
+    lines = re.findall(r"^- ``(\w+)``: ", (folder / "__init__.py").read_text(), re.MULTILINE)
+    assert sorted(lines) == sorted(name for name in there if name != "__init__")
+
+
 def test_what_foundations_load_needs_no_torch():
     free = without_torch(ROOT)
     assert {"rlworkshop.runs.cached", "rlworkshop.rngs", "rlworkshop.stats"} < set(free)

@@ -1,20 +1,36 @@
 """The builder of the book, which ``rlworkshop`` never imports. ``site`` stands on ``engine``, free of Sphinx.
 
 - ``__main__``: the commands that the Makefile calls.
-- ``build``, ``live``: engine first, then Sphinx, then the new site in the place of the old one.
 - ``bootstrap``: makes ``.venv``; a script, for any Python.
+- ``build``: engine first, then Sphinx, then the new site in the place of the old one.
+- ``live``: the site served, and a page shown anew when it is saved.
 
 ``engine``: decides what is stale, runs it on all cores, keeps what comes of it.
 
-- ``project``: where things are. ``pages``: a page's cells and front matter.
 - ``book``: brings a book up to date, and is what Sphinx is handed.
-- ``schedule``: jobs on all cores. ``run``: a page in its kernel. ``forks``: the warm process and its forks.
-- ``watch``: what a process reads. ``store``: results by what they were made from.
-- ``tests``, ``collect``, ``suite``: files of tests. ``exercises``: their stubs and solutions.
-- ``calibration``: claims on other seeds. ``reference``: how fast this machine is.
+- ``calibration``: claims on other seeds.
+- ``collect``: what runs in forks of the warm process, watched: tests, functions of the book's code.
+- ``exercises``: their stubs, solutions and verdicts.
+- ``forks``: the warm process and its forks.
+- ``pages``: a page's cells, its front matter, what it is made from.
+- ``project``: where things are.
+- ``reference``: how fast this machine is.
+- ``run``: a page in its kernel.
+- ``schedule``: jobs on all cores.
+- ``store``: results, by what they were made from.
+- ``suite``: ``make test``.
+- ``tests``: files of tests as jobs.
+- ``watch``: what a process reads.
 
 ``site``: shows what the engine holds.
 
-- ``extension``: what joins Sphinx. ``domain``, ``markup``: what pages tell each other, how it is written.
-- ``snippets``, ``exercises``, ``equations``, ``api``, ``report``: directives. ``takeaway``: notebooks.
+- ``api``: the public functions and classes, from their source.
+- ``domain``: what pages tell each other.
+- ``equations``: ties equations to code.
+- ``exercises``: exercises and predictions on a page.
+- ``extension``: what joins Sphinx.
+- ``markup``: HTML where the book needs it otherwise.
+- ``report``: the page on verification.
+- ``snippets``: code on a page, and whole modules to download.
+- ``takeaway``: notebooks and scripts.
 """

@@ -30,14 +30,13 @@ FACTORY = re.compile(r"(dataclasses\.)?field\(.*\)")  # of a default that is mad
 
 
 def public_modules(project: Project, package: str) -> dict[str, Path]:
-    """The modules of a package by name: the ground floor, the parts in the book's order, the others."""
-    order, found = ["", *CHAPTER_PARTS], []
+    """The modules of a package by name: the ground floor, the parts in the book's order, the exercises."""
+    order, found = [*CHAPTER_PARTS, "exercises"], []
     for file in (project.code / package).glob("**/*.py"):
         parts = file.relative_to(project.code / package).with_suffix("").parts
         name = ".".join([package, *parts]).removesuffix(".__init__")
-        part = parts[0] if parts[1:] else ""
         if "._" not in name:
-            found.append((order.index(part) if part in order else len(order), name, file))
+            found.append((order.index(parts[0]) if parts[0] in order else -1, name, file))
     return {name: file for _, name, file in sorted(found)}
 
 
