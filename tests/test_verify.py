@@ -16,6 +16,7 @@ CODE = Path(verify.__file__).resolve().parents[1]
 @pytest.fixture(autouse=True)
 def first_seed_set(monkeypatch):
     monkeypatch.delenv(verify.SEED_SET, raising=False)
+    monkeypatch.setattr(verify, "_drawn", {3})
 
 
 @pytest.mark.parametrize(
@@ -44,10 +45,10 @@ def test_a_claim_holds_or_raises_and_is_shown_either_way(value, bound, holds, ca
 
 def test_a_claim_without_sense_is_refused():
     with pytest.raises(ValueError, match="no bound"):
-        verify.claim("x", 1.0)
+        verify.claim("x", 1.0, seeds=3)
     with pytest.raises(ValueError, match="never hold"):
         verify.claim("x", 1.0, at_least=2, at_most=1)
-    for value in ("many", [1, 2], None):
+    for value in ("many", [1, 2]):
         with pytest.raises(TypeError, match="one number"):
             verify.claim("x", value, at_least=0)
 
@@ -55,6 +56,37 @@ def test_a_claim_without_sense_is_refused():
 def test_a_claim_without_seeds_is_exact(capsys):
     verify.claim("Two and two", 4, at_least=4, at_most=4)
     assert capsys.readouterr().out == "claim holds: Two and two: 4 (at least 4 and at most 4; exact)\n"
+
+
+def test_seeds_are_counted():
+    with pytest.raises(ValueError, match=r"'x' is of 5 seeds, and verify.seeds has given 3$"):
+        verify.claim("x", 1, at_least=0, seeds=5)
+    verify.seeds(5)
+    verify.claim("x", 1, at_least=0, seeds=5)
+    verify.claim("x", 1, at_least=0, seeds=10, stored="some_run")  # they were drawn when it was made
+
+
+@pytest.mark.parametrize(
+    ("arms", "ratio", "bound", "value"),
+    [
+        (([1.0, 2.0, 6.0], [1.0, 1.0, 1.0]), False, {"at_least": 1}, 2.0),
+        ((3.0, 4.0), False, {"at_most": -0.5}, -1.0),
+        (([2.0, 4.0], [1.0]), True, {"at_least": 2}, 3.0),
+        ((1.0, 4.0), True, {"at_most": 0.5}, 0.25),
+    ],
+)
+def test_two_arms_are_compared(arms, ratio, bound, value, capsys):
+    verify.claim("One is more.", arms=arms, ratio=ratio, **bound, seeds=3)
+    assert f"One is more.: {value:.4g} (" in capsys.readouterr().out
+
+
+def test_two_arms_that_are_the_same_can_never_keep_the_bound():
+    for ratio, bound in ((False, {"at_least": 0}), (False, {"at_most": 0.1}), (True, {"at_least": 0.9})):
+        with pytest.raises(ValueError, match="would hold if both arms were the same"):
+            verify.claim("x", arms=(5.0, 1.0), ratio=ratio, **bound)
+    for wrong in ({}, {"value": 1, "arms": (1, 2)}):
+        with pytest.raises(ValueError, match="a value, or two arms"):
+            verify.claim("x", **wrong, at_least=0)
 
 
 def test_seed_sets_never_share_a_seed(monkeypatch):
@@ -84,6 +116,7 @@ from rlworkshop import verify
 shell = InteractiveShell.instance()
 with capture_output() as seen:
     verify.glue("score", 1.5)
+    verify.seeds(2)
     try:
         verify.claim("It learns.", 3, at_least=5, seeds=2, name="learns")
     except verify.ClaimFailed:
@@ -114,7 +147,7 @@ SPREAD = math.sqrt(6 / 8)  # their sample standard deviation
 
 
 def record(at_least=None, at_most=None, seeds=5):
-    return {"seeds": seeds, "at_least": at_least, "at_most": at_most}
+    return {"seeds": seeds, "at_least": at_least, "at_most": at_most, "control": "learns"}
 
 
 @pytest.mark.parametrize(
@@ -156,9 +189,34 @@ def test_the_bound_itself_still_holds():
 def test_what_is_wrong_with_a_calibration():
     ten = [*NINE, 2.0]
     tight, wide = record(at_least=0), record(at_least=-5)
-    assert verify.doubt(wide, ten) is None
-    assert verify.doubt(wide, None) == "not calibrated on 10 fresh seed sets"
-    assert verify.doubt(wide, NINE) == "not calibrated on 10 fresh seed sets"
-    assert verify.doubt(tight, ten) == "its bound lies 2.4 standard deviations away, not 3"
-    assert verify.doubt(record(at_least=3), [2.0] * 10) is not None
-    assert verify.doubt(record(at_least=3, seeds=None), None) is None  # exact
+    assert verify.doubts(wide, {"values": ten}) == []
+    assert verify.doubts(wide, None) == ["not calibrated on 10 fresh seed sets"]
+    assert verify.doubts(wide, {"values": NINE}) == ["not calibrated on 10 fresh seed sets"]
+    far = "its bound lies 2.4 standard deviations away, not 3"
+    assert verify.doubts(tight, {"values": ten}) == [far]
+    assert verify.doubts(record(at_least=3), {"values": [2.0] * 10}) != []
+    assert verify.doubts(record(at_least=3, seeds=None), None) == []  # exact
+    assert verify.doubts({**tight, "stored": "a_run"}, None) == []
+    alone = {**wide, "control": None}
+    assert verify.doubts(alone, {"values": ten}) == ["names no fault that it fails under, and no control"]
+    assert verify.doubts({**alone, "arms": True}, {"values": ten}) == []
+    faulty = {**wide, "fails_under": ["frozen", "random"]}
+    under = {"frozen": -6.0, "random": -4.0}
+    assert verify.doubts(faulty, {"values": ten, "under": under}) == ["holds under random as well (-4)"]
+    assert verify.doubts(faulty, {"values": ten, "under": {"random": "nan"}}) == ["not tried under frozen"]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "nothing", "under", "way"),
+    [
+        ({"at_least": 1}, 0, {}, 0.5),
+        ({"at_least": 0.5}, None, {"frozen": 0.0, "random": 0.4}, 0.1 / 1.6),
+        ({"at_most": 4}, None, {"frozen": 10.0}, 6 / 8),
+        ({"at_least": 1}, None, {}, math.nan),
+        ({"at_least": 1, "at_most": 3}, 0, {}, math.nan),
+        ({"at_least": 1}, 2, {}, math.nan),
+    ],
+)
+def test_how_far_a_bound_lies_between_nothing_and_the_effect(bounds, nothing, under, way):
+    one = {**record(**bounds), "neutral": nothing}
+    assert verify.way(one, NINE, under) == pytest.approx(way, nan_ok=True)

@@ -11,6 +11,7 @@
 - ``calibration``: claims on other seeds.
 - ``collect``: what runs in forks of the warm process, watched: tests, functions of the book's code.
 - ``exercises``: their stubs, solutions and verdicts.
+- ``faults``: faults planted on purpose, under which claims must fail.
 - ``forks``: the warm process and its forks.
 - ``pages``: a page's cells, its front matter, what it is made from.
 - ``project``: where things are.

@@ -226,13 +226,24 @@ def test_the_real_book_has_none_of(real, site, check):
     assert check(real.root, site) == []
 
 
+# pages with claims that name nothing under which they must fail: this list may only shrink
+UNTRIED = {
+    *(f"algorithms/{name}" for name in ("dqn", "dqn_family", "pixels", "vpg", "writing_dqn_together")),
+    *(f"foundations/{name}" for name in ("bandits", "dynamic_programming", "exploration", "key_concepts")),
+    *(f"foundations/{name}" for name in ("function_approximation", "kinds_of_algorithms")),
+    *(f"foundations/{name}" for name in ("learning_from_samples", "policy_gradients")),
+    *(f"start/{name}" for name in ("first_agent", "how_to_use", "maths", "pytorch")),
+}
+
+
 def uncalibrated(claims: dict[str, list[dict]], kept: dict[str, dict[str, dict]]) -> list[str]:
     """Claims (by page) whose committed figures (by page and name) do not bear them out."""
     return [
         f"{page}: {record['text']}: {wrong}"
         for page, records in claims.items()
         for record in records
-        if (wrong := verify.doubt(record, kept[page].get(record["name"], {}).get("values")))
+        for wrong in verify.doubts(record, kept[page].get(record["name"]))
+        if not (wrong.startswith("names no fault") and page in UNTRIED)
     ]
 
 

@@ -17,10 +17,16 @@ def record(at_least=None, at_most=None, seeds=5, **more):
 
 def test_a_summary_for_the_report():
     kept = {"values": [1.0, 2.0, 3.0, 2.0]}
-    assert calibration.summary(record(at_least=1.5), kept) == ["3 of 4", "2 ± 0.82", "0.6 s.d."]
-    assert calibration.summary(record(at_least=1), {"values": [2.0] * 3}) == ["3 of 3", "2 ± 0", "no spread"]
+    assert calibration.summary(record(at_least=1.5), kept) == ["3 of 4", "2 ± 0.82", "0.6 s.d.", "–", "–"]
+    assert calibration.summary(record(at_least=1), {"values": [2.0] * 3})[2] == "no spread"
     assert calibration.summary(record(at_least=1), None)[0] == "not calibrated"
-    assert set(calibration.summary(record(at_least=1, seeds=None), kept)) == {"–"}
+    assert set(calibration.summary(record(at_least=1, seeds=None), None)) == {"–"}
+    under = {**kept, "under": {"frozen": 0.0, "random": "nan"}}
+    assert calibration.summary(record(at_least=1.5), under)[3:] == ["frozen: 0; random: –", "75%"]
+    assert calibration.summary(record(at_least=0.5, control="c"), under)[3:] == [
+        "frozen: 0; random: –; beside `c`",
+        "**25%**",
+    ]
 
 
 def test_committed_figures_are_read_and_missing_or_damaged_ones_are_none(fresh):
@@ -105,7 +111,7 @@ def test_a_claim_that_fails_on_some_seeds_is_counted(seeded, capsys):
 
 
 def test_a_page_that_keeps_its_seeds_and_one_that_breaks_are_told(seeded, capsys):
-    seeded.edit("book/foundations/seeded.md", "seeds(4)]", "range(4)]")
+    seeded.edit("book/foundations/seeded.md", "seeds(4)]", "(seeds(4) and range(4))]")
     broken = 'from rlworkshop.verify import claim, seed\nassert seed() == 0\nclaim("x", 1, at_least=1)'
     seeded.add_page("broken", broken)
     assert calibration.rerun(Project.at(seeded.root), [1, 2]) == 1
@@ -120,3 +126,99 @@ def test_pages_that_cannot_be_re_run_are_named(seeded):
         calibration.rerun(project, [1], "index")
     with pytest.raises(BookError, match="there is no claim to re-run"):
         calibration.rerun(project, [1], "alpha")
+
+
+# ---- faults
+
+LEARNS = """\
+from rlworkshop.verify import claim, seeds
+from tiny import learner
+rate = 0.5
+learned = [learner.learn(rate) for _ in seeds(2)]
+claim("it learns", learned[0], at_least=0.4, seeds=2, name="learns", fails_under=FAULTS)
+"""
+FAULTS = """
+[[fault]]
+name = "frozen"
+file = "code/tiny/learner.py"
+find = "return rate"
+replace = "return 0.0"
+
+[[fault]]
+name = "no_effect:rate"
+file = "book/foundations/learns.md"
+find = "rate = 0.5"
+replace = "rate = 0.1"
+
+# any page
+[[fault]]
+name = "random"
+replace = "from tiny import learner; learner.learn = lambda rate: -1"
+
+[[fault]]
+name = "no_effect:nothing"
+replace = "unused = 1"
+
+[[fault]]
+name = "no_effect:page"
+replace = "raise OSError"
+"""
+
+
+@pytest.fixture
+def learns(fresh, monkeypatch):
+    """A book with a page whose claim is tried under the faults that it names; a call of its calibration."""
+    monkeypatch.delenv(SEED_SET, raising=False)
+    fresh.edit("book/beta.md", "claim(", "print(")
+    fresh.write("code/tiny/learner.py", "def learn(rate):\n    return rate\n")
+    own, any_page = FAULTS.split("# any page\n")
+    fresh.write("tests/faults/foundations-learns.toml", own)
+    fresh.write("tests/faults/any.toml", any_page)
+
+    def calibrate(*faults: str) -> int:
+        fresh.add_page("foundations/learns", LEARNS.replace("FAULTS", repr(faults)), budget=1)
+        return calibration.rerun(Project.at(fresh.root), [7], "foundations/learns", save=True)
+
+    calibrate.kept = lambda: calibration.read(Project.at(fresh.root), "foundations/learns")
+    return calibrate
+
+
+def test_a_page_is_run_under_each_fault_and_the_values_are_kept(learns, capsys):
+    assert learns("frozen", "no_effect:rate", "random") == 0
+    assert learns.kept()["learns"]["under"] == {"frozen": 0.0, "no_effect:rate": 0.1, "random": -1.0}
+    assert learns.kept()["learns"]["values"] == [0.5]
+    capsys.readouterr()
+    assert learns("frozen", "random") == 0  # the page is another; what ran under faults is the old one
+    assert learns("frozen", "random") == 0
+    assert "frozen (" not in capsys.readouterr().out.split("written")[1]
+
+
+def test_a_claim_that_holds_under_its_fault_is_refused(learns, capsys):
+    assert learns("frozen", "no_effect:nothing") == 1
+    assert "HOLDS under no_effect:nothing as well: it learns (0.5, at least 0.4)" in capsys.readouterr().out
+    assert learns.kept() == {}
+
+
+def test_a_claim_that_a_fault_keeps_from_being_made_is_refused(learns, capsys):
+    assert learns("no_effect:page") == 1
+    assert "NOT REACHED under no_effect:page: it learns (cell 1: OSError" in capsys.readouterr().out
+    assert learns.kept() == {}
+
+
+def test_faults_that_cannot_be_planted_are_named(learns, fresh):
+    with pytest.raises(
+        BookError, match="no fault is called 'no_effect:x': list it in tests/faults/foundations-learns.toml"
+    ):
+        learns("no_effect:x")
+    fresh.write("code/tiny/learner.py", "def learn(rate):\n    return 1 * rate\n")
+    with pytest.raises(BookError, match="text of fault 'frozen' must occur once in code/tiny/learner.py"):
+        learns("frozen")
+    for text, why in (
+        (FAULTS.replace('"frozen"', '"odd"'), "'odd' is of no kind: frozen, random"),
+        (FAULTS.replace('find = "return rate"\n', ""), "'file' and 'find' go together"),
+        (FAULTS.replace('name = "random"\n', ""), "cannot be read: KeyError"),
+        ("[[fault", "cannot be read: TOMLDecodeError"),
+    ):
+        fresh.write("tests/faults/any.toml", text)
+        with pytest.raises(BookError, match=why):
+            learns("random")

@@ -1,7 +1,8 @@
 """How far a claim's bound lies from what other seeds measure: ``make claims`` and its committed figures.
 
 A page's claims are re-run on seed sets that no build uses; ``benchmarks/claims/PAGE.json`` keeps each
-claim's values. A bound should lie at least three standard deviations away from their mean.
+claim's values. A bound should lie at least three standard deviations away from their mean. ``make calibrate``
+also runs the page once under each fault that a claim names, and refuses a claim that holds there.
 """
 
 import math
@@ -12,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from bookbuild.engine import pages, run
+from bookbuild.engine import faults, pages, run
 from bookbuild.engine.project import BookError, Project, drop_bytecode
 from bookbuild.engine.schedule import Job, Schedule
 from bookbuild.engine.store import Store, Subject, read_json, write_json
@@ -29,16 +30,28 @@ def read(project: Project, page: str) -> dict[str, dict]:
 
 
 def summary(record: dict, kept: dict | None) -> list[str]:
-    """A claim's calibration as three cells of the report: held, mean ± s.d., margin."""
-    if record["seeds"] is None:
-        return ["–", "–", "–"]
-    if kept is None:
-        return ["not calibrated", "–", "–"]
-    values = kept["values"]
+    """A claim's calibration as five cells of the report.
+
+    How often it held, mean ± s.d., margin, what it is under faults, how far its bound lies on the way.
+    """
+    values, under = (kept or {}).get("values", []), (kept or {}).get("under", {})
+    shown = [
+        f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: –" for name, value in under.items()
+    ]
+    shown += [f"beside `{record['control']}`"] if record.get("control") else []
+    last = ["; ".join(shown) or "–", "–"]
+    if not values:
+        return ["–" if record["seeds"] is None or record.get("stored") else "not calibrated", "–", "–", *last]
     held = sum(verify.holds(record, value) for value in values)
-    found, spread = verify.margin(record, values), verify.spread(values)
-    shown = "no spread" if math.isinf(found) else f"{found:.1f} s.d."
-    return [f"{held} of {len(values)}", f"{statistics.fmean(values):.4g} ± {spread:.2g}", shown]
+    found, spread, part = (
+        verify.margin(record, values),
+        verify.spread(values),
+        verify.way(record, values, under),
+    )
+    far = "no spread" if math.isinf(found) else f"{found:.1f} s.d."
+    if not math.isnan(part):
+        last[1] = f"{part:.0%}" if part >= verify.HALF else f"**{part:.0%}**"
+    return [f"{held} of {len(values)}", f"{statistics.fmean(values):.4g} ± {spread:.2g}", far, *last]
 
 
 def seed_sets(text: str) -> list[int]:
@@ -62,10 +75,11 @@ def command(project: Project, seeds: str, page: str | None, save: bool) -> int:
 def rerun(project: Project, seed_sets: list[int], only: str | None = None, save: bool = False) -> int:
     """Re-run the claims of a page (or of all) on other seed sets and print how often each held.
 
-    Returns 0 if every claim held on every set and, for ``save``, each page's figures were written.
+    With ``save`` also run each page under the faults that its claims name, and keep the figures. Returns 0 if
+    every claim held on every set, and with ``save`` failed under its faults, and the figures were written.
 
     Raises:
-        BookError: there is no such page, or no page makes a claim.
+        BookError: there is no such page, no page makes a claim, or a fault is not listed.
     """
     book = pages.read_pages(project)
     chosen = [page for page in book if only in (None, page.name)]
@@ -79,9 +93,13 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
     drop_bytecode(project.code)
     store, claims, failures = Store(project), {}, {}
 
-    async def work(page: pages.Page, subject: Subject) -> None:
+    async def work(page: pages.Page, subject: Subject, changes: list[faults.Change] | None = None) -> None:
         key = store.key(subject)
-        outcome = await run.run_page(project, page, dict(subject.variables))
+        if changes is None:
+            outcome = await run.run_page(project, page, dict(subject.variables))
+        else:
+            outcome = await faults.run_page(project, page, changes)
+            outcome.failures = [f for f in outcome.failures if "ClaimFailed" not in f.error]
         claims[subject], failures[subject] = outcome.claims, outcome.failures
         if not outcome.failures:
             store.put(subject, key, {"claims": outcome.claims}, outcome.inputs)
@@ -96,7 +114,21 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
                 claims[subject], failures[subject] = known["claims"], []
             else:
                 jobs.append(Job(name, page.budget, partial(work, page, subject), page.exclusive))
-    Schedule.begin(Schedule(jobs, os.cpu_count() or 1, print).run())
+    cores = os.cpu_count() or 1
+    Schedule.begin(Schedule(jobs, cores, print).run())
+    planted, jobs = {page.name: {} for page in chosen}, []
+    for page in chosen if save else ():
+        made = {record["name"]: record for subject in subjects[page.name] for record in claims[subject]}
+        names = sorted({name for record in made.values() for name in record.get("fails_under", ())})
+        for name, changes in faults.of_page(project, page, names).items():
+            subject = planted[page.name][name] = faults.subject(project, page, name, changes)
+            if known := store.get(subject):
+                claims[subject], failures[subject] = known["claims"], []
+            else:
+                jobs.append(
+                    Job(subject.name, page.budget, partial(work, page, subject, changes), page.exclusive)
+                )
+    Schedule.begin(Schedule(jobs, cores, print).run())
     green = True
     for page, tried in subjects.items():
         found: dict[str, tuple[dict, list[float]]] = {}
@@ -106,8 +138,12 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
         broken = [failure for failure in wrong if "ClaimFailed" not in failure.error]
         _print(page, found, broken, len(tried))
         green &= not wrong
+        under = {
+            name: {r["name"]: r["value"] for r in claims[subject]} for name, subject in planted[page].items()
+        }
+        stopped = {name: failures[subject] for name, subject in planted[page].items() if failures[subject]}
         if save and not broken:
-            _save(project, page, seed_sets, found)
+            green &= _save(project, page, seed_sets, found, under, stopped)
     return 0 if green else 1
 
 
@@ -124,12 +160,28 @@ def _print(page: str, found: dict[str, tuple[dict, list[float]]], broken: list, 
             print("    the same on every seed set: saturated, or the page does not use verify.seeds()")
 
 
-def _save(project: Project, page: str, seed_sets: list[int], found: dict) -> None:
-    claims = {
-        name: {"text": record["text"], "values": values, "seeds": record["seeds"]}
-        for name, (record, values) in found.items()
-        if record["seeds"] is not None
-    }
-    made = {"seed_sets": seed_sets, "date": datetime.now(UTC).strftime("%Y-%m-%d"), "claims": claims}
-    write_json(path(project, page), made)
-    print(f"  written to {path(project, page).relative_to(project.root)}")
+def _save(project: Project, page: str, seed_sets: list[int], found: dict, under: dict, stopped: dict) -> bool:
+    """Write a page's figures, unless a claim holds under its fault; ``under``: values by fault and claim."""
+    claims, right = {}, True
+    for name, (record, values) in found.items():
+        named = {fault: under[fault].get(name) for fault in record.get("fails_under", ())}
+        for fault, value in named.items():
+            if value is None:
+                why = "; ".join(map(str, stopped.get(fault, ["the page does not make it"])))
+                print(f"  NOT REACHED under {fault}: {record['text']} ({why})")
+            elif isinstance(value, float) and verify.holds(record, value):
+                print(
+                    f"  HOLDS under {fault} as well: {record['text']} ({value:.4g}, {verify.bound(record)})"
+                )
+            else:
+                continue
+            right = False
+        random = record["seeds"] is not None and not record.get("stored")
+        if random or named:
+            kept = {"text": record["text"], "values": values if random else [], "seeds": record["seeds"]}
+            claims[name] = {**kept, "under": named} if named else kept
+    if right:
+        made = {"seed_sets": seed_sets, "date": datetime.now(UTC).strftime("%Y-%m-%d"), "claims": claims}
+        write_json(path(project, page), made)
+        print(f"  written to {path(project, page).relative_to(project.root)}")
+    return right

@@ -36,11 +36,13 @@ def claims_table(project: Project, outcomes: list[Outcome]) -> str:
         name, known, rows = outcome.page.name, calibration.read(project, outcome.page.name), []
         for record in outcome.claims:
             seeds = "exact" if record["seeds"] is None else str(record["seeds"])
+            seeds = "stored run" if record.get("stored") else seeds
             verdict = "holds" if record["held"] else "**fails**"
             measured = f"{{claim}}`{name}#{record['name']}`"
             facts = [record["text"], verdict, measured, verify.bound(record), seeds]
             rows.append([*facts, *calibration.summary(record, known.get(record["name"]))])
         heads = ["claim", "", "measured", "bound", "seeds", "fresh seed sets", "mean ± s.d.", "margin"]
+        heads += ["under its fault", "way"]
         if rows:
             parts += [f"{{doc}}`/{name}`", table(heads, rows)]
         elif outcome.page.is_chapter:

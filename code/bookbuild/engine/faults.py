@@ -1,0 +1,118 @@
+"""Faults planted on purpose, under which claims must fail: a page is run once with each that it names.
+
+``tests/faults/PAGE.toml`` lists them, ``any.toml`` those of any page. A fault changes texts of the page or of
+``code/`` in a copy, or runs a few lines before the page's first cell; never is there a switch for it in code
+that the book shows. Its name begins with its kind: ``frozen`` (nothing is learned), ``random`` (greedy
+choices at random), ``no_effect:THING`` (the thing that the claim is about taken out), ``one_seed`` (every
+seed the same).
+"""
+
+import copy
+import json
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bookbuild.engine import pages, run
+from bookbuild.engine.pages import Page
+from bookbuild.engine.project import BookError, Project
+from bookbuild.engine.store import Subject
+from rlworkshop import provenance
+
+KINDS = ("frozen", "random", "no_effect", "one_seed")
+
+
+@dataclass(frozen=True)
+class Change:
+    """Part of a fault: ``find`` replaced in a file, or, without a file, lines that run before the page."""
+
+    file: str
+    find: str
+    replace: str
+
+
+def read(project: Project, page: str) -> dict[str, list[Change]]:
+    """The faults of a page, and those of any page, by name.
+
+    Raises:
+        BookError: a list cannot be read.
+    """
+    found: dict[str, list[Change]] = {}
+    for name in ("any", page.replace("/", "-")):
+        file, own = project.root / "tests" / "faults" / f"{name}.toml", {}
+        shown = file.relative_to(project.root)
+        try:
+            rows = tomllib.loads(file.read_text(encoding="utf-8"))["fault"] if file.exists() else []
+            for row in rows:
+                if row["name"].partition(":")[0] not in KINDS:
+                    raise BookError(f"{shown}: {row['name']!r} is of no kind: {', '.join(KINDS)}")
+                change = Change(row.get("file", ""), row.get("find", ""), row["replace"])
+                if bool(change.file) != bool(change.find):
+                    raise BookError(f"{shown}: {row['name']!r}: 'file' and 'find' go together")
+                own.setdefault(row["name"], []).append(change)
+        except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:
+            raise BookError(f"{shown} cannot be read: {error!r}") from None
+        found |= own
+    return found
+
+
+def of_page(project: Project, page: Page, names: Sequence[str]) -> dict[str, list[Change]]:
+    """The changes of the faults that a page's claims name.
+
+    Raises:
+        BookError: there is no such fault, or its text is not there exactly once.
+    """
+    known = read(project, page.name) if names else {}
+    for name in names:
+        if name not in known:
+            where = f"tests/faults/{page.name.replace('/', '-')}.toml"
+            raise BookError(f"{page.name}: no fault is called {name!r}: list it in {where}")
+        for change in known[name]:
+            if change.file and _text(project, change.file).count(change.find) != 1:
+                raise BookError(f"{page.name}: the text of fault {name!r} must occur once in {change.file}")
+    return {name: known[name] for name in names}
+
+
+def subject(project: Project, page: Page, name: str, changes: Sequence[Change]) -> Subject:
+    """What a run of a page under a fault is made of."""
+    plain = pages.subject(project, page)
+    own = json.dumps([plain.own, [[c.file, c.find, c.replace] for c in changes]])
+    return replace(plain, kind="claims", name=f"{page.name}, {name}", own=own)
+
+
+async def run_page(project: Project, page: Page, changes: Sequence[Change]) -> run.Outcome:
+    """Run a page with a fault planted."""
+    own = page.file.relative_to(project.root).as_posix()
+    text = _text(project, own)
+    for change in (change for change in changes if change.file == own):
+        text = text.replace(change.find, change.replace)
+    notebook = pages.read_notebook(text, page.file)
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    before = [change.replace for change in changes if not change.file]
+    first.source = "\n".join([*before, first.source])
+    with tempfile.TemporaryDirectory(prefix="fault-") as folder:
+        root = Path(folder).resolve()
+        for entry in project.root.iterdir():
+            if entry.name != "code":
+                (root / entry.name).symlink_to(entry)
+        shutil.copytree(project.code, root / "code", ignore=shutil.ignore_patterns("__pycache__"))
+        for change in changes:
+            if change.file not in ("", own):
+                file = root / change.file
+                file.write_text(_text(project, change.file).replace(change.find, change.replace), "utf-8")
+        there = Project(root, project.settings)
+        runs = {"RLWORKSHOP_RUNS": str(project.state / "runs")}
+        outcome = await run.run_page(there, replace(page, notebook=copy.deepcopy(notebook)), runs)
+    for change in changes:
+        outcome.inputs.pop(f"file {change.file}", None)
+    return outcome
+
+
+def _text(project: Project, file: str) -> str:
+    try:
+        return provenance.source_text((project.root / file).read_bytes())
+    except OSError as error:
+        raise BookError(f"a fault changes {file}: {error.strerror}") from None
