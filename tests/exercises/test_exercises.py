@@ -21,6 +21,7 @@ GENERIC = (
 )
 
 NETS = {  # probes for mistakes that nobody foresaw
+    check.exercise.DRAWN,
     "it equals the weighted sum of n-step returns that defines it, on forty random rows",
     "an episode that goes on through the whole batch",
     "it equals the definition, episode by episode, on forty random rows",

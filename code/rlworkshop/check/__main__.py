@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("name", nargs="?", help="the exercise, as its page calls it")
     parser.add_argument("file", nargs="?", type=Path, help="the file with your answer")
-    parser.add_argument("--list", action="store_true", help="the exercises there are")
+    parser.add_argument(
+        "--list", action="store_true", help="the exercises there are; with NAME, those that begin so"
+    )
     parser.add_argument("--stub", metavar="NAME", help="print the file to begin with")
     parser.add_argument("--limit", type=float, default=TIME_LIMIT, help="seconds that the answer may take")
     options = parser.parse_args(arguments)
@@ -34,9 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that has no ✓
     try:
         if options.list:
-            found = exercises.every()
+            found = {n: e for n, e in exercises.every().items() if n.startswith(options.name or "")}
+            if not found:
+                raise KeyError(f"no exercise's name begins with {options.name!r}: --list alone shows all")
             width = max(map(len, found), default=0)
-            print(*(f"{e.name:{width}}  {e.title} ({e.page})" for e in found.values()), sep="\n")
+            print(*(f"{e.name:{width}}  {e.title} ({e.page})" for e in found.values()), sep="\n", flush=True)
             return 0
         if options.stub:
             print(exercises.find(options.stub).stub, end="")
@@ -56,6 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyError as error:
         print(error.args[0], file=sys.stderr)
         return 2
+    except BrokenPipeError:  # ``--list | head``: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     print(transcript(verdict))
     said = f"{verdict.name} {file}"
     if verdict.wrong is None:

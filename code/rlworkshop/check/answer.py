@@ -3,24 +3,29 @@
 Book: start/how_to_use
 """
 
+import contextlib
 import faulthandler
 import importlib
 import json
+import linecache
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rlworkshop.check.exercise import Exercise, Wrong, explain, quoted
 from rlworkshop.check.stage import Stage
 
 TIME_LIMIT = 20.0  # seconds
+GRACE = 60.0  # seconds until a process is stopped that cannot stop itself; its imports take some, too
 
 
 def collect(module: str) -> dict[str, Exercise]:
@@ -84,13 +89,16 @@ def judge(name: str, modules: Iterable[str], file: Path, limit: float = TIME_LIM
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
     code = "from rlworkshop.check import answer; answer._inside()"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code, name, ",".join(modules), str(file), str(limit)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace",
-        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    command = [sys.executable, "-P", "-c", code, name, ",".join(modules), str(file), str(limit)]
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"}
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as errors:
+        status = _run(command, environment, said, errors, limit + GRACE)
+        said.seek(0)
+        lines = said.read().decode("utf-8", "replace").splitlines()
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - 20_000))
+        told = errors.read().decode("utf-8", "replace")
     verdict, ended = Verdict(name), False
-    for line in done.stdout.splitlines():
+    for line in lines:
         record = json.loads(line)
         if "unknown" in record:
             raise KeyError(name)
@@ -101,20 +109,33 @@ def judge(name: str, modules: Iterable[str], file: Path, limit: float = TIME_LIM
             verdict.wrong = Wrong(**record["wrong"])
         ended |= record["last"]
     if not ended:
-        verdict.wrong = Wrong(*_why_it_ended(done, file, limit))
+        verdict.wrong = Wrong(*_why_it_ended(status, told, file, limit))
     return verdict
 
 
-def _why_it_ended(done: subprocess.CompletedProcess, file: Path, limit: float) -> tuple[str, tuple[str, ...]]:
-    if "Timeout (" not in done.stderr:
-        return f"Python itself ended while it ran your file (exit status {done.returncode})", (
-            "Does something call exit, or ask for more memory than there is?\n" + done.stderr[-500:].strip(),
+def _run(command: list[str], environment: dict[str, str], said: IO, errors: IO, limit: float) -> int | None:
+    """The exit status of a process, ``None`` after ``limit`` seconds; what it started ends with it."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": errors}
+    process = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
+    try:
+        return process.wait(limit)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+
+
+def _why_it_ended(status: int | None, told: str, file: Path, limit: float) -> tuple[str, tuple[str, ...]]:
+    if status is not None and "Timeout (" not in told:
+        return f"Python itself ended while it ran your file (exit status {status})", (
+            "Does something call exit, or ask for more memory than there is?\n" + told[-500:].strip(),
         )
-    at = re.search(rf'File "{re.escape(str(file))}", line (\d+)', done.stderr)
-    place = ""
-    if at:
-        line = file.read_text(encoding="utf-8").splitlines()[int(at[1]) - 1]
-        place = f", at line {at[1]}: {quoted(line)}"
+    at = re.search(rf'File "{re.escape(str(file))}", line (\d+)', told)
+    place = f", at line {at[1]}: {quoted(linecache.getline(str(file), int(at[1])))}" if at else ""
     return f"your file was still at work after {limit:g} s{place}", (
         "Does every `while` come to its end: is what it asks about changed inside the loop?",
         "On arrays of a few hundred entries this takes milliseconds. Is there a loop inside a loop too many?",
@@ -125,7 +146,11 @@ def _inside() -> None:
     """The other side of ``judge``: prints its findings as lines of JSON, and nothing else."""
     name, modules, file, limit = sys.argv[1:]
     report = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever the answer prints goes the way of errors
+    errors = os.fdopen(os.dup(2), "w")  # for what Python itself has to say
+    faulthandler.enable(errors)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # whatever the answer prints, however much
+        os.dup2(nowhere, stream)
 
     def say(last: bool = False, **record: Any) -> None:
         print(json.dumps({"last": last, **record}), file=report, flush=True)
@@ -135,7 +160,7 @@ def _inside() -> None:
         say(unknown=True, last=True)
         return
     say(reread=exercise.reread)
-    faulthandler.dump_traceback_later(float(limit), exit=True)
+    faulthandler.dump_traceback_later(float(limit), exit=True, file=errors)
     try:
         candidate = _load(exercise, Path(file))
         remarks = exercise.check(candidate, passed=lambda shows: say(passed=[shows]))
@@ -147,6 +172,11 @@ def _inside() -> None:
 
 def _load(exercise: Exercise, file: Path) -> Any:
     """The function that the file defines, or for a stage the file as a module."""
+    if file.suffix == ".ipynb":
+        name = exercise.name.replace("-", "_")
+        call = f"exercises.find({exercise.name!r}).check(...)"
+        how = f"begin a cell with `%%writefile {name}.py`, or call `{call}`"
+        raise Wrong("your file is a notebook, and what is checked is Python", (f"In the notebook: {how}.",))
     sys.path.append(str(file.parent))  # modules beside it; last, so that none hides another
     module = sys.modules["answer"] = types.ModuleType("answer")
     module.__file__ = str(file)

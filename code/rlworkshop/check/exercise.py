@@ -22,6 +22,11 @@ from typing import Any
 
 import numpy as np
 
+DRAWN = "on other numbers, drawn at random, it is right as well"
+DRAWN_HINTS = (
+    "The round numbers above have not told yours from the right one. Work through this case by hand.",
+    "Is something rounded, cast to whole numbers, or taken from a fixed row or column?",
+)
 MARK = re.compile(r"^\s*# (solution|given|end)\s*$")
 
 
@@ -64,6 +69,23 @@ class Exercise:
             return run
 
         return add
+
+    def drawn(self, draw: Callable[[np.random.Generator], tuple]) -> Callable:
+        """Decorator that adds a probe: an answer agrees with the solution on arguments drawn at random.
+
+        By hand one likes round and regular numbers, on which a wrong answer can agree with the right one.
+        """
+
+        def run(answer: Callable) -> None:
+            for seed in range(20):
+                arguments = draw(np.random.default_rng(seed))
+                want = self.solution(*map(_copy, arguments))
+                names = inspect.signature(self.solution).parameters
+                case = "; ".join(f"{n} = {_text(a)}" for n, a in zip(names, arguments, strict=True))
+                expect(answer(*arguments), want, f"On numbers drawn at random ({case})")
+
+        self.probes.append(Probe(DRAWN, run, DRAWN_HINTS))
+        return draw
 
     def check(self, candidate: Callable, passed: Callable[[str], Any] = lambda shows: None) -> list[str]:
         """Try ``candidate``; ``passed`` is told of each probe that it passes. Returns remarks, mostly none.
@@ -164,6 +186,17 @@ def not_there(kind: str, name: str, space: dict[str, Any]) -> tuple[str, tuple[s
     return f"your file has no {kind} `{name}`: {what}", (hint,)
 
 
+class Printed(io.TextIOBase):
+    """Takes what an answer prints, and keeps only whether it did."""
+
+    something = False
+
+    def write(self, text: str) -> int:
+        """As that of a file."""
+        self.something |= bool(text)
+        return len(text)
+
+
 class _Answer:
     """The candidate, called under supervision."""
 
@@ -191,7 +224,7 @@ class _Answer:
             raise Wrong(f"`{name}` has its arguments in another order: it should take ({wanted})")
 
     def __call__(self, *args: Any) -> Any:
-        name, kept, printed = self.exercise.function, [_copy(a) for a in args], io.StringIO()
+        name, kept, printed = self.exercise.function, [_copy(a) for a in args], Printed()
         try:
             with contextlib.redirect_stdout(printed):
                 got = self.candidate(*args)
@@ -202,8 +235,9 @@ class _Answer:
             ) from error
         except (Exception, SystemExit) as error:
             code = getattr(self.candidate, "__code__", None)
-            raise Wrong(f"`{name}` stopped: {explain(error, code and code.co_filename)}") from error
-        self.printed |= bool(printed.getvalue())
+            told = f"`{name}` stopped: {explain(error, code and code.co_filename)}"
+            raise Wrong(told, advice(error)) from error
+        self.printed |= printed.something
         for parameter, before, after in zip(self.parameters, kept, args, strict=False):
             if not _same(before, after):
                 raise Wrong(
@@ -224,8 +258,9 @@ def expect(
 ) -> None:
     """Raise ``Wrong`` unless ``got`` is an array (or one number) equal to ``want``, up to rounding.
 
-    ``about`` is a sentence on what the case is about. ``mistakes`` maps a message to what an answer with that
-    mistake gives here. ``rows`` (bool, of the shape of ``want``) says which entries count; default all.
+    ``about`` is a sentence on what the case is about. ``mistakes`` maps a message (or one with hints of its
+    own, a tuple) to what an answer with that mistake gives here. ``rows`` (bool, of the shape of ``want``)
+    says which entries count; default all.
 
     Book: start/how_to_use
     """
@@ -233,13 +268,16 @@ def expect(
     if isinstance(got, float) and want.ndim == 0:  # a number where a number is wanted
         got = np.float64(got)
     if not isinstance(got, np.ndarray | np.generic):
-        raise Wrong(f"the answer should be a NumPy array; it is {kind_of(got)}")
+        hint = f"Print type(...) of what you return. The docstring asks for an array of shape {want.shape}."
+        raise Wrong(f"the answer should be a NumPy array; it is {kind_of(got)}", (hint,))
     if got.shape != want.shape:
         turned = ": that is the wrong way round" if got.shape == want.shape[::-1] else ""
-        raise Wrong(f"the answer should have the shape {want.shape}; it has {got.shape}{turned}")
+        hint = "Print the shape after each line: where does it first differ from what the docstring says?"
+        raise Wrong(f"the answer should have the shape {want.shape}; it has {got.shape}{turned}", (hint,))
     if got.dtype.kind != "f":
         why = ": it has lost what stands behind the point" if got.dtype.kind in "iu" else ""
-        raise Wrong(f"the answer should hold floats; it holds {got.dtype}{why}")
+        hint = "An array made of whole numbers stays one: make it with `float`, as np.zeros(n) does."
+        raise Wrong(f"the answer should hold floats; it holds {got.dtype}{why}", (hint,))
     rows = np.ones(want.shape, bool) if rows is None else rows
 
     def fits(other: Any) -> bool:
@@ -248,16 +286,49 @@ def expect(
 
     if fits(want):
         return
-    for message, other in (mistakes or {}).items():
+    for said, other in (mistakes or {}).items():
         if fits(other):
-            raise Wrong(message)
+            message, *hints = said if isinstance(said, tuple) else (said,)
+            raise Wrong(message, tuple(hints))
     if want.size <= 8 and rows.all():
-        raise Wrong(f"{about}. It should be {_show(want)}; yours is {_show(got)}")
+        digits = next((n for n in range(3, 8) if _show(want, n) != _show(got, n)), 8)
+        raise Wrong(f"{about}. It should be {_show(want, digits)}; yours is {_show(got, digits)}")
     off = np.argwhere(~np.isclose(got, want, rtol=1e-4, atol=1e-5) & rows)
     first = tuple(int(i) for i in off[-1])
     raise Wrong(
         f"{about}. {len(off)} of {rows.sum()} entries differ; the last is [{', '.join(map(str, first))}]: "
-        f"{got[first]:.4g}, and it should be {want[first]:.4g}"
+        f"{got[first]:.6g}, and it should be {want[first]:.6g}"
+    )
+
+
+def advice(error: BaseException) -> tuple[str, ...]:
+    """Hints on an exception, whatever the exercise is.
+
+    Book: start/how_to_use
+    """
+    kinds = {
+        (
+            "IndexError",
+            "KeyError",
+        ): "Print the index and the shape of what it looks into, just before that line.",
+        (
+            "ValueError",
+            "RuntimeError",
+        ): "Print the shapes of all arrays of that line: which of them does not fit?",
+        (
+            "TypeError",
+            "AttributeError",
+        ): "Print type(...) of what stands in that line: is it what the docstring says?",
+        ("NameError",): "A name is misspelt, or its import is missing from the top of your file.",
+        (
+            "ZeroDivisionError",
+        ): "Which of the arguments can be 0 or empty? The docstring says what holds then.",
+    }
+    names = {kind.__name__ for kind in type(error).__mro__}
+    found = [hint for known, hint in kinds.items() if names.intersection(known)]
+    return (
+        *found[:1],
+        "Call your function by hand with the arguments of a small case, and look at the line named above.",
     )
 
 
@@ -295,11 +366,16 @@ def kind_of(value: Any) -> str:
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
+def _text(value: Any) -> str:
+    """A value on one line, as one would type it."""
+    return " ".join(np.array2string(np.asarray(value), precision=4, separator=", ").split())
+
+
 def quoted(line: str) -> str:
     """A line of code, for a sentence."""
     return f"`{' '.join(line.split())}`"
 
 
-def _show(array: np.ndarray) -> str:
+def _show(array: np.ndarray, digits: int) -> str:
     column = array.ndim == 2 and array.shape[1] == 1
-    return str(np.round(array[:, 0] if column else array, 3).tolist())
+    return str(np.round(array[:, 0] if column else array, digits).tolist())

@@ -10,7 +10,6 @@ Book: start/how_to_use
 import ast
 import contextlib
 import inspect
-import io
 import re
 import traceback
 import types
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlworkshop.check.exercise import Exercise, Probe, Wrong, explain, kind_of, not_there
+from rlworkshop.check.exercise import Exercise, Printed, Probe, Wrong, advice, explain, kind_of, not_there
 
 STAGE = re.compile(r"(^|  )# stage: (\d+)( only)?$")
 
@@ -58,7 +57,7 @@ class Stage(Exercise):
 
     def check(self, candidate: Any, passed: Callable[[str], Any] = lambda shows: None) -> list[str]:
         """As that of an exercise; ``candidate`` is a module."""
-        shows, printed = "", io.StringIO()
+        shows, printed = "", Printed()
         hints: tuple[str, ...] = (f"Compare with the stub (--stub {self.name}): first line and docstring.",)
         try:
             for name in self.asks:
@@ -70,7 +69,7 @@ class Stage(Exercise):
                 passed(shows)
         except Wrong as wrong:
             raise Wrong(str(wrong), wrong.hints or hints, self.reread, shows) from wrong.__cause__
-        if printed.getvalue():
+        if printed.something:
             return ["your file also prints when it is used: fine while you look for a bug."]
         return []
 
@@ -89,7 +88,7 @@ class Stage(Exercise):
                     f"`{name}` is still the stub: it raises NotImplementedError and computes nothing",
                     ("Write the body where the stub says `your code here`, and take the `raise` out.",),
                 ) from error
-            raise Wrong(f"`{name}` stopped: {explain(error, file)}") from error
+            raise Wrong(f"`{name}` stopped: {explain(error, file)}", advice(error)) from error
 
     def pick(self, space: dict[str, Any]) -> Any:
         """The file as a module."""

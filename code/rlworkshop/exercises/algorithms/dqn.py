@@ -86,6 +86,11 @@ def _undiscounted(answer: Callable) -> None:
     expect(got, np.array([0.5, 1.5, 2.5, 3.5]), "gamma = 1, rewards of 1, fresh values of at most 1/2")
 
 
+@CEILING.drawn
+def _any_ceiling(rng: np.random.Generator) -> tuple:
+    return np.arange(4), float(rng.choice([1.0, rng.uniform(0.1, 0.99)])), rng.normal(), rng.normal()
+
+
 def huber_gradient(q: np.ndarray, action: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Gradient of the mean Huber loss (threshold 1) with respect to all that the network said.
 
@@ -231,6 +236,12 @@ def _time_limit(answer: Callable) -> None:
     })  # fmt: skip
 
 
+@TARGETS.drawn
+def _any_targets(rng: np.random.Generator) -> tuple:
+    flags = rng.random((2, 3)) < 0.4
+    return rng.normal(size=3), flags[0], flags[1], rng.normal(size=(3, 4)), rng.uniform(0.1, 1)
+
+
 # ------------------------------------------------------------------------------------------ break
 
 
@@ -301,6 +312,11 @@ def _always_the_last(answer: Callable) -> None:
                 f"after {added} additions a memory of seven should hold the last seven; number {lost[0]} "
                 "is not among them"
             )
+
+
+@RING.drawn
+def _any_ring(rng: np.random.Generator) -> tuple:
+    return rng.normal(size=5), int(rng.integers(12)), rng.normal(size=rng.integers(1, 6))
 
 
 # ------------------------------------------------------------------------------------------ diagnose

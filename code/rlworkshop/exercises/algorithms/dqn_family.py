@@ -77,6 +77,11 @@ def _rows(answer: Callable) -> None:
     })  # fmt: skip
 
 
+@TARGET.drawn
+def _any_double(rng: np.random.Generator) -> tuple:
+    return rng.normal(size=3), rng.uniform(size=3), rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+
+
 def project(
     probs: np.ndarray,
     reward: np.ndarray,
@@ -267,6 +272,19 @@ def _cut(answer: Callable) -> None:
         "the value at a time limit is discounted as if all n steps had been made":
             [2 + 0.125 * 20, 2 + 0.125 * 20, 18.0, 28.0],
     })  # fmt: skip
+
+
+@MEND.drawn
+def _any_ends(rng: np.random.Generator) -> tuple:
+    flags = rng.random((2, 6)) < 0.2
+    return (
+        rng.normal(size=6),
+        flags[0],
+        flags[1],
+        rng.normal(size=6),
+        rng.uniform(0.1, 1),
+        int(rng.integers(1, 5)),
+    )
 
 
 # ------------------------------------------------------------------------------------------ derive

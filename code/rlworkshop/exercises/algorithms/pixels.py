@@ -90,6 +90,11 @@ def _strides(answer: Callable) -> None:
     })  # fmt: skip
 
 
+@TOWER.drawn
+def _any_tower(rng: np.random.Generator) -> tuple:
+    return int(rng.integers(40, 90)), [tuple(rng.integers((2, 1), (6, 4)).tolist()) for _ in range(3)]
+
+
 # ------------------------------------------------------------------------------------------ implement
 
 

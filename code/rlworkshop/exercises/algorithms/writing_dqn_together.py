@@ -134,9 +134,10 @@ def _numbers(got: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
 def _compare(got: np.ndarray, want: Any, about: str, mistakes: dict[str, Any]) -> None:
     if np.allclose(got, want, atol=1e-4):
         return
-    for message, other in mistakes.items():
+    for said, other in mistakes.items():
         if np.allclose(got, other, atol=1e-4):
-            raise Wrong(message)
+            message, *hints = said if isinstance(said, tuple) else (said,)
+            raise Wrong(message, tuple(hints))
     raise Wrong(f"{about}: it should be {np.round(want, 3)}, and is {np.round(got, 3)}")
 
 
@@ -323,12 +324,12 @@ def _neighbours(rows: np.ndarray) -> bool:
 
 
 def _rows(replay: Any) -> list[tuple]:
-    """Spy on add: obs, next_obs (first numbers) and terminated, in the order in which they come."""
+    """Spy on add: obs and next_obs (first numbers), terminated, action and reward of each call."""
     rows, add = [], replay.add
 
     def spy(obs, action, reward, next_obs, terminated):
         _unpacked(obs, "`replay.add` is given as obs")
-        rows.append((float(obs[0]), float(next_obs[0]), bool(terminated)))
+        rows.append((float(obs[0]), float(next_obs[0]), bool(terminated), action, reward))
         add(obs, action, reward, next_obs, terminated)
 
     replay.add = spy
@@ -351,12 +352,24 @@ def _chain(answer: ModuleType) -> None:
     answer.collect(env, env.reset()[0], lambda obs: 0, replay, 5)
     if len(rows) != 5:
         raise Wrong(f"five steps were asked for; replay.add was called {len(rows)} times")
-    if [obs for obs, _, _ in rows] == [1, 2, 3, 4, 5]:
+    if [obs for obs, *_ in rows] == [1, 2, 3, 4, 5]:
         raise Wrong("`obs` of each row is what came after the action: keep it apart until it is added")
-    if [next_obs for _, next_obs, _ in rows] != [1, 2, 3, 4, 5]:
+    if [next_obs for _, next_obs, *_ in rows] != [1, 2, 3, 4, 5]:
         raise Wrong("`next_obs` of each row should be what env.step returned")
-    if [obs for obs, _, _ in rows] != [0, 1, 2, 3, 4]:
+    if [obs for obs, *_ in rows] != [0, 1, 2, 3, 4]:
         raise Wrong(FORGOTTEN)
+
+
+@TWO.probe(
+    "what was done and what it paid stand in their places", "replay.add(obs, action, reward, next_obs, ...)"
+)
+def _done_and_paid(answer: ModuleType) -> None:
+    env, replay = _Script(*[(5.0, False, False)] * 9, FALL), answer.Replay(20, 4)
+    rows = _rows(replay)
+    answer.collect(env, env.reset()[0], lambda obs: int(obs[0]) % 2, replay, 4)
+    if [(action, reward) for *_, action, reward in rows] != [(0, 5), (1, 5), (0, 5), (1, 5)]:
+        told = ", ".join(f"({action}, {reward:g})" for *_, action, reward in rows)
+        raise Wrong(f"the actions were 0, 1, 0, 1 and each paid 5; the buffer was given the pairs {told}")
 
 
 @TWO.probe(
@@ -368,12 +381,12 @@ def _ends(answer: ModuleType) -> None:
         env, replay = _Script((1.0, False, False), row), answer.Replay(20, 4)
         rows = _rows(replay)
         answer.collect(env, env.reset()[0], lambda obs: 0, replay, 4)
-        if [last for _, _, last in rows] != [False, kind == "terminated"] * 2:
-            flags = [last for _, _, last in rows]
+        if [row[2] for row in rows] != [False, kind == "terminated"] * 2:
+            flags = [row[2] for row in rows]
             raise Wrong(f"episodes of two steps that are {kind} are kept with terminated = {flags}")
         if rows[1][1] == 100:
             raise Wrong("`next_obs` of an episode's last row is the first observation of the next episode")
-        if [obs for obs, _, _ in rows] != [0, 1, 100, 101]:
+        if [obs for obs, *_ in rows] != [0, 1, 100, 101]:
             raise Wrong(
                 f"after an episode that is {kind} the next row does not begin with the reset's observation"
             )
@@ -575,6 +588,9 @@ def _descended(times: int, keep: bool = False) -> np.ndarray:
     return table
 
 
+MEAN_SQUARE = "The loss of the page is ((said - wanted) ** 2).mean(), nothing before it and nothing else."
+
+
 @FIVE.probe(
     "the loss is the mean squared distance from the targets",
     "q says Q of the actions that were *taken*: gather(1, action[:, None])[:, 0].",
@@ -590,13 +606,16 @@ def _loss(answer: ModuleType) -> None:
     mistakes = {
         "the target was made with q: it should come from the network that stands still": (2.98**2 + 4) / 2,
         "Q of the best action is compared, and not of the one that was taken": (4.95**2 + 4) / 2,
-        "this is the sum over the batch, not its mean": 5.95**2 + 4,
-        "the distances are not squared": (5.95 + 2) / 2,
+        ("this is the sum over the batch, not its mean", MEAN_SQUARE): 5.95**2 + 4,
+        ("this is half of the mean square", MEAN_SQUARE): (5.95**2 + 4) / 4,
+        ("the distances are not squared", MEAN_SQUARE): (5.95 + 2) / 2,
         "a column (B, 1) minus a row (B,) is a table (B, B), of each prediction with each target; take the "
         "column out of what `gather` gives, with [:, 0]": (5.95**2 + 1 + 2.95**2 + 4) / 4,
         "`gather(0, ...)` picks along the batch; the actions lie along dimension 1": 2.95**2 / 2,
         "`gather(0, ...)` picks along the batch, and the actions lie along dimension 1": (2.95**2 + 1) / 2,
-        "this is smooth_l1 (the Huber loss), which is not squared for large distances": (5.45 + 1.5) / 2,
+        ("this is smooth_l1 (the Huber loss), which is not squared for large distances", MEAN_SQUARE): (
+            (5.45 + 1.5) / 2
+        ),
     }
     _compare(np.array(loss), (5.95**2 + 4) / 2, "the loss of two known transitions", mistakes)
 
@@ -702,6 +721,18 @@ def _same_chance(answer: ModuleType) -> None:
         runs.append([answer.explore(q, zeros, 0.7, rng) for _ in range(60)])
     if runs[0] != runs[1]:
         raise Wrong("the same rng gives other actions: some chance comes from elsewhere")
+
+
+@SIX.probe(
+    "with three actions it draws any of the three",
+    "How many there are, the last layer says: q[-1].out_features.",
+)
+def _any_action(answer: ModuleType) -> None:
+    q = torch.nn.Sequential(torch.nn.Linear(4, 7), torch.nn.Linear(7, 3))
+    rng = np.random.default_rng(0)
+    drawn = {int(answer.explore(q, np.zeros(4, np.float32), 1.0, rng)) for _ in range(200)}
+    if drawn != {0, 1, 2}:
+        raise Wrong(f"of a network with three actions, always exploring draws {sorted(drawn)}")
 
 
 # --------------------------------------------------------------------------------------------- 7: evaluation

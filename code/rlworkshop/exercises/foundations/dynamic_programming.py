@@ -351,6 +351,12 @@ def _too_high(answer: Callable) -> None:
     })  # fmt: skip
 
 
+@CERTIFY.drawn
+def _any_table(rng: np.random.Generator) -> tuple:
+    mdp = dp.random_mdp(rng, 4, 2, 2)
+    return mdp.P, mdp.r, rng.normal(size=4), rng.uniform(0.1, 0.95)
+
+
 @CERTIFY.probe(
     "the table of *Break it* is caught",
     "Terminal states are states, too: what does a sweep make of their values?",

@@ -86,6 +86,11 @@ def _nothing(answer: Callable) -> None:
     })  # fmt: skip
 
 
+@WIDTH.drawn
+def _any_width(rng: np.random.Generator) -> tuple:
+    return rng.integers(5, size=4).astype(float), rng.uniform(0.05, 0.95), rng.uniform(0.5, 5)
+
+
 # ------------------------------------------------------------------------------------------ implement
 
 

@@ -182,6 +182,14 @@ def _again(answer: Callable) -> None:
     })  # fmt: skip
 
 
+@PLAN.drawn
+def _any_memory(rng: np.random.Generator) -> tuple:
+    Q = np.vstack([rng.normal(size=(3, 3)), np.zeros(3)])
+    state, action, following = rng.integers(3, size=(3, 5))
+    memory = np.stack([state, action, rng.normal(size=5), following + rng.integers(2, size=5)], axis=1)
+    return Q, memory, rng.integers(5, size=4), rng.uniform(0.1, 1), rng.uniform(0.1, 1)
+
+
 def _with(Q: np.ndarray, at: tuple[int, int], value: float) -> np.ndarray:
     """A copy of ``Q`` with one entry exchanged."""
     Q = Q.copy()

@@ -151,6 +151,13 @@ def _cut_off(answer: Callable) -> None:
     })  # fmt: skip
 
 
+@STEPS.drawn
+def _any_steps(rng: np.random.Generator) -> tuple:
+    T = int(rng.integers(1, 6))
+    end = bool(rng.random() < 0.5)
+    return rng.normal(size=T), rng.normal(size=T + 1), int(rng.integers(1, 5)), rng.uniform(0.1, 1), end
+
+
 # ------------------------------------------------------------------------------------------ mend
 
 
@@ -247,3 +254,9 @@ def _limit(answer: Callable) -> None:
         "where the clock ran out, nothing is added: a time limit is taken for an ending":
             np.array([1.0, 2.0]),
     })  # fmt: skip
+
+
+@MEND.drawn
+def _any_limit(rng: np.random.Generator) -> tuple:
+    batch, flags = (rng.normal(size=3), rng.integers(3, size=3)), rng.random((2, 3)) < 0.3
+    return *batch, flags[0], flags[1], rng.normal(size=(3, 4)), rng.uniform(0, 1), rng.uniform(0.1, 1)
