@@ -7,7 +7,6 @@ not pass today. ``make test`` runs what is left.
 
 import ast
 import collections
-import contextlib
 import functools
 import json
 import re
@@ -33,7 +32,7 @@ class Tests:
     def __init__(self, project: Project, store: Store):
         self.project, self.store = project, store
         self.results: dict[tuple[str, str], dict] = {}  # file and part -> result
-        self.times: dict[str, float] = {}
+        self.times: dict[str, float] = read_json(project.state / "times.json", {})
         made = pyproject(project.root)
         options = made.get("tool", {}).get("pytest", {}).get("ini_options", {})
         self._settings = json.dumps([options, made.get("dependency-groups", {}).get("test")], sort_keys=True)
@@ -74,18 +73,12 @@ class Tests:
         root = self.project.root / "tests"
         above = [folder / "conftest.py" for folder in file.parents if folder.is_relative_to(root)]
         files = {file, *(f for f in above if f.exists())}
-        imported: set[Path] = set()
-        for one in files:
-            with contextlib.suppress(SyntaxError):  # pytest will say it
-                text = provenance.source_text(one.read_bytes())
-                imported |= provenance.imported_files(text, self.project.code)
-        return files | provenance.closure(imported, self.project.code)
+        return files | provenance.closure(files, self.project.code)
 
     # ---- running them
 
     def jobs(self, warm: Warm, chosen: Iterable[tuple[Path, str]]) -> list[Job]:
         """The work that is left of ``chosen``, files and parts; what is known is taken from the store."""
-        self.times = read_json(self.project.state / "times.json", {})
         found = []
         for file, part in chosen:
             name = self.name(file)
