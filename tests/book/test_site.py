@@ -140,10 +140,11 @@ def links_that_lead_nowhere(root: Path, site: Path) -> list[str]:
                 if parts.scheme or parts.netloc or address in (None, "", "#", "#top"):
                     continue
                 target = (site / name).parent / unquote(parts.path) if parts.path else site / name
-                target = target / "index.html" if target.is_dir() else target
-                broken = parts.path.startswith("/") or not target.is_file()
+                target = (target / "index.html" if target.is_dir() else target).resolve()
+                inside = target.is_relative_to(site.resolve()) and not parts.path.startswith("/")
+                broken = not (inside and target.is_file())
                 if not broken and parts.fragment and target.suffix == ".html":
-                    broken = unquote(parts.fragment) not in parsed(target.resolve()).ids
+                    broken = unquote(parts.fragment) not in parsed(target).ids
                 found += [f"{name}: <{tag}> {address}"] if broken else []
     return found
 
@@ -344,6 +345,7 @@ X, Y = "site/algorithms/x.html", "book/algorithms/x.md"
         (links_that_lead_nowhere, "site/index.html", "x.html#claim-c", "x.html#claim-d"),
         (links_that_lead_nowhere, "site/index.html", "x.html#claim-c", "gone.html"),
         (links_that_lead_nowhere, "site/index.html", 'href="reference/"', 'href="/reference/index.html"'),
+        (links_that_lead_nowhere, "site/index.html", 'href="reference/"', 'href="../book/index.md"'),
         (links_that_lead_nowhere, "site/reference/index.html", "", None),
         (links_that_lead_nowhere, "site/_images/a b.png", "", None),
         (links_that_lead_nowhere, "site/_static/s.css", "", None),

@@ -10,9 +10,9 @@ import asyncio
 import builtins
 import functools
 import importlib.util
+import json
 import os
 import re
-import shutil
 import subprocess
 import symtable
 import sys
@@ -41,16 +41,38 @@ ALLOWED = {"gymnasium", "numpy", "torch", "tyro"}
 DRAWING = {"rlworkshop.plots"}  # what draws may need more
 
 ALONE = """
-import runpy, sys
+import json, os, runpy, sys, torch
+for line in sys.stdin:
+    if not os.fork():
+        break
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+else:
+    sys.exit()
+
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in BLOCKED:
+        if name.partition(".")[0] in blocked:
             raise ImportError(f"{name} is blocked")
-BLOCKED = sys.argv[1].split(",")
+
+blocked, run_name, folder, sys.argv = json.loads(line)
+for name in [name for name in sys.modules if name.partition(".")[0] in blocked]:
+    del sys.modules[name]
 sys.meta_path.insert(0, Block())
-sys.argv = sys.argv[2:]
-runpy.run_path(sys.argv[0], run_name=RUN_NAME)
+os.chdir(folder)
+for stream, name in ((1, "../printed"), (2, "../errors")):
+    os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+runpy.run_path(sys.argv[0], run_name=run_name)
 """
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """A process that has loaded PyTorch and nothing else, and forks for each file: PyTorch takes long."""
+    command = [sys.executable, "-I", "-c", ALONE]
+    environment, pipe = {**os.environ, "OMP_NUM_THREADS": "1"}, subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
+        process.stdin.close()
 
 
 @functools.cache
@@ -59,26 +81,24 @@ def export(dotted: str) -> str:
 
 
 def alone(
-    text: str, folder: Path, *arguments: str, name: str = "alone", drawing: bool = False
-) -> subprocess.CompletedProcess:
-    """Runs a text as a file in an empty folder, in a process that has none of the book."""
-    shutil.rmtree(folder, ignore_errors=True)
+    bare: subprocess.Popen,
+    text: str,
+    folder: Path,
+    *arguments: str,
+    name: str = "alone",
+    drawing: bool = False,
+) -> tuple[int, str, str]:
+    """Runs a text as a file in an empty folder, in a process that has none of the book.
+
+    Returns its exit status, what it printed, and the same of errors.
+    """
     folder.mkdir()
-    file = folder / "copied.py"
-    file.write_text(text, encoding="utf-8")
+    (folder / "copied.py").write_text(text, encoding="utf-8")
     blocked = ["rlworkshop", "bookbuild"] + ([] if drawing else ["filelock", "imageio", "matplotlib"])
-    command = [
-        sys.executable,
-        "-I",
-        "-c",
-        ALONE.replace("RUN_NAME", repr(name)),
-        ",".join(blocked),
-        str(file),
-    ]
-    threads = {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*command, *arguments], cwd=folder, env={**os.environ, **threads}, capture_output=True, text=True
-    )
+    request = [blocked, name, str(folder), ["copied.py", *arguments]]
+    print(json.dumps(request), file=bare.stdin, flush=True)
+    status = int(bare.stdout.readline())
+    return status, (folder.parent / "printed").read_text(), (folder.parent / "errors").read_text()
 
 
 def faults(text: str) -> list[str]:
@@ -189,15 +209,20 @@ def test_ruff_finds_no_name_undefined_or_unused(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dotted", HOMES)
-def test_it_runs_where_the_book_is_not(dotted, tmp_path):
-    done = alone(export(dotted), tmp_path / "empty", drawing=dotted.startswith(tuple(DRAWING)))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+def test_it_runs_where_the_book_is_not(bare, dotted, tmp_path):
+    drawing = dotted.startswith(tuple(DRAWING))
+    assert alone(bare, export(dotted), tmp_path / "empty", drawing=drawing) == (0, "", "")
 
 
-def test_the_place_where_it_runs_has_none_of_the_book(tmp_path):
+@pytest.mark.slow
+def test_the_place_where_it_runs_has_none_of_the_book_and_of_others_what_pytorch_loads(bare, tmp_path):
     for name in ("rlworkshop", "bookbuild", "filelock"):
-        done = alone(f"import {name}\n", tmp_path / "empty")
-        assert done.returncode == 1 and f"{name} is blocked" in done.stderr
+        status, _, errors = alone(bare, f"import {name}\n", tmp_path / name)
+        assert status == 1 and f"{name} is blocked" in errors
+    loaded = "import sys\nprint(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    found = alone(bare, loaded, tmp_path / "loaded")[1].split()
+    assert "torch" in found and not {"gymnasium", "tyro", "pytest"} & set(found)
+    assert alone(bare, "print(1 / 0)", tmp_path / "wrong")[0] == 1
 
 
 # ---- the tests of the original, pointed at the copy
@@ -310,12 +335,13 @@ def test_a_copy_that_is_wrong_is_seen(warm, tmp_path):
 # ---- a whole module, trained from its command line
 
 
-def trained(name: str, env_id: str, steps: int, folder: Path) -> Path:
+def trained(bare: subprocess.Popen, name: str, env_id: str, steps: int, folder: Path) -> Path:
     """The run that a copied algorithm has saved."""
     options = ["--env-id", env_id, "--total-steps", str(steps), "--seed", "3"]
-    done = alone(export(f"rlworkshop.algorithms.{name}"), folder, *options, name="__main__")
-    assert done.returncode == 0, done.stderr
-    assert f"{env_id}, seed 3: evaluation " in done.stdout
+    text = export(f"rlworkshop.algorithms.{name}")
+    status, printed, errors = alone(bare, text, folder, *options, name="__main__")
+    assert status == 0, errors
+    assert f"{env_id}, seed 3: evaluation " in printed
     assert sorted(f.name for f in folder.iterdir()) == ["copied.py", "run.pt"]
     return folder / "run.pt"
 
@@ -331,16 +357,16 @@ def trained(name: str, env_id: str, steps: int, folder: Path) -> Path:
         ("pixels", "CatchStack2-v0", 2500),
     ],
 )
-def test_a_copied_algorithm_trains_from_its_command_line(name, env_id, steps, tmp_path):
-    trained(name, env_id, steps, tmp_path / "empty")
+def test_a_copied_algorithm_trains_from_its_command_line(bare, name, env_id, steps, tmp_path):
+    trained(bare, name, env_id, steps, tmp_path / "empty")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [vpg, dqn])
-def test_a_copied_algorithm_trains_to_the_same_bits(algorithm, tmp_path):
+def test_a_copied_algorithm_trains_to_the_same_bits(bare, algorithm, tmp_path):
     """The copy is the algorithm: same seed, same metrics, same policy, which is loaded again by either."""
     name = algorithm.__name__.rpartition(".")[2]
-    theirs = training.Outcome.load(trained(name, "CartPole-v1", 2000, tmp_path / "empty"))
+    theirs = training.Outcome.load(trained(bare, name, "CartPole-v1", 2000, tmp_path / "empty"))
     ours = algorithm.train(algorithm.Config(total_steps=2000), 3)
     assert ours.metrics.keys() == theirs.metrics.keys()
     assert all((ours.metrics[key] == theirs.metrics[key]).all() for key in ours.metrics)

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from unittest import mock
 
 import nbformat
 import pytest
+from jinja2 import FileSystemBytecodeCache
 from sphinx.application import Sphinx
 from sphinx.util.console import strip_escape_sequences
 from sphinx.util.docutils import docutils_namespace, patch_docutils
@@ -27,6 +29,7 @@ from bookbuild.engine import pages
 from bookbuild.engine.book import Book
 from bookbuild.engine.project import Project
 from bookbuild.engine.run import Outcome
+from bookbuild.site import extension
 from rlworkshop import verify
 
 HERE = Path(__file__).parent
@@ -138,6 +141,14 @@ class SmallBook:
         fences = (f"```{{code-cell}} ipython3\n{options}{code}\n```\n\n" for code in cells)
         self.write(f"book/{name}.md", FRONT.format(name=name, budget=budget, more=more) + "".join(fences))
         self.edit("book/index.md", "report\n", f"report\n{name}\n")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled(tmp_path_factory) -> Iterator[None]:
+    """The theme's templates are compiled once for all books, as they are once for all builds of a book."""
+    kept = FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+    with mock.patch.object(extension, "FileSystemBytecodeCache", lambda folder: kept):
+        yield
 
 
 @pytest.fixture(scope="session")

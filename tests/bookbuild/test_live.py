@@ -1,5 +1,7 @@
 """`make live`: what is saved is served anew, and the reader's browser is told so."""
 
+import contextlib
+import http.client
 import re
 import signal
 import subprocess
@@ -26,7 +28,10 @@ asyncio.run(told(sys.argv[1]))
 
 
 def served(address: str) -> str:
-    return urllib.request.urlopen(address, timeout=MINUTES).read().decode()
+    """What is served; nothing while it is being written anew."""
+    with contextlib.suppress(OSError, http.client.IncompleteRead):
+        return urllib.request.urlopen(address, timeout=MINUTES).read().decode()
+    return ""
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from bookbuild.engine.schedule import Job, Schedule
 from bookbuild.engine.store import Store, read_json, write_json
 from bookbuild.engine.tests import Tests
 
+BUILDER = ("myst_nb", "sphinx.builders.html", "jupytext", "jupyter_cache.cache.main", "nbclient")
 FACTS = ("seconds", "cpu", "peak_mib", "when", "cost")  # that are kept of a page's run
 
 
@@ -93,8 +94,12 @@ def bring_up_to_date(
 
 
 def loaded(project: Project) -> tuple[str, ...]:
-    """What the warm process loads: of ``[tool.bookbuild] warm``, or what tests need at the least."""
-    return tuple(project.settings.get("warm", ("pytest", "coverage")))
+    """What the warm process loads: of ``[tool.bookbuild] warm``, or what tests need at the least.
+
+    Where the builder has its own tests, what they need, too.
+    """
+    own = BUILDER if (project.root / "tests" / "bookbuild").exists() else ()
+    return (*project.settings.get("warm", ("pytest", "coverage")), *own)
 
 
 class Work:

@@ -7,7 +7,6 @@ not pass today. ``make test`` runs what is left.
 
 import ast
 import collections
-import contextlib
 import functools
 import json
 import re
@@ -23,6 +22,7 @@ from rlworkshop import provenance
 
 MARKED = {"fast": "not slow and not book", "slow": "slow and not book", "book": "book"}
 SLOW = ["slow", "book 1/4", "book 2/4", "book 3/4", "book 4/4"]  # parts; tests in a browser take long
+FEW = 20  # so many tests of a file are not shared out: each part would read the site anew
 EXPECTED = {"fast": 5.0, "slow": 30.0, "book": 60.0}  # seconds of a part that never ran
 UNKNOWN = {"passed": [], "failed": [], "skipped": [], "seen": {}, "lines": {}}
 
@@ -33,7 +33,7 @@ class Tests:
     def __init__(self, project: Project, store: Store):
         self.project, self.store = project, store
         self.results: dict[tuple[str, str], dict] = {}  # file and part -> result
-        self.times: dict[str, float] = {}
+        self.times: dict[str, float] = read_json(project.state / "times.json", {})
         made = pyproject(project.root)
         options = made.get("tool", {}).get("pytest", {}).get("ini_options", {})
         self._settings = json.dumps([options, made.get("dependency-groups", {}).get("test")], sort_keys=True)
@@ -74,18 +74,12 @@ class Tests:
         root = self.project.root / "tests"
         above = [folder / "conftest.py" for folder in file.parents if folder.is_relative_to(root)]
         files = {file, *(f for f in above if f.exists())}
-        imported: set[Path] = set()
-        for one in files:
-            with contextlib.suppress(SyntaxError):  # pytest will say it
-                text = provenance.source_text(one.read_bytes())
-                imported |= provenance.imported_files(text, self.project.code)
-        return files | provenance.closure(imported, self.project.code)
+        return files | provenance.closure(files, self.project.code)
 
     # ---- running them
 
     def jobs(self, warm: Warm, chosen: Iterable[tuple[Path, str]]) -> list[Job]:
         """The work that is left of ``chosen``, files and parts; what is known is taken from the store."""
-        self.times = read_json(self.project.state / "times.json", {})
         found = []
         for file, part in chosen:
             name = self.name(file)
@@ -93,24 +87,31 @@ class Tests:
             if known is not None:
                 self.results[name, part] = known
             if known is None or known["skipped"]:
-                seen = self.results.get((name, "fast"), {}).get("seen")
-                kind, _, share = part.partition(" ")
-                if not seen or seen[kind] >= int((share or "1")[0]):  # else there is no test for it
+                kind, share = part.split()[0], self._share(name, part)
+                if share:  # else there is no test for it
                     expected = self.times.get(f"{name} {part}", EXPECTED[kind])
                     work = functools.partial(self._run, warm, file, part, known)
                     found.append(Job(f"{name} {part}" if part != "fast" else name, expected, work))
         return found
+
+    def _share(self, name: str, part: str) -> str:
+        """Which tests of its kind a part of a file has, as ``2/4``; empty where there are none for it."""
+        kind, _, share = part.partition(" ")
+        seen = self.results.get((name, "fast"), {}).get("seen")
+        if not seen or seen[kind] > FEW:
+            return share or "1/1"
+        return "1/1" if seen[kind] and share in ("", "1/4") else ""
 
     async def _run(self, warm: Warm, file: Path, part: str, known: dict | None) -> None:
         """Run a part of a file; or, of one that is known, the tests that were skipped then."""
         name, measured = self.name(file), part == "fast" and file in self.of_the_code
         subject = self.subject(file, part)
         key = self.store.key(subject)
-        kind, _, share = part.partition(" ")
-        arguments = ["-m", MARKED[kind], *(known["skipped"] if known else [name])]
+        share = "1/1" if known else self._share(name, part)
+        arguments = ["-m", MARKED[part.split()[0]], *(known["skipped"] if known else [name])]
         done = await warm.call(
             "bookbuild.engine.collect:run_tests", arguments, str(self.project.code) if measured else None,
-            share if share and not known else "1/1",
+            share,
             folder=self.project.root,
         )  # fmt: skip
         result = {**UNKNOWN, **(done.value or {"status": 1})}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 from docutils import nodes
+from jinja2 import FileSystemBytecodeCache
 from myst_nb.ext.glue.crossref import read_glue_cache
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -56,6 +57,10 @@ def prepare(app: Sphinx) -> None:
         custom_formats=readers, execution_mode="off", output_folder=str(outputs)
     )
     read_glue_cache.cache_clear()  # of an earlier build in this process
+    if app.builder.format == "html":
+        compiled = book.project.state / "templates"
+        compiled.mkdir(parents=True, exist_ok=True)
+        app.builder.templates.environment.bytecode_cache = FileSystemBytecodeCache(str(compiled))
     offer = functools.partial(offer_downloads, takeaway.install(book.project), outputs)
     app.connect("html-page-context", offer, priority=600)  # after the theme's own buttons
     gc.disable()  # a third of the time would go into looking through trees that stay until the end
