@@ -87,7 +87,7 @@ def test_curve_draws_the_mean_and_its_interval(ax):
     line = plots.curve(ax, np.arange(11), ys, "ours")
     assert np.allclose(line.get_ydata(), ys.mean(0)) and line.get_label() == "ours"
     (band,) = ax.collections
-    low, high = stats.bootstrap_band(ys)
+    low, high = stats.mean_band(ys)
     vertices = band.get_paths()[0].vertices
     for bound in (low, high):
         for point in np.column_stack([np.arange(11), bound]):

@@ -48,6 +48,30 @@ def test_bootstrap_is_repeatable_and_follows_its_seed():
     assert a == b != c
 
 
+@pytest.mark.parametrize(
+    ("confidence", "degrees", "t"),
+    [
+        (0.95, 1, 12.7062),
+        (0.95, 2, 4.3027),
+        (0.95, 4, 2.7764),
+        (0.95, 29, 2.0452),
+        (0.5, 4, 0.7407),
+        (0.99, 9, 3.2498),
+    ],
+)
+def test_quantiles_of_student_are_those_of_the_tables(confidence, degrees, t):
+    assert stats.t_quantile(confidence, degrees) == pytest.approx(t, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_an_interval_of_a_mean_covers_what_it_says(n):
+    ys = np.random.default_rng(0).normal(size=(n, 20_000))
+    low, high = stats.mean_band(ys)
+    assert ((low < 0) & (high > 0)).mean() == pytest.approx(0.95, abs=0.006)
+    low, high = stats.mean_band(3 * ys + 7, confidence=0.5)
+    assert ((low < 7) & (high > 7)).mean() == pytest.approx(0.5, abs=0.015)
+
+
 def test_bootstrap_band_resamples_whole_curves():
     base = np.random.default_rng(4).normal(size=(5, 1))
     band = stats.bootstrap_band(base + np.arange(7.0), reps=500)
@@ -85,6 +109,8 @@ def test_on_grid_puts_a_known_curve_where_it_belongs():
     [
         lambda: stats.iqm([]),
         lambda: stats.bootstrap_interval([]),
+        lambda: stats.mean_band([[1.0, 2.0]]),
+        lambda: stats.mean_band(np.zeros((3, 2)), confidence=1.0),
         lambda: stats.bootstrap_interval(np.zeros((2, 2, 2))),
         lambda: stats.bootstrap_interval([1, 2], confidence=95),
         lambda: stats.probability_of_improvement([[1, 2]], [1]),

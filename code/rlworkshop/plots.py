@@ -70,10 +70,10 @@ def curve(
     confidence: float = 0.95,
     **line: Any,
 ) -> Line2D:
-    """Draw the mean over seeds of ``ys`` (S, T) at ``x`` (T,), with its bootstrap band, and return the line.
+    """Draw the mean over seeds of ``ys`` (S, T) at ``x`` (T,), with its t interval, and return the line.
 
-    ``statistic`` may be ``stats.iqm``; ``line`` goes to ``ax.plot``. Points where a seed has no value yet
-    (NaN) are left out.
+    ``statistic`` may be ``stats.iqm``, whose interval is a bootstrap's; ``line`` goes to ``ax.plot``. Points
+    where a seed has no value yet (NaN) are left out.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -89,7 +89,10 @@ def curve(
     x, ys = x[there], ys[:, there]
     (drawn,) = ax.plot(x, statistic(ys, axis=0), label=label, **line)
     if len(ys) > 1:
-        low, high = stats.bootstrap_band(ys, statistic, confidence)
+        mean = statistic is np.mean
+        low, high = (
+            stats.mean_band(ys, confidence) if mean else stats.bootstrap_band(ys, statistic, confidence)
+        )
         ax.fill_between(x, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
     return drawn
 

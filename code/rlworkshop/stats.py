@@ -64,6 +64,32 @@ def bootstrap_band(
     return np.quantile(statistic(ys[rows], axis=1), _tails(confidence), axis=0)
 
 
+def mean_band(ys: np.ndarray, confidence: float = 0.95) -> np.ndarray:
+    """Pointwise Student's t intervals (2, T) of the mean of the curves ``ys`` (S, T).
+
+    Exact for normal values however few they are, where resampling them covers too little: of five seeds a
+    95 % bootstrap interval holds the truth in about 85 cases of 100, of three in 75.
+
+    Raises:
+        ValueError: fewer than two curves, or a confidence outside (0, 1).
+    """
+    ys = _numbers(ys)
+    if len(ys) < 2:
+        raise ValueError("the interval of a mean needs two runs or more")
+    half = t_quantile(confidence, len(ys) - 1) * ys.std(axis=0, ddof=1) / len(ys) ** 0.5
+    return ys.mean(axis=0) + np.array([[-1], [1]]) * half
+
+
+def t_quantile(confidence: float, degrees: int) -> float:
+    """The t with P(|T| < t) = ``confidence`` for Student's T of ``degrees`` of freedom (1 or more)."""
+    _tails(confidence)
+    # with T = sqrt(degrees) tan(angle) its density over the angle is cos^(degrees - 1)
+    angle = np.linspace(0, np.pi / 2, 100_001)
+    density = np.cos(angle) ** (degrees - 1)
+    below = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    return float(degrees**0.5 * np.tan(np.interp(confidence, below / below[-1], angle)))
+
+
 def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> float:
     """Probability that a run of ``x`` scores above a run of ``y``, ties counting half (Mann-Whitney).
 

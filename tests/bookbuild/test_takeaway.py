@@ -6,6 +6,7 @@ import subprocess
 import sys
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -44,8 +45,26 @@ def project(fresh) -> Project:
     ],
 )
 def test_myst_becomes_markdown(project, myst, markdown):
-    shown = {"n:.1f": "2.5", "held": "7"}
-    assert takeaway.plain(myst, project, lambda role, text: shown[text]) == markdown
+    shown, book = {"n:.1f": "2.5", "held": "7"}, SimpleNamespace(project=project, exercises={})
+    assert takeaway.plain(myst, book, lambda role, text: shown[text]) == markdown
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({}, 'exercises.find("x-half").check(your_function)'),
+        (
+            {"file": "my.py"},
+            "`%%writefile my.py`, the whole file below it, and run `!python -m rlworkshop.check x-half",
+        ),
+    ],
+)
+def test_an_exercise_comes_with_its_stub_and_how_to_check_it(project, more, words):
+    known = {"title": "Halve it", "stub": "def half(x):\n    raise NotImplementedError\n", **more}
+    book = SimpleNamespace(project=project, exercises={"x-half": known})
+    text = takeaway.plain(":::{exercise} x-half\nOf any `x`.\n:::\n", book, lambda role, text: "")
+    assert text.startswith("Of any `x`.\n\n**Halve it**\n\n```python\ndef half(x):\n")
+    assert words in text
 
 
 def test_colab_needs_a_repository_on_github(project, monkeypatch):

@@ -4,7 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
-import tempfile
+import time
 import traceback
 from pathlib import Path
 
@@ -26,35 +26,29 @@ def no_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "_memory", lambda: tmp_path / "hints.json")
 
 
-def forked(command: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
-    """What ``subprocess.run`` does for an answer, in a fork of this process: its imports take longest."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
-        pid = os.fork()
-        if not pid:
-            status = 1
-            try:
-                nothing = os.open(os.devnull, os.O_RDONLY)
-                for number, stream in enumerate((nothing, out.fileno(), errors.fileno())):
-                    os.dup2(stream, number)
-                sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, range(3), "rww")
-                os.environ.clear()
-                os.environ.update(env)
-                _, dash_p, dash_c, code, *sys.argv[1:] = command
-                assert (dash_p, dash_c) == ("-P", "-c")
-                exec(code, {"__name__": "__main__"})
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        texts = []
-        for file in (out, errors):
-            file.seek(0)
-            texts.append(file.read().decode(errors="replace"))
-    return subprocess.CompletedProcess(command, status, *texts)
+def forked(command: list[str], environment: dict[str, str], said, errors, limit: float) -> int:
+    """The process of an answer as a fork of this one: its imports take longest."""
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            for number, stream in enumerate((nothing, said.fileno(), errors.fileno())):
+                os.dup2(stream, number)
+            sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, range(3), "rww")
+            os.environ.clear()
+            os.environ.update(environment)
+            _, dash_p, dash_c, code, *sys.argv[1:] = command
+            assert (dash_p, dash_c) == ("-P", "-c")
+            exec(code, {"__name__": "__main__"})
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 @pytest.fixture
@@ -66,7 +60,7 @@ def run(tmp_path, capfd, monkeypatch):
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
         with monkeypatch.context() as patch:
             if fork:
-                patch.setattr(answer.subprocess, "run", forked)
+                patch.setattr(answer, "_run", forked)
             status = command.main([name, str(file), *options])
         out, err = capfd.readouterr()
         return status, " ".join((out + err).split())
@@ -167,6 +161,7 @@ def test_the_process_of_the_answer_may_end_as_it_likes(run, text, words):
         (DEF + "    t = 0\n    while t < len(rewards):\n        t = t * 1\n    return rewards\n", (3, 4)),
         ("i = 1\nwhile True:\n    i = i + 1 if i < 9 else 0\n", (2, 3)),
         (DEF + "    import time\n    time.sleep(60)\n", (3,)),
+        ("# -*- coding: latin-1 -*-\nwhile True: 'ä'\n".encode("latin-1"), (2,)),
     ],
 )
 def test_an_endless_loop_is_ended_and_its_line_is_named(run, text, line):
@@ -182,6 +177,34 @@ def test_printing_is_a_remark_and_no_mistake(run):
     status, said = run("import sys\nprint('loading')\nprint('oh', file=sys.stderr)\n" + loud, fork=False)
     assert status == 0
     assert "`reward_to_go` also prints" in said and "loading" not in said
+
+
+@pytest.mark.slow
+def test_what_an_answer_starts_ends_with_it(run, tmp_path):
+    """Also where it keeps the checker's own streams open, and outlives the answer."""
+    child = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    begin = f"import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {child!r}])\n"
+    wait = f"import os\nwhile not os.path.exists({str(tmp_path / 'pid')!r}): time.sleep(0.01)\n"
+    status, _ = run(begin + wait + exercises.find(NAME).answer, fork=False)
+    assert status == 0
+    state = Path(f"/proc/{int((tmp_path / 'pid').read_text())}/stat")
+    for _ in range(1000):  # a signal is not heard at once
+        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX":
+            return
+        time.sleep(0.02)
+    raise AssertionError("what the answer has started goes on")
+
+
+@pytest.mark.slow
+def test_what_an_answer_prints_is_not_kept(run):
+    loud = "import sys\nfor stream in (sys.stdout, sys.stderr):\n    stream.write('x' * 10**8)\n"
+    answer_text = exercises.find(NAME).answer.replace(
+        "    return returns", "    print('x' * 10**8)\n    return returns"
+    )
+    assert "print(" in answer_text
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))\n"
+    status, said = run(limit + loud + answer_text, fork=False)
+    assert status == 0 and "`reward_to_go` also prints" in said
 
 
 @pytest.mark.slow
@@ -207,6 +230,7 @@ def test_a_module_beside_the_answer_may_be_imported_and_hides_no_other(run, tmp_
         (["--stub", "zzz"], "no exercise 'zzz': --list shows them all"),
         ([NAME, "missing.py"], "missing.py is not there. To begin: python -m rlworkshop.check --stub vpg-"),
         ([NAME, "."], ". is a folder"),
+        (["--list", "zzz"], "no exercise's name begins with 'zzz': --list alone shows all"),
     ],
 )
 def test_what_cannot_be_checked_is_status_2(capsys, monkeypatch, tmp_path, arguments, words):
@@ -227,6 +251,37 @@ def test_a_call_without_a_file_shows_how(capsys, arguments):
 def test_the_list_names_every_exercise_once(capsys):
     assert command.main(["--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(exercises.every())
+
+
+def test_the_list_can_be_narrowed(capsys):
+    assert command.main(["--list", "vpg"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == [name for name in exercises.every() if name.startswith("vpg")] != []
+
+
+@pytest.mark.slow
+def test_a_list_that_nobody_reads_to_its_end_is_no_error():
+    listing = [sys.executable, "-m", "rlworkshop.check", "--list"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        done = subprocess.run(
+            listing,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(CODE)},
+        )
+    assert done.returncode == 0 and done.stderr == ""
+
+
+def test_a_notebook_is_told_from_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    file = tmp_path / "my.ipynb"
+    file.write_text('{"cells": [], "metadata": {"a": null}}')
+    with pytest.raises(check.Wrong, match="your file is a notebook") as told:
+        answer._load(exercises.find(NAME), file)
+    assert "%%writefile vpg_reward_to_go.py" in told.value.hints[0]
 
 
 @pytest.mark.slow
@@ -313,6 +368,40 @@ def test_check_takes_a_function_and_raises_what_helps(own):
     assert wrong.value.reread == "“Why: because”\n  own.html#why-because"
     assert own.check(lambda *everything: 2 * everything[0]) == []
     assert own.check(lambda x, more=3: np.float32(2) * x) == []
+
+
+def test_in_a_notebook_a_wrong_answer_is_told_without_a_traceback():
+    exercise = exercises.find(NAME)
+    with pytest.raises(check.Wrong) as told:
+        exercise.check(lambda rewards, ends, gamma: rewards)
+    shown = told.value._render_traceback_()
+    assert shown[0] == f"✗ {told.value.shows}" and shown[1].split() == str(told.value).split()
+    assert shown[2].startswith("Hint: ") and "algorithms/vpg.html#" in shown[3]
+
+
+def test_expect_shows_as_many_digits_as_tell_the_two_apart():
+    with pytest.raises(check.Wrong, match=r"should be 0\.0352; yours is 0\.0354$"):
+        check.expect(np.float64(0.0354), np.float64(0.0352), "a case")
+
+
+def test_a_recognised_mistake_may_have_hints_of_its_own():
+    known = {("it is doubled", "take the 2 out"): 2.0, "it is halved": 0.5}
+    with pytest.raises(check.Wrong, match="it is doubled") as told:
+        check.expect(np.float64(2), np.float64(1), "a case", known)
+    assert told.value.hints == ("take the 2 out",)
+    with pytest.raises(check.Wrong, match="it is halved") as told:
+        check.expect(np.float64(0.5), np.float64(1), "a case", known)
+    assert told.value.hints == ()
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [(IndexError(), "index"), (KeyError(), "index"), (ValueError(), "shapes"),
+     (UnboundLocalError(), "misspelt"), (ZeroDivisionError(), "0 or empty"),
+     (AttributeError(), "type"), (MemoryError(), "by hand")],
+)  # fmt: skip
+def test_an_exception_has_hints_of_its_own(error, word):
+    assert word in check.exercise.advice(error)[0]
 
 
 def test_expect_looks_at_the_rows_that_count():

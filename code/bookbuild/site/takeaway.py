@@ -53,7 +53,7 @@ def notebook(book: Book, page: str, first: str, outputs: Path) -> nbformat.Noteb
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"  # the same page gives the same file
         if cell.cell_type == "markdown":
-            cell.source = plain(cell.source, book.project, functools.partial(quoted, book, page, outputs))
+            cell.source = plain(cell.source, book, functools.partial(quoted, book, page, outputs))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return nbformat.v4.new_notebook(cells=[c for c in cells if c.source.strip()], metadata=metadata)
@@ -69,7 +69,7 @@ def write(made: nbformat.NotebookNode, page: str, site: Path) -> dict[str, str]:
     return {kind: f"{'../' * page.count('/')}{FOLDER}/{page}.{kind}" for kind in texts}
 
 
-def plain(text: str, project: Project, quote: Callable[[str, str], str]) -> str:
+def plain(text: str, book: Book, quote: Callable[[str, str], str]) -> str:
     """MyST Markdown as plain Markdown. ``quote``: what a role shows of outputs, by its name and text."""
 
     def directive(match: re.Match) -> str:
@@ -79,9 +79,11 @@ def plain(text: str, project: Project, quote: Callable[[str, str], str]) -> str:
         match name:
             case "snippet":
                 try:
-                    return f"```python\n{find(project, title.strip(), region and region[1]).text}\n```"
+                    return f"```python\n{find(book.project, title.strip(), region and region[1]).text}\n```"
                 except SourceError:
                     return ""  # the page itself says what is wrong
+            case "exercise" if known := book.exercises.get(title.strip()):
+                return f"{body.strip()}\n\n{filled('exercise.txt', name=title.strip(), **known)}"
             case "toctree" | "bibliography" | "verification":
                 return ""
             case "math":

@@ -13,6 +13,7 @@ import inspect
 import io
 import re
 import sys
+import textwrap
 import traceback
 import types
 from collections.abc import Callable
@@ -36,6 +37,12 @@ class Wrong(Exception):
     def __init__(self, message: str, hints: tuple[str, ...] = (), reread: str = "", shows: str = ""):
         super().__init__(message)
         self.hints, self.reread, self.shows = hints, reread, shows
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it in place of a traceback."""
+        lines = [f"✗ {self.shows}"] if self.shows else []
+        lines += [textwrap.fill(str(self), 96)]
+        return [*lines, *(f"Hint: {hint}" for hint in self.hints[:1]), f"Read again: {self.reread}"]
 
 
 @dataclass(frozen=True)
