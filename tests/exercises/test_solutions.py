@@ -31,7 +31,26 @@ FREE = {  # a test is asked for, or a limit: more than one is right
     "dqn-is-broken", "vpg-is-broken", "bandits-too-sure", "function-approximation-diverges",
     "policy-gradients-sees-the-action",
 }  # fmt: skip
-SAME: dict[str, dict[str, str]] = {}
+WHOLE = "the numbers are whole ones"
+SAME = {  # changes that make no difference, by a part of them, and why
+    "dqn-huber-gradient": {"-1 -> -1, q[rows, action]": "np.clip takes its three numbers in any order here"},
+    "dqn-mend-ring": {"kept, new -> new, kept": "the type that holds both"},
+    "dqn-stage-1": {"np.round(total": WHOLE, "np.trunc(total": WHOLE},
+    "dqn-stage-2": {"np.round(obs": WHOLE, "np.trunc(obs": WHOLE},
+    "dqn-stage-3": {"with torch.no_grad() -> if True": "it saves time alone"},
+    "dqn-stage-5": {"0 -> -1   in: said": "there is one column"},
+    "dqn-stage-6": {"< -> <=": "a float is hardly ever equal", "(greedy(q, obs)": WHOLE},
+    "dqn-stage-7": {"np.round(np.array": WHOLE, "np.trunc(np.array": WHOLE},
+    "dynamic-programming-keep-ties": {"> -> >=": "a gain is never just 1e-9"},
+    "exploration-backup": {"1 -> 0   in: Q = r": "infinite, and cut to the ceiling"},
+    "exploration-width": {"1 -> 0   in: u = ceiling": "infinite, and not taken where n is 0"},
+    "function-approximation-tiles": {"np.round(np.floor": WHOLE, "np.trunc(np.floor": WHOLE},
+    "key-concepts-worth": {"P, R -> R, P": "a product"},
+    "pixels-tower": {"np.round(np.array(rows": WHOLE, "np.trunc(np.array(rows": WHOLE},
+    "policy-gradients-best-constant": {"sum -> mean   in: weight": "weights up to a factor"},
+    "vpg-mend-gae": {"terminated.astype(bool), truncated.astype(bool) -> pass": "the docstring says bool"},
+    "vpg-score": {"in: powers": "what is taken from all logits cancels", ".max( -> .mean(": "it cancels"},
+}
 
 
 def broken(name: str) -> Iterator[tuple[str, str]]:
@@ -86,7 +105,8 @@ def refused(name: str, text: str) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(EVERY.keys() - FREE - {TRAINS}))
 def test_a_broken_solution_is_refused(name):
-    changes = dict(broken(name))
-    assert len(changes) >= 4 and SAME.get(name, {}).keys() <= changes.keys()
+    changes, same = dict(broken(name)), SAME.get(name, {})
     taken = [what for what, text in changes.items() if not refused(name, text)]
-    assert sorted(taken) == sorted(SAME.get(name, {}))
+    assert len(changes) >= 4
+    assert [what for what in taken if not any(part in what for part in same)] == []
+    assert [part for part in same if not any(part in what for what in taken)] == []

@@ -135,6 +135,11 @@ def _two_best(answer: Callable) -> None:
     })  # fmt: skip
 
 
+@BOUND.drawn
+def _any_coins(rng: np.random.Generator) -> tuple:
+    return (rng.uniform(0.05, 0.95, size=4),)
+
+
 @BOUND.probe(
     "an arm that never pays",
     "x log x goes to 0 as x does. NumPy's `0 * np.log(0)` is not a number.",
