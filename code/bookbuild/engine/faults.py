@@ -104,7 +104,7 @@ async def run_page(project: Project, page: Page, changes: Sequence[Change]) -> r
                 file = root / change.file
                 file.write_text(_text(project, change.file).replace(change.find, change.replace), "utf-8")
         there = Project(root, project.settings)
-        runs = {"RLWORKSHOP_RUNS": str(project.state / "runs")}
+        runs = {"RLWORKSHOP_RUNS": str(root / "runs")}  # those of the right code are of no use here
         outcome = await run.run_page(there, replace(page, notebook=copy.deepcopy(notebook)), runs)
     for change in changes:
         outcome.inputs.pop(f"file {change.file}", None)
