@@ -152,7 +152,7 @@ def test_small(number):
 
 @pytest.mark.slow
 def test_every_way_of_not_passing_kills(project, fresh, capsys, monkeypatch):
-    monkeypatch.setattr(table, "WORK", 5)
+    monkeypatch.setattr(table, "WORK", 2)
     fresh.write("tests/mutants.toml", KILLED + OTHERS)
     fresh.write("code/tiny/params.py", '"""Numbers."""\n\nNUMBERS = (1, 2)\n')
     fresh.write("tests/test_child.py", CHILD)

@@ -1,5 +1,7 @@
 """A page of the book: its notebook, its front matter, and what it is made from."""
 
+import copy
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -87,7 +89,8 @@ def read_page(project: Project, file: Path) -> Page | None:
     timeout = matter.get("mystnb", {}).get("execution_timeout", 1)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
         raise BookError(f"book/{name}.md: 'execution_timeout: {timeout}' should be a number of seconds")
-    if not isinstance(matter.get("exclusive", False), bool):
+    exclusive = matter.get("exclusive", False)
+    if not isinstance(exclusive, bool):
         raise BookError(f"book/{name}.md: 'exclusive' should be true or false")
     programs = matter.get("programs", [])
     for field, value, what in (("depends", depends, "files or globs"), ("programs", programs, "names")):
@@ -97,23 +100,24 @@ def read_page(project: Project, file: Path) -> Page | None:
         if not any(project.root.glob(glob)):
             raise BookError(f"book/{name}.md depends on '{glob}', which matches no file of the project")
     return Page(
-        name,
-        file,
-        notebook,
-        float(budget),
-        "budget" in matter,
-        matter.get("exclusive", False),
-        tuple(depends),
-        tuple(programs),
+        name, file, notebook, float(budget), "budget" in matter, exclusive, tuple(depends), tuple(programs)
     )
 
 
 def read_notebook(text: str, file: Path) -> nbformat.NotebookNode:
     """A MyST Markdown text as a notebook that has not run."""
-    notebook = read_myst_markdown_notebook(text, config=MdParserConfig(), add_source_map=True, path=file)
+    notebook = copy.deepcopy(_read(text, file))
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"  # the same text gives the same notebook
     return notebook
+
+
+@functools.lru_cache(maxsize=1024)  # for `make live`, which reads all pages after every save
+def _read(text: str, file: Path) -> nbformat.NotebookNode:
+    return read_myst_markdown_notebook(text, config=MdParserConfig(), add_source_map=True, path=file)
+
+
+_to_python = functools.lru_cache(maxsize=8192)(TransformerManager().transform_cell)  # IPython's % and ! lines
 
 
 def subject(project: Project, page: Page) -> Subject:
@@ -133,11 +137,10 @@ def subject(project: Project, page: Page) -> Subject:
 def modules(project: Project, page: Page) -> set[Path]:
     """The files under ``code/`` that the cells of ``page`` import, directly or through others."""
     files: set[Path] = set()
-    to_python = TransformerManager().transform_cell  # IPython's % and ! lines
     for cell in page.notebook.cells:
         if cell.cell_type == "code":
             try:
-                files |= provenance.imported_files(to_python(cell.source), project.code)
+                files |= provenance.imported_files(_to_python(cell.source), project.code)
             except SyntaxError:
                 continue  # the cell will say so itself when it runs
     return provenance.closure(files, project.code)

@@ -111,8 +111,7 @@ class Tests:
         arguments = ["-m", MARKED[part.split()[0]], *(known["skipped"] if known else [name])]
         done = await warm.call(
             "bookbuild.engine.collect:run_tests", arguments, str(self.project.code) if measured else None,
-            share,
-            folder=self.project.root,
+            share, folder=self.project.root,
         )  # fmt: skip
         result = {**UNKNOWN, **(done.value or {"status": 1})}
         if result["status"] in (0, 5):  # all passed, or there was nothing to run

@@ -57,10 +57,8 @@ def prepare(app: Sphinx) -> None:
         custom_formats=readers, execution_mode="off", output_folder=str(outputs)
     )
     read_glue_cache.cache_clear()  # of an earlier build in this process
-    if app.builder.format == "html":
-        compiled = book.project.state / "templates"
-        compiled.mkdir(parents=True, exist_ok=True)
-        app.builder.templates.environment.bytecode_cache = FileSystemBytecodeCache(str(compiled))
+    if app.builder.format == "html":  # the theme's templates are compiled once
+        app.builder.templates.environment.bytecode_cache = FileSystemBytecodeCache(str(book.project.state))
     offer = functools.partial(offer_downloads, takeaway.install(book.project), outputs)
     app.connect("html-page-context", offer, priority=600)  # after the theme's own buttons
     gc.disable()  # a third of the time would go into looking through trees that stay until the end

@@ -144,14 +144,11 @@ def escaped(text: str) -> str:
 def buttons(project: Project, page: str, addresses: dict[str, str]) -> list[dict]:
     """The theme's header buttons for a page."""
     links = [
-        {
-            "type": "link",
-            "url": addresses[kind],
-            "text": f".{kind}",
-            "tooltip": what,
-            "icon": f"fas fa-{icon}",
-        }
-        for kind, what, icon in (("ipynb", "Executed notebook", "code"), ("py", "Script", "file"))
+        {"type": "link", "url": addresses[kind], "text": f".{kind}", "tooltip": what, "icon": icon}
+        for kind, what, icon in (
+            ("ipynb", "Executed notebook", "fas fa-code"),
+            ("py", "Script", "fas fa-file"),
+        )
     ]
     group = {"type": "group", "label": "download-buttons", "icon": "fas fa-download", "buttons": links}
     found = [{**group, "tooltip": "Take this page with you"}]
