@@ -22,6 +22,10 @@ def test_layers_are_orthogonal_with_their_gains():
         gram = layer.weight @ layer.weight.T / gain**2
         assert torch.allclose(gram, torch.eye(6), atol=1e-5)
         assert not layer.bias.any()
+    plain = nets.mlp([6, 6, 6], generator())  # a last layer that nobody says more of keeps lengths
+    assert torch.allclose(plain[2].weight, net[2].weight * 100) and torch.equal(
+        plain[0].weight, net[0].weight
+    )
 
 
 def test_weights_follow_the_generator_and_leave_the_global_one_alone():

@@ -43,7 +43,7 @@ def made(line: str) -> list[str]:
         ("return [i for i in b if i]", ["[i for i in b if not (i)]"]),
         ("return g(a, b, *x)", ["g(b, a, *x)"]),
         ("return g(a, k=b, l=x)", ["g(a, l=x)", "g(a, k=b, )"]),
-        ("return zip(a, b, strict=True)", ["zip(b, a, strict=True)", "zip(a, b, strict=False)"]),
+        ("return zip(a, b, strict=True)", ["zip(b, a, strict=True)"]),
         ("return a.max(b)", ["a.min(b)"]),
         ("return range(a)", ["range((a) - 1)", "range(1, a)"]),
         ("return range(a, b)", ["range(b, a)", "range(a, (b) - 1)"]),
