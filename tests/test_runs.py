@@ -918,7 +918,7 @@ def test_parts_forget_unfinished_episodes_where_these_cannot_go_on(tmp_path, giv
 def test_environments_and_their_arguments():
     with pytest.warns(UserWarning, match="no episode"):
         run = learn(envs=Endless, env_kwargs={"scale": 2.0})
-    assert run.config["env_kwargs"] == {"scale": 2.0}
+    assert run.config["env_kwargs"] == {"scale": 2.0} and run.env_id == f"{__name__}:Endless"
     made = envs.make("CartPole-v1", 3)
     assert learn(envs=made).metrics["length"].sum() > 0
     assert learn(env_kwargs={"sutton_barto_reward": True}).metrics["return"].max() <= 0
@@ -944,7 +944,9 @@ def left(obs):
 def asked(tmp_path, monkeypatch):
     """Asks a training that does nothing, as the command line does; how it was called."""
     monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
+    threads, evaluate = torch.get_num_threads(), envs.evaluate
+    monkeypatch.setattr(envs, "evaluate", lambda *args: played.append(args[2]) or evaluate(*args))
+    played = []
 
     def ask(*arguments, returns=(1.0, 2.0), module="toys.toy", fails=None, brief=False, **more):
         called = {}
@@ -962,7 +964,7 @@ def asked(tmp_path, monkeypatch):
         given = {} if brief else {"arguments": arguments}
         line = plain_command if brief else command
         line(train, lambda run: types.SimpleNamespace(act=left), Small, **given, **more)
-        assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 1 and played.pop() == 30
         return called
 
     yield ask
@@ -970,7 +972,7 @@ def asked(tmp_path, monkeypatch):
 
 
 def score(seed):
-    found = envs.evaluate(left, "CartPole-v1", 30, seed)
+    found = envs.vector.evaluate(left, "CartPole-v1", 30, seed)
     return f"{found.mean():.1f} ± {found.std():.1f}"
 
 
@@ -992,7 +994,7 @@ def test_the_command_line_trains_saves_and_says_how_good_it_is(asked, capsys):
 
 @pytest.mark.parametrize(
     ("returns", "said"),
-    [([2.0, 2.0], "first half 2.0, second half 2.0"), ([3.0, 1.0, 2.0], "first half 3.0, second half 1.5"),
+    [([2.0, 2.0], "first half 2.0, second half 2.0"), ([3.0, 2.0, 2.0], "first half 3.0, second half 2.0"),
      ([1.0, 2.0], ""), ([5.0], ""), ([], ""), ([1.0, 9.0, 2.0, 9.0], "")],
 )  # fmt: skip
 def test_the_command_line_says_when_the_return_has_not_improved(asked, capsys, returns, said):
@@ -1053,6 +1055,43 @@ def test_a_bar_on_a_terminal(monkeypatch):
     assert out.getvalue() == ""
     learn(progress=True)
     assert "step/s" in out.getvalue() and "/200" in out.getvalue() and "\r" in out.getvalue()
+
+
+def test_what_is_shown_and_logged_by_the_clock(tmp_path, monkeypatch):
+    without_tensorboard(monkeypatch)
+    out, folder = io.StringIO(), tmp_path / "deep" / "down"
+    monkeypatch.setattr(sys, "stderr", out)
+    progress, returns = Progress(10_000, folder, shown=True), [*range(25)]
+    updates = [(10.5, 100, []), (11.0, 150, []), (20.5, 900, [1]), (30.5, 2100, returns)]
+    with pytest.warns(UserWarning, match="tensorboard"):
+        for now, steps, so_far in updates:
+            monkeypatch.setattr("rlworkshop.runs.progress.time.monotonic", lambda now=now: now)
+            progress.update(types.SimpleNamespace(steps=steps, returns=so_far), {"loss": 1.0})
+    assert (
+        out.getvalue().splitlines()
+        == [  # the third would come ten seconds after the first: no more
+            "step 100 of 10,000, 0 episodes, return nan, 0 steps/s, time left not known",
+            f"step 2,100 of 10,000, 25 episodes, return {np.mean(returns[-20:]):.1f}, 100 steps/s, 79 s left",
+        ]
+    )
+    progress.update(types.SimpleNamespace(steps=2200, returns=[]), {"loss": 2.0, "new": 3.0})
+    rows = table(folder)  # while it is still open; what was not there in the first row has no column
+    assert [float(row["steps_per_second"]) for row in rows[:4]] == [0, 100, 80, 100]
+    assert [row["episodes"] for row in rows] == ["0", "0", "1", "25", "0"] and rows[4]["loss"] == "2.0"
+    progress.close()
+    assert progress.file.closed
+
+
+def test_the_bar_of_a_resumed_training_begins_where_it_was(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    tqdm.set_lock(threading.RLock())
+    progress = Progress(1000, shown=True)
+    for steps in (300, 420):
+        progress.update(types.SimpleNamespace(steps=steps, returns=[]), {})
+        bar = progress.bar
+        assert (bar.n, bar.initial, bar.total, bar.unit, bar.unit_scale) == (steps, 300, 1000, "step", True)
+    progress.close()
+    assert bar.disable  # closed
 
 
 def table(folder):

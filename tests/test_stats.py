@@ -15,6 +15,8 @@ def test_iqm_drops_a_quarter_at_either_end():
     assert stats.iqm([[100, 1, 2, 3], [4, 5, 6, -100]]) == 3.5
     table = np.random.default_rng(0).normal(size=(9, 5))
     assert np.allclose(stats.iqm(table, axis=1), [stats.iqm(row) for row in table])
+    assert np.allclose(stats.iqm(table, axis=0), [stats.iqm(column) for column in table.T])
+    assert stats.iqm(np.arange(12) ** 2) == pytest.approx((9 + 16 + 25 + 36 + 49 + 64) / 6)
 
 
 def test_iqm_of_a_normal_sample_is_its_centre():
@@ -45,7 +47,10 @@ def test_bootstrap_is_stratified_by_task():
 def test_bootstrap_is_repeatable_and_follows_its_seed():
     scores = np.random.default_rng(3).normal(size=10)
     a, b, c = (stats.bootstrap_interval(scores, reps=100, seed=s) for s in (0, 0, 1))
-    assert a == b != c
+    assert a == b == stats.bootstrap_interval(scores, reps=100) != c
+    curves = np.random.default_rng(4).normal(size=(10, 2))
+    x, y, z = (stats.bootstrap_band(curves, reps=100, **seed) for seed in ({}, {"seed": 0}, {"seed": 1}))
+    assert np.array_equal(x, y) and not np.array_equal(y, z)
 
 
 def test_bootstrap_band_resamples_whole_curves():
@@ -54,6 +59,13 @@ def test_bootstrap_band_resamples_whole_curves():
     assert band.shape == (2, 7)
     assert np.allclose(np.diff(band, axis=1), 1)  # the same resample at every point
     assert (band[0] < base.mean() + np.arange(7)).all() and (band[1] > base.mean() + np.arange(7)).all()
+
+
+def test_bootstrap_band_is_the_exact_one_for_three_runs():
+    curves = np.array([[0.0, 0.0], [3.0, 30.0], [9.0, 10.0]])
+    found = stats.bootstrap_band(curves, np.mean, confidence=0.8, reps=20_000)
+    exact = [curves[list(rows)].mean(axis=0) for rows in itertools.product(range(3), repeat=3)]
+    assert found == pytest.approx(np.quantile(exact, [0.1, 0.9], axis=0))
 
 
 def test_probability_of_improvement():
@@ -72,6 +84,7 @@ def test_on_grid():
     expected[2] = 3
     assert np.array_equal(found, expected, equal_nan=True)
     assert np.isnan(stats.on_grid([], [], [1, 2], 5)).all()
+    assert stats.on_grid([10, 10], [1.0, 3.0], [10], 5).tolist() == [2]  # two that ended at once
 
 
 def test_on_grid_puts_a_known_curve_where_it_belongs():
@@ -88,7 +101,9 @@ def test_on_grid_puts_a_known_curve_where_it_belongs():
         lambda: stats.bootstrap_interval(np.zeros((2, 2, 2))),
         lambda: stats.bootstrap_interval([1, 2], confidence=95),
         lambda: stats.probability_of_improvement([[1, 2]], [1]),
-        lambda: stats.on_grid([2, 1], [0, 0], [1], 5),
+        lambda: stats.probability_of_improvement(np.zeros((2, 2, 2)), np.zeros((2, 2, 2))),
+        lambda: stats.on_grid([1, 3, 2], [0, 0, 0], [1], 5),
+        lambda: stats.on_grid([1, 2], [0], [1], 5),
         lambda: stats.on_grid([1], [0], [1], 0),
     ],
 )
