@@ -85,6 +85,7 @@ def test_on_grid():
     assert np.array_equal(found, expected, equal_nan=True)
     assert np.isnan(stats.on_grid([], [], [1, 2], 5)).all()
     assert stats.on_grid([10, 10], [1.0, 3.0], [10], 5).tolist() == [2]  # two that ended at once
+    assert stats.on_grid([10], [7.0], [9, 10, 99], 0.5).tolist()[1:] == [7, 7]  # one alone
 
 
 def test_on_grid_puts_a_known_curve_where_it_belongs():

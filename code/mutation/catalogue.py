@@ -127,7 +127,7 @@ class Finder:
             case ast.Constant(int(n)):
                 yield from ((*self.span(node), repr(new).encode()) for new in (n + 1, n - 1))
             case ast.Constant(float(x)):
-                yield from ((*self.span(node), repr(new).encode()) for new in (x + 1, 0.0, -x))
+                yield from ((*self.span(node), repr(new).encode()) for new in (x + 1, 0.0, -x) if new != x)
             case ast.Slice():
                 yield from ((*self.span(part), b"") for part in (node.lower, node.upper, node.step) if part)
             case ast.Call():

@@ -37,6 +37,7 @@ def made(line: str) -> list[str]:
         ("return True", ["False"]),
         ("return 2", ["1", "3"]),
         ("return 0.5", ["-0.5", "0.0", "1.5"]),
+        ("return 0.0", ["1.0"]),
         ("return 'text', f'{a + 1}', None", []),
         ("return a[1:b]", ["a[:b]", "a[0:b]", "a[2:b]", "a[1:]"]),
         ("return a if b else x", ["a if not (b) else x"]),
