@@ -10,7 +10,7 @@ from rlworkshop import stats
 
 def test_iqm_drops_a_quarter_at_either_end():
     assert stats.iqm([100, 1, 2, 3, 4, 5, 6, -100]) == 3.5
-    assert stats.iqm([7.0]) == 7.0
+    assert stats.iqm([7.0]) == 7.0 and type(stats.iqm([1, 2])) is float
     assert stats.iqm([0, 0, 9]) == 3.0  # fewer than four: floor(n / 4) = 0 go
     assert stats.iqm([[100, 1, 2, 3], [4, 5, 6, -100]]) == 3.5
     table = np.random.default_rng(0).normal(size=(9, 5))
@@ -36,6 +36,8 @@ def test_bootstrap_interval_of_a_mean_has_the_width_of_the_normal_one():
     low, high = stats.bootstrap_interval(scores, np.mean, reps=4000)
     assert (high - low) / 2 == pytest.approx(1.96 * scores.std() / 20, rel=0.06)
     assert (high + low) / 2 == pytest.approx(scores.mean(), abs=0.02)
+    half = stats.bootstrap_interval(scores, np.mean, confidence=0.5, reps=4000)
+    assert half - scores.mean() == pytest.approx(np.array([-1, 1]) * 0.674 * scores.std() / 20, rel=0.08)
 
 
 def test_bootstrap_is_stratified_by_task():
@@ -57,6 +59,7 @@ def test_bootstrap_band_resamples_whole_curves():
     base = np.random.default_rng(4).normal(size=(5, 1))
     band = stats.bootstrap_band(base + np.arange(7.0), reps=500)
     assert band.shape == (2, 7)
+    assert np.array_equal(band, stats.bootstrap_band((base + np.arange(7.0)).tolist(), reps=500))
     assert np.allclose(np.diff(band, axis=1), 1)  # the same resample at every point
     assert (band[0] < base.mean() + np.arange(7)).all() and (band[1] > base.mean() + np.arange(7)).all()
 
@@ -73,6 +76,7 @@ def test_probability_of_improvement():
     assert stats.probability_of_improvement([0, 1], [2, 3]) == 0
     assert stats.probability_of_improvement([1, 1], [1, 1]) == 0.5
     assert stats.probability_of_improvement([1, 2, 3], [2]) == 0.5
+    assert stats.probability_of_improvement(np.uint8([0, 1]), np.uint8([2, 3])) == 0  # 0 - 2 is not 254
     assert stats.probability_of_improvement([3, 2], [1, 2, 4]) == pytest.approx((1 + 1 + 0 + 1 + 0.5 + 0) / 6)
     assert stats.probability_of_improvement([[1, 0], [1, 0]], [[0, 1]]) == 0.5
 
@@ -83,6 +87,8 @@ def test_on_grid():
     expected = [np.nan, 1, 2, 4, 5, 5, 7]  # (10, 25] holds one episode: 20; (15, 30] two; (45, 60] none
     expected[2] = 3
     assert np.array_equal(found, expected, equal_nan=True)
+    with np.errstate(all="raise"):  # before the first episode nothing is divided by nothing
+        stats.on_grid(steps, returns, [5, 10], window=15)
     assert np.isnan(stats.on_grid([], [], [1, 2], 5)).all()
     assert stats.on_grid([10, 10], [1.0, 3.0], [10], 5).tolist() == [2]  # two that ended at once
     assert stats.on_grid([10], [7.0], [9, 10, 99], 0.5).tolist()[1:] == [7, 7]  # one alone
@@ -111,3 +117,9 @@ def test_on_grid_puts_a_known_curve_where_it_belongs():
 def test_senseless_input_is_refused(call):
     with pytest.raises(ValueError):
         call()
+
+
+@pytest.mark.parametrize("confidence", [-0.5, 0, 1, 1.5])
+def test_a_confidence_lies_between_0_and_1(confidence):
+    with pytest.raises(ValueError, match="a confidence lies between 0 and 1, not at"):
+        stats.bootstrap_interval([1, 2], confidence=confidence)
