@@ -74,6 +74,17 @@ def test_errors_use_one_network_for_now_and_the_other_for_later():
     assert np.allclose(dqn.td_errors(learner, batch).detach(), wanted, atol=1e-5)
 
 
+def test_networks_see_what_the_normaliser_makes_of_observations():
+    rng, learner = np.random.default_rng(0), learner_for()
+    batch, norm = random_batch(rng), learner.agent.norm
+    norm.update(rng.normal(3, 2, size=(100, 4)))
+    seen = batch._replace(obs=norm(batch.obs), next_obs=norm(batch.next_obs))
+    errors = dqn.td_errors(learner, batch)
+    learner.agent.norm = None
+    assert torch.equal(errors, dqn.td_errors(learner, seen))
+    assert (errors - dqn.td_errors(learner, batch)).abs().min() > 1e-3
+
+
 @pytest.mark.parametrize("losses", [dqn.squared_losses, dqn.huber_losses])
 def test_gradients_against_finite_differences_with_the_target_held_fixed(losses):
     rng, learner = np.random.default_rng(1), learner_for()
@@ -134,10 +145,13 @@ def test_it_explores_as_often_as_it_should():
     assert (agent.explore(obs, 0.0, np.random.default_rng(0)) == best).all()
 
 
-def test_values_by_numpy_and_by_torch_are_the_same():
+def test_values_by_numpy_and_by_torch_are_the_same_and_the_best_action_is_taken():
     agent = learner_for().agent
     agent.norm.update(np.random.default_rng(0).normal(3, 2, size=(100, 4)))
     obs = np.random.default_rng(1).normal(size=(7, 4))
+    assert np.array_equal(agent.values(obs)[np.arange(7), agent.act(obs)], agent.values(obs).max(axis=1))
+    assert np.array_equal(agent.explore(obs, 0.0, np.random.default_rng(0)), agent.act(obs))
+    assert [agent.act(one) for one in obs] == agent.act(obs).tolist()
 
     class Other(torch.nn.Module):
         def __init__(self, q):
@@ -170,7 +184,7 @@ def test_the_target_network_is_a_copy_that_is_renewed_on_time():
         assert same == (update % 3 == 0)
         if update % 3:
             assert torch.equal(state(learner.target), before)
-    assert not torch.equal(start, state(learner.target))
+    assert not torch.equal(start, state(learner.target)) and learner.updates == 6
 
 
 def test_a_gradient_is_that_of_one_batch_and_nothing_moves_the_target():
