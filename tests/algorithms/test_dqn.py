@@ -204,6 +204,9 @@ def test_updates_move_q_towards_its_target():
     replay.add(*random_batch(np.random.default_rng(0), B=50))
     rng = np.random.default_rng(0)
     before = np.mean((dqn.td_errors(learner, replay[np.arange(50)]).detach().numpy()) ** 2)
+    drawn = replay.sample(SMALL.batch_size, np.random.default_rng(3))
+    mean = dqn.squared_losses(learner, drawn, SMALL).mean().item()
+    assert dqn.update(learner, replay, SMALL, np.random.default_rng(3), dqn.squared_losses) == mean
     far = dataclasses.replace(SMALL, target_update_interval=10_000)
     for _ in range(200):
         dqn.update(learner, replay, far, rng, dqn.squared_losses)
