@@ -22,6 +22,10 @@ def test_layers_are_orthogonal_with_their_gains():
         gram = layer.weight @ layer.weight.T / gain**2
         assert torch.allclose(gram, torch.eye(6), atol=1e-5)
         assert not layer.bias.any()
+    plain = nets.mlp([6, 6, 6], generator())  # a last layer that nobody says more of keeps lengths
+    assert torch.allclose(plain[2].weight, net[2].weight * 100) and torch.equal(
+        plain[0].weight, net[0].weight
+    )
 
 
 def test_weights_follow_the_generator_and_leave_the_global_one_alone():
@@ -80,6 +84,12 @@ def test_numpy_forward_is_never_stale(change):
     assert forward(x).dtype == expected.dtype and np.allclose(forward(x), expected, rtol=1e-6, atol=1e-6)
 
 
+def test_torch_computes_the_same_of_arrays_of_any_layout():
+    net, x = nets.mlp([3, 2], generator()), np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32).T
+    found = nets.torch_forward(net, x[::2])
+    assert np.allclose(found, nets.NumpyForward(net)(x)[::2], atol=1e-6) and found.shape == (3, 2)
+
+
 def test_numpy_forward_does_not_answer_from_where_the_network_was():
     net, x = nets.mlp([3, 4, 2], generator()), np.ones((1, 3), np.float32)
     forward = nets.NumpyForward(net)
@@ -111,6 +121,15 @@ def test_a_device_that_cannot_be_used_is_named(name):
         nets.torch_device(name)
     assert "\n" not in str(caught.value)
     assert nets.torch_device("cpu") == torch.device("cpu")
+
+
+def test_of_a_long_reason_the_first_sentence_is_told(monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("\nThe driver is too old. Update it. Or not.\nTrace:\n...")
+
+    monkeypatch.setattr(torch, "zeros", broken)
+    with pytest.raises(ValueError, match=r"cannot be used here \(The driver is too old\): take"):
+        nets.torch_device("cuda")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has one")
@@ -156,6 +175,16 @@ def test_optimizer_goes_on_exactly_from_its_tree():
         step(a, opt_a, i)
         step(b, opt_b, i)
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_lists_and_plain_values_go_into_a_tree_and_back():
+    value = {"a": [torch.ones(2), 1, {"b": torch.zeros(1)}], "c": (torch.tensor(3.0), "text", None)}
+    tree = nets.to_tree(value)
+    arrays = [tree["a"][0], tree["a"][2]["b"], tree["c"][0]]
+    assert all(isinstance(array, np.ndarray) for array in arrays) and tree["c"][1:] == ["text", None]
+    back = nets.from_tree(tree)
+    assert torch.equal(back["a"][0], torch.ones(2)) and back["a"][1] == 1
+    assert torch.equal(back["c"][0], torch.tensor(3.0)) and back["c"][1:] == ["text", None]
 
 
 def test_to_tree_copies():

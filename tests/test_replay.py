@@ -95,6 +95,7 @@ def test_reset_rows_are_no_transitions():
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         Replay(0, (2,))
+    assert Replay(1, (2,)).add(*some(np.random.default_rng(0), 1, 0)).tolist() == [0]
     buffer, rng = Replay(3, (2,)), np.random.default_rng(0)
     with pytest.raises(ValueError, match="is empty"):
         buffer.sample(2, rng)

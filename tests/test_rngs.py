@@ -42,6 +42,9 @@ def test_several_rows_of_a_seed_differ_and_are_its_own():
 def test_a_generator_serves_as_a_seed():
     rows = Rngs([np.random.default_rng(4)], each=1000).uniform()
     assert np.array_equal(rows, np.random.default_rng(4).random(1000))
+    alone = Rngs([np.random.default_rng(4)])  # and gives its numbers in their order
+    drawn = [alone.uniform()[0] for _ in range(2 * BLOCK)]
+    assert drawn == np.random.default_rng(4).random(2 * BLOCK).tolist() and len(alone) == 1
 
 
 def test_blocks_do_not_repeat():
@@ -62,6 +65,16 @@ def test_draws_have_the_distributions_they_are_named_after():
     assert abs(normal.mean()) < 0.016 and abs(normal.std() - 1) < 0.012
     uniform = rngs.uniform(50)
     assert 0 <= uniform.min() < 0.001 and 0.999 < uniform.max() < 1
+
+
+@pytest.mark.parametrize("number", [0.0, np.nextafter(1, 0)])
+def test_what_is_impossible_does_not_happen_at_the_ends_of_chance_either(number, monkeypatch):
+    rngs = Rngs([1, 2])
+    monkeypatch.setattr(rngs, "uniform", lambda *shape: np.full((2, *shape), number))
+    assert (rngs.choice(np.tile([0.0, 2.0, 3.0, 0.0], (2, 1))) == (1 if number == 0 else 2)).all()
+    assert (rngs.argmax(np.tile([1.0, 5.0, 5.0], (2, 1))) == 1).all()
+    assert rngs.argmax(np.array([[1.0, 5.0, 2.0], [0.0, -1.0, -2.0]])).tolist() == [1, 0]
+    assert (rngs.integers(7) == (0 if number == 0 else 6)).all()
 
 
 def test_without_seeds_there_are_no_dice():

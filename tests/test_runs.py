@@ -5,9 +5,11 @@ import dataclasses
 import errno
 import functools
 import importlib
+import inspect
 import io
 import json
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -22,6 +24,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from tqdm import tqdm
 
 from rlworkshop import envs, provenance, runs
@@ -30,7 +33,7 @@ from rlworkshop.runs import run as run_files
 from rlworkshop.runs.cached import cache_folder, cache_key
 from rlworkshop.runs.code import code_files, named, registered
 from rlworkshop.runs.progress import Progress
-from rlworkshop.runs.training import Outcome, Training
+from rlworkshop.runs.training import Outcome, Session, Training, command, plain_command
 
 CODE = Path(runs.__file__).resolve().parents[2]
 
@@ -75,9 +78,37 @@ def equal_runs(a, b):
 
 
 def test_a_run_comes_back_whole(tmp_path):
-    make_run().save(tmp_path / "deep" / "run.npz")
-    assert equal_runs(runs.Run.load(tmp_path / "deep" / "run.npz"), make_run())
-    assert not equal_runs(runs.Run.load(tmp_path / "deep" / "run.npz"), make_run(1))
+    path = tmp_path / "deep" / "down" / "run.npz"
+    make_run().save(path)
+    assert equal_runs(runs.Run.load(path), make_run())
+    assert not equal_runs(runs.Run.load(path), make_run(1))
+
+
+def test_a_run_says_what_it_is():
+    run = make_run()
+    first, last = repr(run).splitlines()
+    assert first == "Run of toy on Toy-v0, seed 0, code not known"
+    assert last == "3 episodes, 1.0 on average over the last 3; metrics: return, step"
+    returns = np.array([7.0] * 50 + [1.0] * 50 + [2.0] * 50)
+    known = repr(dataclasses.replace(run, digest="0123456789abcdef", metrics={"return": returns}))
+    assert known.splitlines()[0].endswith(", code 0123456789ab")
+    assert "150 episodes, 1.5 on average over the last 100; " in known
+    assert repr(dataclasses.replace(run, metrics={})).splitlines()[1] == "0 episodes; metrics: "
+
+
+def test_versions_of_what_is_installed():
+    found = run_files.versions("no-such-package", "pytest")
+    assert found["pytest"] == pytest.__version__ and "no-such-package" not in found
+    assert found["numpy"] == np.__version__ and found["torch"] == torch.__version__
+
+
+def test_a_configuration_is_a_dataclass_of_plain_values():
+    assert runs.plain_config(Config()) == {"env_id": "Toy-v0", "sizes": [3, 4]}
+    for wrong in ({"lr": 1}, Config):
+        with pytest.raises(TypeError, match="is an instance of a dataclass"):
+            runs.plain_config(wrong)
+    with pytest.raises(TypeError, match="Config must hold plain values only"):
+        runs.plain_config(Config(sizes=(object(),)))
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):
@@ -170,6 +201,17 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch)
         make_run(2).save(path)
     assert equal_runs(runs.Run.load(path), make_run(1))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_all_has_reached_the_disk_before_the_old_file_goes(tmp_path, monkeypatch):
+    sizes, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (sizes.append(os.fstat(handle).st_size), sync(handle)))
+    run_files.write_whole(tmp_path / "x", b"12345")
+    assert sizes == [5]
+    for unmade in ("x/y", "x/y/z"):  # below a file, where no folder can be
+        with pytest.raises(runs.RunFileError, match="could not write"):
+            run_files.write_whole(tmp_path / unmade, b"6")
+    assert (tmp_path / "x").read_bytes() == b"12345"
 
 
 def test_a_write_that_the_system_cuts_short(tmp_path):
@@ -653,9 +695,9 @@ class Agent:
     weights: np.ndarray
 
 
-def learn(config=None, seed=0, lr=1.0, first=20, every=16, parts=None, more=None, **options):
+def learn(config=None, seed=0, lr=1.0, first=20, every=16, parts=None, more=None, kind=Training, **options):
     """Wanders about; each update tells where it has come to, so that another way gives other numbers."""
-    session = Training("rlworkshop.envs.probes", config or Small(), seed, parts, **options)
+    session = kind("rlworkshop.envs.probes", config or Small(), seed, parts, **options)
     agent = Agent(np.zeros(2))
     obs = session.begin(agent, learner=agent, **({"more": more} if more else {}))
     while session.running(session.envs.num_envs):
@@ -691,6 +733,57 @@ def test_an_ordinary_training_warns_of_nothing_and_shows_nothing(capsys):
     assert same_training(run, learn()) and not same_training(run, learn(seed=1))
 
 
+@pytest.mark.parametrize("kind", [Session, Training])
+def test_a_session_knows_its_budget_and_when_an_update_is_due(kind):
+    session = kind("toy", Small(), 0)
+    session.begin(Agent(np.zeros(2)))
+    session.episodes.steps = 198
+    assert session.running(1) and session.running(2) and not session.running(3)
+    found = []
+    for session.episodes.steps in range(60):
+        if session.due(20, 16):
+            found.append(session.steps)
+            session.updated(np.zeros((2, 4)))
+    assert found == [20, 36, 52] == session.metrics["update_step"]
+    session.stop()
+    assert not session.running(1)
+
+
+def test_a_session_that_was_taken_along_trains_alike_and_prints_a_line_now_and_then(capsys):
+    made, config, seen, closed = envs.make("CartPole-v1", 2), Small(total_steps=560), [], []
+    made.close = lambda: closed.append(True)
+    options = {"first": 2, "every": 2, "parts": {"changes": changes}, "callback": seen.append}
+    brief = learn(config, kind=Session, envs=made, **options)
+    lines, updates = capsys.readouterr().out.splitlines(), len(brief.metrics["update_step"])
+    whole = learn(config, **options)
+    assert closed and capsys.readouterr().out == "" and len(seen) == 2 * updates > 400
+    assert same_training(brief, whole) and brief.config == whole.config
+    assert (brief.env_id, brief.algorithm, brief.seed) == (whole.env_id, whole.algorithm, 0)
+    assert len(lines) == updates // 100
+    for line, step in zip(lines, brief.metrics["update_step"][99::100], strict=True):
+        returns = brief.metrics["return"][brief.metrics["step"] <= step]
+        assert line == f"step {step:.0f}: return {returns[-20:].mean():.1f}"
+    learn(kind=Session, first=2, every=2, envs=envs.make(Endless, 2), config=Small(total_steps=200))
+    assert capsys.readouterr().out.splitlines() == ["step 200: return nan"]
+
+
+def test_a_checkpoint_is_written_each_hundred_updates(tmp_path):
+    path, there = tmp_path / "c.npz", []
+    learn(
+        Small(total_steps=220),
+        first=2,
+        every=2,
+        checkpoint=path,
+        callback=lambda _: there.append(path.exists()),
+    )
+    assert there == [False] * 100 + [True] * (len(there) - 100) and len(there) > 101
+    assert not path.exists()
+    learn(keep_checkpoint=True)  # without a file there is nothing to keep
+    with pytest.warns(UserWarning, match="never updated"):
+        learn(first=201, checkpoint=path, keep_checkpoint=True)  # nor is there without an update
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("total", [*range(190, 202, 2), 30])
 @pytest.mark.filterwarnings("ignore:.*no episode has ended in 30 steps")
 def test_a_continued_training_is_one_that_was_longer_from_the_start(tmp_path, total):
@@ -701,6 +794,13 @@ def test_a_continued_training_is_one_that_was_longer_from_the_start(tmp_path, to
     assert same_training(run, learn(Small(total_steps=400)))
     assert len(run.notes) == 1 and run.notes[0].startswith("continued at step ")
     assert run.config["total_steps"] == 400 and not path.exists()
+
+
+def test_a_training_that_is_continued_twice_says_so_twice(tmp_path):
+    for total in (200, 300, 400):
+        options = {"checkpoint": tmp_path / "c.npz", "keep_checkpoint": total < 400}
+        run = learn(Small(total_steps=total), **options)
+    assert [note.split(" at ")[0] for note in run.notes] == ["continued"] * 2
 
 
 def test_a_finished_training_is_not_done_again(tmp_path):
@@ -789,8 +889,9 @@ def test_what_fails_in_silence_is_said():
         assert "never updated" in learn(first=201).notes[0]
     with pytest.warns(UserWarning, match="the policy has not changed"):
         assert "not changed" in learn(lr=0.0).notes[0]
-    with pytest.warns(UserWarning, match="no episode has ended in 200 steps"):
-        run = learn(envs=Endless)
+    with pytest.warns(UserWarning, match="no episode has ended in 200 steps") as told:
+        run, line = learn(envs=Endless), inspect.currentframe().f_lineno
+    assert (told[0].filename, told[0].lineno) == (__file__, line)  # of who asked for the training
     assert len(run.notes) == 1 and len(run.metrics["return"]) == 0
 
 
@@ -837,7 +938,7 @@ def test_parts_forget_unfinished_episodes_where_these_cannot_go_on(tmp_path, giv
 def test_environments_and_their_arguments():
     with pytest.warns(UserWarning, match="no episode"):
         run = learn(envs=Endless, env_kwargs={"scale": 2.0})
-    assert run.config["env_kwargs"] == {"scale": 2.0}
+    assert run.config["env_kwargs"] == {"scale": 2.0} and run.env_id == f"{__name__}:Endless"
     made = envs.make("CartPole-v1", 3)
     assert learn(envs=made).metrics["length"].sum() > 0
     assert learn(env_kwargs={"sutton_barto_reward": True}).metrics["return"].max() <= 0
@@ -847,6 +948,99 @@ def test_what_a_copied_training_leaves_behind_comes_back(tmp_path):
     about = {"seed": 3, "metrics": {"x": np.arange(3.0)}, "policy": {"w": np.ones((2, 2), np.float32)}}
     Outcome(**about).save(tmp_path / "outcome")
     assert same(vars(Outcome.load(tmp_path / "outcome")), about)
+    torch.save({"x": Bomb()}, tmp_path / "bomb")
+    with pytest.raises(pickle.UnpicklingError):
+        Outcome.load(tmp_path / "bomb")
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def left(obs):
+    return np.zeros(len(obs), int)
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """Asks a training that does nothing, as the command line does; how it was called."""
+    monkeypatch.chdir(tmp_path)
+    threads, evaluate = torch.get_num_threads(), envs.evaluate
+    monkeypatch.setattr(envs, "evaluate", lambda *args: played.append(args[2]) or evaluate(*args))
+    played = []
+
+    def ask(*arguments, returns=(1.0, 2.0), module="toys.toy", fails=None, brief=False, **more):
+        called = {}
+
+        def train(config, seed, **options):
+            if fails:
+                raise fails
+            called.update(options, config=config, seed=seed)
+            metrics = {"return": np.array(returns)}
+            return dataclasses.replace(make_run(seed), env_id=config.env_id, metrics=metrics)
+
+        train.__module__ = module
+        torch.set_num_threads(2)
+        monkeypatch.setattr(sys, "argv", ["/somewhere/copied.py", *(arguments if brief else ["--nonsense"])])
+        given = {} if brief else {"arguments": arguments}
+        line = plain_command if brief else command
+        line(train, lambda run: types.SimpleNamespace(act=left), Small, **given, **more)
+        assert torch.get_num_threads() == 1 and played.pop() == 30
+        return called
+
+    yield ask
+    torch.set_num_threads(threads)
+
+
+def score(seed):
+    found = envs.vector.evaluate(left, "CartPole-v1", 30, seed)
+    return f"{found.mean():.1f} ± {found.std():.1f}"
+
+
+def test_the_command_line_trains_saves_and_says_how_good_it_is(asked, capsys):
+    called = asked("--seed", "3", "--total-steps", "300")
+    assert called.pop("config") == Small(total_steps=300)
+    plain = {"checkpoint": Path("toy.checkpoint.npz"), "keep_checkpoint": False, "log_dir": None}
+    assert called == {"seed": 3, "progress": True, **plain}
+    out = capsys.readouterr().out.splitlines()
+    assert out == [
+        f"CartPole-v1, seed 3: 2 episodes of training; evaluation over 30 episodes {score(3)}; saved toy.npz"
+    ]
+    assert runs.Run.load("toy.npz").seed == 3
+    called = asked("--keep-checkpoint", "--out", "a.npz", "--log-dir", "log", default=Small(num_envs=7))
+    assert called["config"] == Small(num_envs=7) and called["seed"] == 0 and called["keep_checkpoint"]
+    assert (called["checkpoint"], called["log_dir"]) == (Path("a.checkpoint.npz"), Path("log"))
+    assert asked()["config"] == Small()
+
+
+@pytest.mark.parametrize(
+    ("returns", "said"),
+    [([2.0, 2.0], "first half 2.0, second half 2.0"), ([3.0, 2.0, 2.0], "first half 3.0, second half 2.0"),
+     ([1.0, 2.0], ""), ([5.0], ""), ([], ""), ([1.0, 9.0, 2.0, 9.0], "")],
+)  # fmt: skip
+def test_the_command_line_says_when_the_return_has_not_improved(asked, capsys, returns, said):
+    asked(returns=returns)
+    out = capsys.readouterr().out
+    assert f"not improved ({said})" in out if said else "not improved" not in out
+
+
+def test_a_copied_file_gives_its_run_its_own_name_and_an_error_is_one_line(asked):
+    asked(module="__main__")
+    assert runs.Run.load("copied.npz").seed == 0
+    for error in (
+        ValueError("no such world"),
+        ImportError("no such world"),
+        runs.RunFileError("no such world"),
+    ):
+        with pytest.raises(SystemExit, match="^toy: no such world$"):
+            asked(fails=error)
+
+
+def test_the_command_line_of_a_copied_file(asked, capsys):
+    asked("--seed", "4", "--out", "run.npz", brief=True)
+    assert capsys.readouterr().out == f"CartPole-v1, seed 4: evaluation {score(4)}; saved run.npz\n"
+    assert asked("--num-envs", "3", brief=True)["config"] == Small(num_envs=3)
+    called = asked(brief=True, default=Small(num_envs=7))
+    assert called == {"config": Small(num_envs=7), "seed": 0} and runs.Run.load("run.pt").seed == 0
 
 
 # ---------------------------------------------------------------- progress
@@ -881,6 +1075,43 @@ def test_a_bar_on_a_terminal(monkeypatch):
     assert out.getvalue() == ""
     learn(progress=True)
     assert "step/s" in out.getvalue() and "/200" in out.getvalue() and "\r" in out.getvalue()
+
+
+def test_what_is_shown_and_logged_by_the_clock(tmp_path, monkeypatch):
+    without_tensorboard(monkeypatch)
+    out, folder = io.StringIO(), tmp_path / "deep" / "down"
+    monkeypatch.setattr(sys, "stderr", out)
+    progress, returns = Progress(10_000, folder, shown=True), [*range(25)]
+    updates = [(10.5, 100, []), (11.0, 150, []), (20.5, 900, [1]), (30.5, 2100, returns)]
+    with pytest.warns(UserWarning, match="tensorboard"):
+        for now, steps, so_far in updates:
+            monkeypatch.setattr("rlworkshop.runs.progress.time.monotonic", lambda now=now: now)
+            progress.update(types.SimpleNamespace(steps=steps, returns=so_far), {"loss": 1.0})
+    assert (
+        out.getvalue().splitlines()
+        == [  # the third would come ten seconds after the first: no more
+            "step 100 of 10,000, 0 episodes, return nan, 0 steps/s, time left not known",
+            f"step 2,100 of 10,000, 25 episodes, return {np.mean(returns[-20:]):.1f}, 100 steps/s, 79 s left",
+        ]
+    )
+    progress.update(types.SimpleNamespace(steps=2200, returns=[]), {"loss": 2.0, "new": 3.0})
+    rows = table(folder)  # while it is still open; what was not there in the first row has no column
+    assert [float(row["steps_per_second"]) for row in rows[:4]] == [0, 100, 80, 100]
+    assert [row["episodes"] for row in rows] == ["0", "0", "1", "25", "0"] and rows[4]["loss"] == "2.0"
+    progress.close()
+    assert progress.file.closed
+
+
+def test_the_bar_of_a_resumed_training_begins_where_it_was(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    tqdm.set_lock(threading.RLock())
+    progress = Progress(1000, shown=True)
+    for steps in (300, 420):
+        progress.update(types.SimpleNamespace(steps=steps, returns=[]), {})
+        bar = progress.bar
+        assert (bar.n, bar.initial, bar.total, bar.unit, bar.unit_scale) == (steps, 300, 1000, "step", True)
+    progress.close()
+    assert bar.disable  # closed
 
 
 def table(folder):

@@ -10,11 +10,13 @@ from rlworkshop import stats
 
 def test_iqm_drops_a_quarter_at_either_end():
     assert stats.iqm([100, 1, 2, 3, 4, 5, 6, -100]) == 3.5
-    assert stats.iqm([7.0]) == 7.0
+    assert stats.iqm([7.0]) == 7.0 and type(stats.iqm([1, 2])) is float
     assert stats.iqm([0, 0, 9]) == 3.0  # fewer than four: floor(n / 4) = 0 go
     assert stats.iqm([[100, 1, 2, 3], [4, 5, 6, -100]]) == 3.5
     table = np.random.default_rng(0).normal(size=(9, 5))
     assert np.allclose(stats.iqm(table, axis=1), [stats.iqm(row) for row in table])
+    assert np.allclose(stats.iqm(table, axis=0), [stats.iqm(column) for column in table.T])
+    assert stats.iqm(np.arange(12) ** 2) == pytest.approx((9 + 16 + 25 + 36 + 49 + 64) / 6)
 
 
 def test_iqm_of_a_normal_sample_is_its_centre():
@@ -34,6 +36,8 @@ def test_bootstrap_interval_of_a_mean_has_the_width_of_the_normal_one():
     low, high = stats.bootstrap_interval(scores, np.mean, reps=4000)
     assert (high - low) / 2 == pytest.approx(1.96 * scores.std() / 20, rel=0.06)
     assert (high + low) / 2 == pytest.approx(scores.mean(), abs=0.02)
+    half = stats.bootstrap_interval(scores, np.mean, confidence=0.5, reps=4000)
+    assert half - scores.mean() == pytest.approx(np.array([-1, 1]) * 0.674 * scores.std() / 20, rel=0.08)
 
 
 def test_bootstrap_is_stratified_by_task():
@@ -45,7 +49,10 @@ def test_bootstrap_is_stratified_by_task():
 def test_bootstrap_is_repeatable_and_follows_its_seed():
     scores = np.random.default_rng(3).normal(size=10)
     a, b, c = (stats.bootstrap_interval(scores, reps=100, seed=s) for s in (0, 0, 1))
-    assert a == b != c
+    assert a == b == stats.bootstrap_interval(scores, reps=100) != c
+    curves = np.random.default_rng(4).normal(size=(10, 2))
+    x, y, z = (stats.bootstrap_band(curves, reps=100, **seed) for seed in ({}, {"seed": 0}, {"seed": 1}))
+    assert np.array_equal(x, y) and not np.array_equal(y, z)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +83,16 @@ def test_bootstrap_band_resamples_whole_curves():
     base = np.random.default_rng(4).normal(size=(5, 1))
     band = stats.bootstrap_band(base + np.arange(7.0), reps=500)
     assert band.shape == (2, 7)
+    assert np.array_equal(band, stats.bootstrap_band((base + np.arange(7.0)).tolist(), reps=500))
     assert np.allclose(np.diff(band, axis=1), 1)  # the same resample at every point
     assert (band[0] < base.mean() + np.arange(7)).all() and (band[1] > base.mean() + np.arange(7)).all()
+
+
+def test_bootstrap_band_is_the_exact_one_for_three_runs():
+    curves = np.array([[0.0, 0.0], [3.0, 30.0], [9.0, 10.0]])
+    found = stats.bootstrap_band(curves, np.mean, confidence=0.8, reps=20_000)
+    exact = [curves[list(rows)].mean(axis=0) for rows in itertools.product(range(3), repeat=3)]
+    assert found == pytest.approx(np.quantile(exact, [0.1, 0.9], axis=0))
 
 
 def test_probability_of_improvement():
@@ -85,6 +100,7 @@ def test_probability_of_improvement():
     assert stats.probability_of_improvement([0, 1], [2, 3]) == 0
     assert stats.probability_of_improvement([1, 1], [1, 1]) == 0.5
     assert stats.probability_of_improvement([1, 2, 3], [2]) == 0.5
+    assert stats.probability_of_improvement(np.uint8([0, 1]), np.uint8([2, 3])) == 0  # 0 - 2 is not 254
     assert stats.probability_of_improvement([3, 2], [1, 2, 4]) == pytest.approx((1 + 1 + 0 + 1 + 0.5 + 0) / 6)
     assert stats.probability_of_improvement([[1, 0], [1, 0]], [[0, 1]]) == 0.5
 
@@ -95,7 +111,11 @@ def test_on_grid():
     expected = [np.nan, 1, 2, 4, 5, 5, 7]  # (10, 25] holds one episode: 20; (15, 30] two; (45, 60] none
     expected[2] = 3
     assert np.array_equal(found, expected, equal_nan=True)
+    with np.errstate(all="raise"):  # before the first episode nothing is divided by nothing
+        stats.on_grid(steps, returns, [5, 10], window=15)
     assert np.isnan(stats.on_grid([], [], [1, 2], 5)).all()
+    assert stats.on_grid([10, 10], [1.0, 3.0], [10], 5).tolist() == [2]  # two that ended at once
+    assert stats.on_grid([10], [7.0], [9, 10, 99], 0.5).tolist()[1:] == [7, 7]  # one alone
 
 
 def test_on_grid_puts_a_known_curve_where_it_belongs():
@@ -114,10 +134,18 @@ def test_on_grid_puts_a_known_curve_where_it_belongs():
         lambda: stats.bootstrap_interval(np.zeros((2, 2, 2))),
         lambda: stats.bootstrap_interval([1, 2], confidence=95),
         lambda: stats.probability_of_improvement([[1, 2]], [1]),
-        lambda: stats.on_grid([2, 1], [0, 0], [1], 5),
+        lambda: stats.probability_of_improvement(np.zeros((2, 2, 2)), np.zeros((2, 2, 2))),
+        lambda: stats.on_grid([1, 3, 2], [0, 0, 0], [1], 5),
+        lambda: stats.on_grid([1, 2], [0], [1], 5),
         lambda: stats.on_grid([1], [0], [1], 0),
     ],
 )
 def test_senseless_input_is_refused(call):
     with pytest.raises(ValueError):
         call()
+
+
+@pytest.mark.parametrize("confidence", [-0.5, 0, 1, 1.5])
+def test_a_confidence_lies_between_0_and_1(confidence):
+    with pytest.raises(ValueError, match="a confidence lies between 0 and 1, not at"):
+        stats.bootstrap_interval([1, 2], confidence=confidence)

@@ -90,10 +90,11 @@ class Finder:
     def edits(self, node: ast.AST, bound: dict[str, int]) -> Iterator[tuple[int, int, bytes]]:
         """Edits of a node and of all below it. ``bound``: the names that its function binds, and where first.
 
-        Annotations, messages, formatted texts, and what only a script does stay as they are.
+        Annotations, messages, formatted texts, and what only a script does stay as they are; so does
+        ``strict=True``, an assertion.
         """
         script = isinstance(node, ast.If) and "'__name__'" in ast.dump(node.test)
-        if script or isinstance(node, ast.JoinedStr):
+        if script or isinstance(node, ast.JoinedStr) or getattr(node, "arg", None) == "strict":
             return
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             bound = {n.arg: 0 for n in ast.walk(node.args) if isinstance(n, ast.arg)}
@@ -126,7 +127,7 @@ class Finder:
             case ast.Constant(int(n)):
                 yield from ((*self.span(node), repr(new).encode()) for new in (n + 1, n - 1))
             case ast.Constant(float(x)):
-                yield from ((*self.span(node), repr(new).encode()) for new in (x + 1, 0.0, -x))
+                yield from ((*self.span(node), repr(new).encode()) for new in (x + 1, 0.0, -x) if new != x)
             case ast.Slice():
                 yield from ((*self.span(part), b"") for part in (node.lower, node.upper, node.step) if part)
             case ast.Call():
@@ -160,7 +161,7 @@ class Finder:
                 yield start, end, self.code(b) + self.raw[middle:after] + self.code(a)
         for keyword in node.keywords:
             start, end = self.span(keyword)
-            if keyword.arg not in (None, "strict"):  # strict=True is an assertion
+            if keyword.arg not in (None, "strict"):
                 yield start, end + len(re.match(rb"(\s*,\s*)?", self.raw[end:])[0]), b""
         end = self.span(node.func)[1]
         if name in OPPOSITE:

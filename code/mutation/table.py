@@ -154,6 +154,7 @@ class Trials:
         self.killed: dict[Mutant, bool] = {}
         self._file = functools.cache(lambda name: tests.subject(self.project.root / name, "slow"))
         self._sound: set[str] = set()  # tests that pass in a copy without any mutant
+        self._telling: dict[str, int] = {}  # what has killed, and when last: neighbours die of the same
         self._waiting: collections.deque[Mutant] = collections.deque()
         for mutant in mutants:
             known = self.store.get(self._subject(mutant))
@@ -215,7 +216,7 @@ class Trials:
             file.write_bytes(mutant.text.encode(encoding))
             os.utime(file, (when + number,) * 2)  # Python knows stale bytecode by the second
             for tests in filter(None, self._rounds(mutant)):
-                failed, done = await self._run(copy, tests)
+                failed, done = await self._run(copy, sorted(tests, key=self._rank))
                 read |= done.inputs
                 if failed:
                     break
@@ -223,7 +224,11 @@ class Trials:
             file.write_bytes(whole)
             os.utime(file, (when,) * 2)
         await self._prove(copy, failed)
+        self._telling |= dict.fromkeys(failed, number)
         return bool(failed), read
+
+    def _rank(self, test: str) -> int:
+        return -self._telling.get(test, 0)
 
     async def _prove(self, copy: Path, failed: list[str]) -> None:
         """See that what has failed passes without any mutant.

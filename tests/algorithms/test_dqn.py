@@ -1,6 +1,7 @@
 """DQN: every named function against an independent reference, then the whole."""
 
 import dataclasses
+import inspect
 
 import gymnasium as gym
 import numpy as np
@@ -73,6 +74,17 @@ def test_errors_use_one_network_for_now_and_the_other_for_later():
     assert np.allclose(dqn.td_errors(learner, batch).detach(), wanted, atol=1e-5)
 
 
+def test_networks_see_what_the_normaliser_makes_of_observations():
+    rng, learner = np.random.default_rng(0), learner_for()
+    batch, norm = random_batch(rng), learner.agent.norm
+    norm.update(rng.normal(3, 2, size=(100, 4)))
+    seen = batch._replace(obs=norm(batch.obs), next_obs=norm(batch.next_obs))
+    errors = dqn.td_errors(learner, batch)
+    learner.agent.norm = None
+    assert torch.equal(errors, dqn.td_errors(learner, seen))
+    assert (errors - dqn.td_errors(learner, batch)).abs().min() > 1e-3
+
+
 @pytest.mark.parametrize("losses", [dqn.squared_losses, dqn.huber_losses])
 def test_gradients_against_finite_differences_with_the_target_held_fixed(losses):
     rng, learner = np.random.default_rng(1), learner_for()
@@ -133,10 +145,13 @@ def test_it_explores_as_often_as_it_should():
     assert (agent.explore(obs, 0.0, np.random.default_rng(0)) == best).all()
 
 
-def test_values_by_numpy_and_by_torch_are_the_same():
+def test_values_by_numpy_and_by_torch_are_the_same_and_the_best_action_is_taken():
     agent = learner_for().agent
     agent.norm.update(np.random.default_rng(0).normal(3, 2, size=(100, 4)))
     obs = np.random.default_rng(1).normal(size=(7, 4))
+    assert np.array_equal(agent.values(obs)[np.arange(7), agent.act(obs)], agent.values(obs).max(axis=1))
+    assert np.array_equal(agent.explore(obs, 0.0, np.random.default_rng(0)), agent.act(obs))
+    assert [agent.act(one) for one in obs] == agent.act(obs).tolist()
 
     class Other(torch.nn.Module):
         def __init__(self, q):
@@ -169,7 +184,18 @@ def test_the_target_network_is_a_copy_that_is_renewed_on_time():
         assert same == (update % 3 == 0)
         if update % 3:
             assert torch.equal(state(learner.target), before)
-    assert not torch.equal(start, state(learner.target))
+    assert not torch.equal(start, state(learner.target)) and learner.updates == 6
+
+
+def test_a_gradient_is_that_of_one_batch_and_nothing_moves_the_target():
+    learner, batch = learner_for(), random_batch(np.random.default_rng(0))
+    still = dataclasses.replace(SMALL, target_update_interval=100)
+    learner.optimizer.param_groups[0]["lr"], gradients = 0.0, []
+    for _ in range(2):
+        learner.step(dqn.squared_losses(learner, batch, still).mean(), still)
+        gradients.append([p.grad.clone() for p in learner.agent.q.parameters()])
+    assert all(map(torch.equal, *gradients)) and learner.optimizer.defaults["fused"]  # of Adams the quick one
+    assert not any(p.requires_grad for p in learner.target.parameters())
 
 
 def test_updates_move_q_towards_its_target():
@@ -178,6 +204,9 @@ def test_updates_move_q_towards_its_target():
     replay.add(*random_batch(np.random.default_rng(0), B=50))
     rng = np.random.default_rng(0)
     before = np.mean((dqn.td_errors(learner, replay[np.arange(50)]).detach().numpy()) ** 2)
+    drawn = replay.sample(SMALL.batch_size, np.random.default_rng(3))
+    mean = dqn.squared_losses(learner, drawn, SMALL).mean().item()
+    assert dqn.update(learner, replay, SMALL, np.random.default_rng(3), dqn.squared_losses) == mean
     far = dataclasses.replace(SMALL, target_update_interval=10_000)
     for _ in range(200):
         dqn.update(learner, replay, far, rng, dqn.squared_losses)
@@ -297,6 +326,26 @@ def test_the_budget_of_steps_and_of_updates_is_kept():
     assert run.metrics["length"].sum() <= SMALL.total_steps
 
 
+def test_the_numbers_of_a_round_are_those_of_its_steps_and_the_learning_rate_falls():
+    rates, losses, told = [], [], []
+
+    def watched(learner, *rest):
+        rates.append(learner.optimizer.param_groups[0]["lr"])
+        losses.append(dqn.update(learner, *rest))
+        return losses[-1]
+
+    def look(session):
+        told.append(session.agent.values(session.episodes.obs).max(axis=1).mean())
+
+    config = dataclasses.replace(SMALL, learning_starts=200, train_freq=40)
+    metrics = dqn.train(config, 0, update=watched, callback=look).metrics
+    assert metrics["update_step"][0] < 200 + config.num_envs and np.diff(metrics["update_step"]).max() < 50
+    assert metrics["q"].tolist() == told
+    assert np.allclose(metrics["loss"], np.reshape(losses, (-1, config.gradient_steps)).mean(axis=1))
+    due = [dqn.lr_at(step, config) for step in metrics["update_step"]]
+    assert np.allclose(rates, np.repeat(due, config.gradient_steps)) and due[0] == SMALL.lr > due[-1]
+
+
 def test_a_saved_policy_acts_the_same_and_stands_still(tmp_path):
     run = dqn.train(SMALL, 0)
     run.save(tmp_path / "run.npz")
@@ -317,7 +366,8 @@ def test_a_saved_policy_acts_the_same_and_stands_still(tmp_path):
         {"num_envs": 0}, {"batch_size": 0}, {"gradient_steps": 0}, {"target_update_interval": 0},
         {"gamma": 1.5}, {"lr": 0.0},
         {"final_epsilon": -0.1}, {"exploration_fraction": -0.1}, {"lr_decay_fraction": 1.2},
-        {"buffer_size": 50}, {"learning_starts": 0},
+        {"buffer_size": 50}, {"learning_starts": 0}, {"total_steps": 0}, {"train_freq": 0},
+        {"buffer_size": 8, "learning_starts": 1, "num_envs": 9}, {"gamma": -0.1}, {"final_epsilon": 1.5},
     ],
 )  # fmt: skip
 def test_impossible_configurations_are_refused(broken):
@@ -325,11 +375,45 @@ def test_impossible_configurations_are_refused(broken):
         dqn.Config(**broken)
 
 
+def test_what_lies_at_the_edge_is_possible():
+    steps = ("total_steps", "learning_starts", "train_freq", "gradient_steps", "target_update_interval")
+    small = dict.fromkeys((*steps, "num_envs", "batch_size", "buffer_size"), 1)
+    for end in (0.0, 1.0):
+        parts = ("gamma", "final_epsilon", "exploration_fraction", "lr_decay_fraction")
+        dqn.Config(**small, **dict.fromkeys(parts, end), lr=1e-9)
+
+
+def test_the_settings_that_readers_begin_with_fit_each_other():
+    """Whole steps, nothing forgotten, one copy a round; schedules that have two ends."""
+    config, adam = dqn.Config(), inspect.signature(torch.optim.Adam).parameters
+    for steps in (config.total_steps, config.learning_starts, config.train_freq):
+        assert steps % config.num_envs == 0  # so it is due neither late nor early
+    assert config.buffer_size == config.total_steps and config.target_update_interval == config.gradient_steps
+    learned_from = config.batch_size * config.gradient_steps / config.train_freq  # times, each transition
+    assert learned_from == 64 and len({*config.hidden}) == 1
+    assert 1 / (1 - config.gamma) == pytest.approx(100) and config.lr == adam["lr"].default
+    first, last = (dqn.epsilon_at(t, config) for t in (0, config.total_steps))
+    assert first == 1 > last > 0 and dqn.lr_at(config.total_steps, config) == 0 < dqn.lr_at(1, config)
+    assert learner_for(config).agent.norm is not None
+
+
 def test_spaces_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="observations"):
         dqn.train(dqn.Config("FrozenLake-v1"), 0)
     with pytest.raises(ValueError, match="actions"):
         dqn.train(dqn.Config("Pendulum-v1"), 0)
+    box, two, random = gym.spaces.Box(-1, 1, (3,)), gym.spaces.Discrete(2), torch.Generator()
+    with pytest.raises(ValueError, match="observations"):
+        dqn.make_q(gym.spaces.Box(-1, 1, (3, 3)), two, SMALL, random)
+    with pytest.raises(ValueError, match="actions"):
+        dqn.make_agent(box, gym.spaces.Discrete(2, start=1), SMALL, random, dqn.make_q)
+
+
+def test_networks_have_rectifiers_and_pictures_are_kept_as_bytes():
+    q = learner_for(dataclasses.replace(SMALL, hidden=(8, 6))).agent.q
+    assert [type(layer).__name__ for layer in q] == ["Linear", "ReLU", "Linear", "ReLU", "Linear"]
+    replay = dqn.make_replay(SMALL, envs.make("rlworkshop.envs.games:Catch-v0", 2))
+    assert replay[np.zeros(1, int)].obs.dtype == np.uint8 and replay.capacity == SMALL.buffer_size
 
 
 def other_q(*args):

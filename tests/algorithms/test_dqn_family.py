@@ -1,5 +1,6 @@
 """The DQN family: every part against brute force or a closed form, then the members."""
 
+import copy
 import dataclasses
 
 import gymnasium as gym
@@ -83,6 +84,25 @@ def test_double_errors_use_each_network_for_its_part():
     assert all(torch.allclose(g, p.grad) for g, p in zip(grads, learner.agent.q.parameters(), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("make_q", "losses"),
+    [
+        (dqn.make_q, family.double_losses),
+        (family.categorical_q, family.categorical_losses),
+        (family.dueling_categorical_q, family.double_categorical_losses),
+    ],
+)
+def test_no_gradient_flows_through_the_target_even_when_the_networks_are_one(make_q, losses):
+    learner, batch, gradients = learner_of(make_q), some_batch(np.random.default_rng(0), 20), []
+    frozen = copy.deepcopy(learner.agent.q).requires_grad_(False)
+    for target in (frozen, learner.agent.q):
+        learner.target = target
+        learner.agent.q.zero_grad()
+        losses(learner, batch, SMALL).sum().backward()
+        gradients.append([p.grad.clone() for p in learner.agent.q.parameters()])
+    assert all(map(torch.equal, *gradients))
+
+
 # ---------------------------------------------------------------- dueling
 
 
@@ -109,6 +129,17 @@ def test_a_dueling_network_learns_of_all_actions_from_one():
     assert torch.allclose(net(obs), before + 1, atol=1e-6)
     heads = net.body(obs)
     assert torch.allclose(net(obs), family.duel(net.value(heads), net.advantage(heads)))
+
+
+@pytest.mark.parametrize("make_q", [family.dueling_q, family.categorical_q, family.dueling_categorical_q])
+def test_networks_have_rectifiers_and_heads_that_prefer_no_atom(make_q):
+    net = learner_of(make_q, dataclasses.replace(SMALL, hidden=(8, 6))).agent.q
+    assert not any(isinstance(layer, torch.nn.Tanh) for layer in net.modules())
+    shapes = [tuple(p.shape) for p in net.parameters() if p.ndim == 2]
+    assert shapes[:2] == [(8, 4), (6, 8)] and {shape[1] for shape in shapes[2:]} == {6}
+    if make_q is not family.dueling_q:
+        for head in [p for p in net.parameters() if p.ndim == 2][2:]:  # orthogonal columns or rows
+            assert torch.allclose(torch.linalg.svdvals(head), torch.full((6,), 0.1), atol=1e-5)
 
 
 @pytest.mark.parametrize("make_q", [family.dueling_q, family.dueling_categorical_q])
@@ -138,6 +169,8 @@ def test_the_sum_tree_against_a_running_sum(data):
         tree[np.array(rows)] = np.array(values, float)
         numbers[rows] = values
     assert np.array_equal(tree[:], numbers) and tree.total == numbers.sum()
+    assert tree.leaves / 2 < capacity <= tree.leaves == len(tree.nodes) / 2  # no larger than it must be
+    assert tree.nodes[0] == 0  # which is nobody's child
     if tree.total:
         mass = np.arange(4 * int(tree.total)) / 4  # whole numbers: no rounding, every edge is hit
         assert np.array_equal(tree.find(mass), np.searchsorted(np.cumsum(numbers), mass, side="right"))
@@ -255,6 +288,13 @@ def test_an_update_weighs_its_losses_and_refreshes_what_it_drew():
     others = np.setdiff1d(np.arange(40), rows)
     assert np.array_equal(replay.tree[others], before[others])
     assert learner.updates == 1
+
+
+def test_a_loss_that_rounding_has_made_negative_counts_as_none():
+    learner, replay = learner_of(dqn.make_q), filled(B=40)
+    none = lambda learner, batch, config: 0 * dqn.squared_losses(learner, batch, config) - 1e-9  # noqa: E731
+    family.prioritized_update(learner, replay, SMALL, np.random.default_rng(0), none)
+    assert sorted({*replay.tree[:].round(6)}) == pytest.approx([0.01**0.6, 1], rel=1e-4)
 
 
 def test_beta_rises_to_one():
@@ -496,6 +536,15 @@ def test_what_is_turned_off_is_plain_dqn():
     assert sorted(replay.draw(50, np.random.default_rng(0))) == list(range(50))
 
 
+def test_replays_keep_pictures_as_bytes_and_know_their_settings():
+    config = dataclasses.replace(SMALL, n=5, alpha=0.3)
+    kinds = (family.prioritized_replay, family.n_step_replay, family.prioritized_n_step_replay)
+    made = [kind(config, envs.make("rlworkshop.envs.games:Catch-v0", 2)) for kind in kinds]
+    assert {(replay[np.zeros(1, int)].obs.dtype.name, replay.capacity) for replay in made} == {("uint8", 150)}
+    assert [getattr(replay, "n", None) for replay in made] == [None, 5, 5]
+    assert [getattr(replay, "alpha", None) for replay in made] == [0.3, None, 0.3]
+
+
 def test_the_combined_replay_joins_as_one_parent_and_draws_as_the_other():
     rows, valid, ended, _ = rows_of(np.random.default_rng(3), 60, 3)
     both = family.PrioritizedNStepReplay(500, (2,), n=4, alpha=0.6)
@@ -527,11 +576,27 @@ def test_a_policy_comes_back_from_its_run(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"n": 0}, {"atoms": 1}, {"v_min": 3.0}, {"alpha": -1.0}, {"beta": 1.5}, {"gamma": 2.0}]
-)
+    "bad",
+    [
+        {"n": 0}, {"atoms": 1}, {"v_min": 3.0}, {"v_min": 2.0}, {"alpha": -1.0}, {"beta": 1.5},
+        {"beta": -0.1}, {"gamma": 2.0},
+    ],
+)  # fmt: skip
 def test_numbers_that_make_no_sense_are_refused(bad):
     with pytest.raises(ValueError):
         dataclasses.replace(SMALL, **bad)
+
+
+def test_what_lies_at_the_edge_is_possible():
+    for beta in (0.0, 1.0):
+        dataclasses.replace(SMALL, n=1, atoms=2, alpha=0.0, beta=beta)
+
+
+def test_readers_begin_with_the_numbers_of_the_papers():
+    """Hessel et al. join 3 steps, Schaul et al. say 0.6 and 0.4, Bellemare et al. have 51 atoms."""
+    config = family.MemberConfig()
+    assert (config.n, config.alpha, config.beta, config.atoms) == (3, 0.6, 0.4, 51)
+    assert config.v_min == 0 and config.v_max == pytest.approx(1 / (1 - config.gamma))  # 1 a step, for ever
 
 
 @pytest.mark.slow

@@ -1,6 +1,9 @@
 """Vanilla policy gradient: every named function against an independent reference, then the whole."""
 
 import dataclasses
+import inspect
+import itertools
+import math
 
 import gymnasium as gym
 import numpy as np
@@ -81,6 +84,17 @@ def test_a_fixed_point_of_endless_reward_is_told_from_a_terminal_one():
     rows = np.arange(T) % 9 != 8
     assert np.allclose(vpg.gae(rewards, values, no, cut, gamma, 0.95)[rows], 0)
     assert (vpg.gae(rewards, values, cut, no, gamma, 0.95)[7::9] < -8).all()
+
+
+def test_gae_takes_endings_as_numbers_and_a_batch_of_one_row():
+    rng = np.random.default_rng(5)
+    rewards, values, terminated, truncated, *_ = random_rows(rng)
+    wanted = vpg.gae(rewards, values, terminated, truncated, 0.9, 0.8)
+    numbers = (flags.astype(np.uint8) for flags in (terminated, truncated))  # ~1 is 254, and not 0
+    assert np.array_equal(vpg.gae(rewards, values, *numbers, 0.9, 0.8), wanted)
+    no = np.zeros((1, 2), bool)
+    row = vpg.gae(np.ones((1, 2)), np.array([[4.0, 0.0], [2.0, 6.0]]), no, no, 0.5, 0.8)
+    assert row.tolist() == [[-2.0, 4.0]]
 
 
 # ---------------------------------------------------------------- losses and distributions
@@ -170,11 +184,25 @@ def test_samples_follow_the_distribution():
     assert np.allclose(actions.std(0), np.exp([-1.0, 0.7]), rtol=0.02)
 
 
+def test_at_first_every_action_is_tried():
+    """The last layer is a hundredth of what it would be: all actions are about equally likely, or near 0."""
+    obs = np.random.default_rng(0).normal(size=(20_000, 3)).astype(np.float32)
+    for cls in (vpg.CategoricalPolicy, vpg.GaussianPolicy):
+        policy = cls(3, 4, (8,), torch.Generator().manual_seed(3))
+        plain = nets.mlp([3, 8, 4], torch.Generator().manual_seed(3))
+        assert torch.allclose(policy.net[-1].weight, plain[-1].weight / 100)
+    inside = np.abs(policy.sample(obs, np.random.default_rng(0))) < 1
+    assert inside.mean() == pytest.approx(math.erf(np.exp(0.5) / 2**0.5), abs=0.01)  # 9 of 10 within ±1
+
+
 def test_normalize():
     out = vpg.normalize(torch.tensor([1.0, 2.0, 6.0]))
     assert out.mean().abs() < 1e-6 and out.std() == pytest.approx(1, abs=1e-6)
     assert vpg.normalize(torch.tensor([3.0])).tolist() == [3.0]  # one alone has no deviation
     assert vpg.normalize(torch.full((4,), 7.0)).tolist() == [0.0] * 4
+    assert vpg.normalize(torch.tensor([1.0, 3.0])).tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5])
+    rounding = vpg.normalize(torch.tensor([0.0, 1e-9]))  # all but equal: not blown up, nor turned round
+    assert -0.1 < rounding[0] < 0 < rounding[1] < 0.1
 
 
 def test_value_loss():
@@ -202,6 +230,14 @@ def test_collect_marks_reset_rows_and_counts_the_others():
     t, i = np.argwhere(over[:-1])[0]
     assert abs(batch.obs[t + 1, i, 2]) > 0.2 or abs(batch.obs[t + 1, i, 0]) > 2.4
     assert (np.abs(batch.obs[t + 2, i]) <= 0.05).all()
+
+
+def test_collect_begins_where_it_is_told_to():
+    env = envs.make("CartPole-v1", SMALL.num_envs)
+    agent = vpg.make_learner(env, SMALL, torch.Generator().manual_seed(0)).agent
+    obs, rng = envs.reset(env, 0), np.random.default_rng(0)
+    batch = vpg.collect(env, agent, obs, envs.Episodes(SMALL.num_envs), rng, 3)
+    assert np.array_equal(batch.obs[0], obs) and (np.abs(batch.obs[1] - obs).max(axis=1) > 0).all()
 
 
 def test_collect_stores_actions_as_they_were_drawn():
@@ -273,6 +309,48 @@ def test_the_explained_variance_is_that_of_its_definition():
     assert found[0] == 1 > found[1] > found[2]  # values that hit every return explain it all
 
 
+def test_the_explained_variance_of_returns_that_are_all_the_same_is_a_number():
+    config, learner, batch, _ = learner_and_batch()
+    found = vpg.update(learner, batch, config, 0.01, lambda rewards, values, *rest: 5 - values[:-1])
+    assert -1e9 < found["explained_variance"] < 0
+
+
+def test_the_numbers_of_an_update_are_those_of_the_agent_before_it():
+    config, learner, batch, _ = learner_and_batch(
+        config=dataclasses.replace(SMALL, num_steps=100, value_steps=1)
+    )
+    estimates = np.random.default_rng(0).normal(size=batch.rewards.shape).astype(np.float32)
+    seen = torch.from_numpy(learner.agent.see(batch.obs[:-1][batch.valid]))
+    actions = torch.from_numpy(batch.actions[batch.valid])
+    logp = learner.agent.policy.log_prob(seen, actions)[0].detach().numpy()
+    found = vpg.update(learner, batch, config, 0.01, lambda *rest: estimates)
+    real = estimates[batch.valid]
+    assert found["value_loss"] == pytest.approx((real**2).mean(), rel=1e-4)  # returns - values: the estimates
+    good = (real - real.mean()) / real.std(ddof=1)
+    assert found["policy_loss"] == pytest.approx(-(logp * good).mean(), abs=1e-5)
+    assert found["entropy"] == pytest.approx(math.log(2), abs=0.01)
+
+
+def test_gradients_are_those_of_one_batch_and_a_vanishing_one_is_not_blown_up():
+    config = dataclasses.replace(SMALL, normalize_obs=False, value_steps=3)
+    config, learner, batch, _ = learner_and_batch(config=config)
+    optimizers, gradients = (learner.policy_opt, learner.value_opt), []
+    for again in (1, 2):  # at the learning rate 0 nothing moves
+        vpg.update(learner, batch, config, 0.0)
+        parts = (learner.agent.policy, learner.value)
+        gradients.append([p.grad.clone() for part in parts for p in part.parameters()])
+        steps = [{int(state["step"]) for state in optimizer.state.values()} for optimizer in optimizers]
+        assert steps == [{again}, {3 * again}]  # one for the policy
+    assert all(map(torch.equal, *gradients))
+    fresh = learner_and_batch()[1]
+    for optimizer in (fresh.policy_opt, fresh.value_opt):
+        (weight, *_), before = optimizer.param_groups[0]["params"], []
+        before, weight.grad = weight.detach().clone(), torch.full_like(weight, 1e-5)
+        optimizer.step()
+        assert torch.allclose(before - weight, torch.full_like(weight, SMALL.lr / 2), rtol=1e-2)
+        assert optimizer.defaults["fused"]  # of Adams the quick one
+
+
 def test_policy_and_value_function_share_nothing():
     config, learner, batch, _ = learner_and_batch()
     policy = {p.data_ptr() for p in learner.agent.policy.parameters()}
@@ -340,6 +418,24 @@ def test_the_budget_of_steps_is_kept_and_counts_real_steps():
     assert (np.diff(run.metrics["step"]) >= 0).all()
 
 
+def test_the_learning_rate_is_held_and_falls_at_last():
+    config = vpg.Config(total_steps=1000, lr=0.5, lr_decay_fraction=0.2)
+    assert [vpg.lr_at(t, config) for t in (0, 800, 900, 1000)] == pytest.approx([0.5, 0.5, 0.25, 0])
+    never = dataclasses.replace(config, lr_decay_fraction=0)
+    assert {vpg.lr_at(t, never) for t in (0, 500, 1000)} == {0.5}
+
+
+def test_each_batch_begins_where_the_last_one_ended(monkeypatch):
+    batches, update = [], vpg.update
+    monkeypatch.setattr(
+        vpg, "update", lambda learner, *rest: batches.append(rest[0]) or update(learner, *rest)
+    )
+    vpg.train(SMALL, 0)
+    assert len(batches) > 5 and all(batch.obs.shape == (33, 4, 4) for batch in batches)
+    for before, after in itertools.pairwise(batches):
+        assert np.array_equal(before.obs[-1], after.obs[0])
+
+
 def test_the_learning_rate_of_both_networks_falls_linearly_to_zero(monkeypatch):
     rates, update = [], vpg.update
 
@@ -379,7 +475,11 @@ def test_a_saved_policy_acts_the_same_and_stands_still(tmp_path):
         {"total_steps": 100},
         {"gamma": 1.5},
         {"gae_lambda": -0.1},
+        {"gamma": -0.1},
+        {"gae_lambda": 1.5},
+        {"value_steps": 0},
         {"lr_decay_fraction": 1.5},
+        {"lr_decay_fraction": -0.1},
         {"lr": 0.0},
     ],
 )
@@ -388,10 +488,29 @@ def test_impossible_configurations_are_refused(broken):
         vpg.Config(**broken)
 
 
+def test_what_lies_at_the_edge_is_possible():
+    small = dict.fromkeys(("num_envs", "num_steps", "total_steps", "value_steps"), 1)
+    for end in (0.0, 1.0):
+        vpg.Config(**small, gamma=end, gae_lambda=end, lr_decay_fraction=end, lr=1e-9)
+
+
+def test_the_settings_that_readers_begin_with_fit_each_other():
+    config, adam = vpg.Config(), inspect.signature(torch.optim.Adam).parameters
+    assert config.total_steps % config.num_envs == 0 and len({*config.hidden}) == 1
+    assert 1 / (1 - config.gamma) == pytest.approx(100) and config.lr == 10 * adam["lr"].default
+    horizon = 1 / (1 - config.gamma * config.gae_lambda)  # steps that an estimate looks ahead
+    assert 20 < horizon < config.num_steps / 2
+    rates = [vpg.lr_at(config.total_steps * part, config) for part in (0, 0.5, 1)]
+    assert rates == pytest.approx([config.lr, config.lr / 2, 0])
+    assert learner_and_batch()[1].agent.norm is not None
+
+
 def test_spaces_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="observations"):
         vpg.train(vpg.Config("FrozenLake-v1"), 0)
     box = gym.spaces.Box(-1, 1, (3,))
+    with pytest.raises(ValueError, match="observations"):
+        vpg.make_policy(gym.spaces.Box(-1, 1, (3, 3)), gym.spaces.Discrete(2), (4,), torch.Generator())
     for space in (gym.spaces.MultiBinary(2), gym.spaces.Discrete(2, start=1), gym.spaces.Box(-1, 1, (2, 2))):
         with pytest.raises(ValueError, match="actions"):
             vpg.make_policy(box, space, (4,), torch.Generator())

@@ -100,6 +100,26 @@ def test_episodes_of_the_noisy_choice_begin_in_all_rooms_alike():
     assert np.abs(obs.mean(axis=0) - 0.2).max() < 0.03
 
 
+def test_worlds_are_as_long_and_as_wide_as_they_say():
+    """An exact answer for each that nobody has told otherwise."""
+    shapes = {world.__name__: world().reward.shape for world in WORLDS}
+    assert shapes == {
+        "LongChain": (41, 2), "ManyActions": (41, 12), "SparseChain": (8, 2), "NoisyChoice": (5, 11),
+        "Gamble": (2, 2), "Lottery": (1, 2),
+    }  # fmt: skip
+    assert all(world().num_envs == 1 for world in WORLDS)
+    for world, sure, far in ((probes.LongChain, 0.4, 0.9**20), (probes.ManyActions, 0.4, 0.9**20)):
+        assert world().optimal_q(0.9)[0] == pytest.approx([sure, *[far] * (shapes[world.__name__][1] - 1)])
+        assert world().worth(np.ones(41, int), 0.9) == pytest.approx(far)
+        assert world().worth(np.ones(41, int)) == 1 and world().worth(np.zeros(41, int)) == 0.4
+    noisy, lottery = probes.NoisyChoice(), probes.Lottery()
+    assert noisy.optimal_q(0.9).min() == -0.2 and noisy.spread[:, 1:].min() == 1 == noisy.spread.max()
+    assert not noisy.spread[:, 0].any() and noisy.worth(np.ones(5, int)) == pytest.approx(-0.2 * 3)
+    assert probes.Gamble().optimal_q(0.9)[0].tolist() == [0.1, 0] and probes.Gamble().spread.sum() == 3
+    assert lottery.optimal_q(0.9) == pytest.approx(np.array([[0.15, 0.1]]))
+    assert lottery.spread == pytest.approx(np.array([[0, 0.3]]))  # the root of 0.1 * 0.9
+
+
 @pytest.mark.parametrize("world", WORLDS)
 def test_it_goes_on_from_a_saved_state_bit_for_bit(world):
     a, b = (envs.make(f"{world.__name__}-v0", 4) for _ in range(2))
@@ -121,5 +141,7 @@ def test_tables_that_make_no_world_are_refused():
         probes.TabularEnv(1, np.array([[0, 2], [2, 2]]), np.zeros((2, 2)))
     with pytest.raises(ValueError, match="later state"):
         probes.TabularEnv(1, np.array([[1, 3], [2, 2]]), np.zeros((2, 2)))
+    with pytest.raises(ValueError, match=r"tables must be \(2, 2\), not \(2, 2\) and \(2, 3\)"):
+        probes.TabularEnv(1, table, np.zeros((2, 2)), np.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"tables must be \(2, 2\)"):
         probes.TabularEnv(1, table, np.zeros((2, 3)))

@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from rlworkshop import envs as E
+from rlworkshop.envs.vector import _shrunk, plain_evaluate, plain_make
 
 
 class Countdown(gym.Env):
@@ -84,12 +85,34 @@ def test_cartpole_is_native_and_others_are_loops_under_next_step():
     assert loop.metadata["autoreset_mode"] == gym.vector.AutoresetMode.NEXT_STEP
 
 
+def test_one_is_made_unless_more_are_asked_for_and_nothing_checks_it_a_second_time():
+    assert E.make("CartPole-v1").num_envs == E.make("Pendulum-v1").num_envs == 1
+    assert "PassiveEnvChecker" not in str(E.make("Pendulum-v1").envs[0])
+
+
+@pytest.mark.parametrize("env_id, more", [("CartPole-v1", {}), ("Pendulum-v1", {"g": 2.0})])
+def test_what_a_copied_file_makes_and_evaluates_is_the_same(env_id, more):
+    taken, made = plain_make(env_id, 3, **more), E.make(env_id, 3, **more)
+    assert type(taken) is type(made) and taken.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    action = np.zeros(made.action_space.shape, made.action_space.dtype)
+    taken.reset(seed=1), made.reset(seed=1)
+    for _ in range(30):
+        assert all(map(np.array_equal, taken.step(action)[:4], made.step(action)[:4]))
+    assert plain_make(env_id).num_envs == 1
+    act = lambda obs: np.zeros((len(obs), *action.shape[1:]), int)  # noqa: E731
+    alone = E.evaluate(act, env_id, 3, 5, num_envs=1)
+    assert np.array_equal(plain_evaluate(act, env_id, 3, 5), alone) and len(alone) == 3
+
+
 @pytest.mark.parametrize(
     ("env_id", "error", "words"),
     [
         ("Cartpole-v1", ValueError, "CartPole-v1"),
         ("CartPole-v7", ValueError, "CartPole-v1"),
-        ("Zzzzzz", ValueError, "registry"),
+        ("Zzzzzz", ValueError, "registry.*Import the module that registers it"),
+        ("gymnasium:Zzzzzz", ValueError, r"see gymnasium.pprint_registry\(\)$"),
+        ("Lunar", ValueError, "LunarLander-v3"),
+        ("CartPole-v7", ValueError, r"did you mean \S+ or \S+ or \S+\?"),
         ("ALE/Pong-v5", ImportError, r"gymnasium\[atari\]"),
     ],
 )
@@ -244,6 +267,12 @@ def test_obs_norm_stands_still_when_used_and_clips():
     assert all(np.array_equal(before[name], value) for name, value in vars(norm).items())
 
 
+def test_what_never_varies_is_0_and_anything_else_a_surprise():
+    norm = E.ObsNorm((1,))
+    norm.update(np.full((5, 1), 7.0))
+    assert norm(np.array([[7.0], [8.0], [6.0]])).tolist() == [[0], [10], [-10]]
+
+
 def test_obs_norm_before_any_data_changes_nothing():
     assert np.allclose(E.ObsNorm((2,))(np.array([[1.0, -2.0]])), [[1.0, -2.0]], atol=1e-6)
 
@@ -261,6 +290,14 @@ def test_evaluate_has_no_bias_towards_short_episodes():
 def test_evaluate_plays_exactly_the_episodes_asked_for(episodes):
     scores = E.evaluate(lambda obs: np.zeros(len(obs), int), "Countdown-v0", episodes, seed=0, num_envs=3)
     assert scores.tolist() == [3.0] * episodes
+
+
+def test_evaluate_makes_as_many_as_it_needs_and_closes_them(monkeypatch):
+    for asked, made in (({"episodes": 3}, 3), ({"episodes": 7, "num_envs": 3}, 3), ({"episodes": 40}, 20)):
+        seen, closed = set(), []
+        monkeypatch.setattr(SyncVectorEnv, "close", lambda self, closed=closed: closed.append(self.num_envs))
+        E.evaluate(lambda obs, seen=seen: seen.add(len(obs)) or stay(obs), "Countdown-v0", seed=0, **asked)
+        assert seen == {made} and closed == [made]
 
 
 def test_evaluate_is_repeatable_and_follows_its_seed():
@@ -307,6 +344,23 @@ def test_record_films_one_episode():
     assert len(E.record(act, "CartPole-v1", seed=0, max_steps=4)[0]) == 4
 
 
+def test_a_film_is_half_as_wide_where_that_is_enough_and_its_world_is_closed(monkeypatch):
+    closed, close = [], SyncVectorEnv.close
+    monkeypatch.setattr(SyncVectorEnv, "close", lambda self: closed.append(True) or close(self))
+    assert E.record(stay, "CartPole-v1", seed=0, max_steps=1)[0].shape == (1, 200, 300, 3) and closed
+    with pytest.raises(ValueError, match="no environment is called 'Nowhere-v0'"):
+        E.record(stay, "Nowhere-v0", seed=0)
+
+
+def test_a_smaller_picture_is_the_mean_of_blocks():
+    frame = np.zeros((5, 8, 3), np.uint8)
+    frame[:3, :3] = 9
+    frame[0, 3] = 200, 5, 4  # a ninth of it: 22.2, 0.6, 0.4
+    assert _shrunk(frame, 3).tolist() == [[[9, 9, 9], [22, 1, 0]]]  # what is left over at an edge is cut off
+    same = _shrunk(frame, 8)
+    assert np.array_equal(same, frame) and not np.shares_memory(same, frame)
+
+
 @pytest.mark.parametrize("env_id", ["FrozenLake-v1", "CliffWalking-v1"])
 def test_record_films_worlds_with_discrete_observations(env_id):
     seen = []
@@ -348,6 +402,10 @@ def test_a_policys_random_numbers_are_not_the_environments(seed):
     rng = E.policy_rng(seed)
     paid = [envs.step(rng.integers(2, size=1))[1][0] for _ in range(4000)]
     assert abs(np.mean(paid)) < 5 / 4000**0.5  # five standard deviations
+
+
+def test_no_two_streams_are_one():
+    assert len({E.seeds(3, 1, stream)[0] for stream in E.STREAMS}) == len(E.STREAMS) == 5
 
 
 def test_the_policys_random_numbers_follow_the_seed():
