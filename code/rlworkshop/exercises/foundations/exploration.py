@@ -269,7 +269,7 @@ def _new(answer: Callable) -> None:
 
 
 @MEND.probe(
-    "on average it is the information gain of the page",
+    "on average it is the change of forecast of the page",
     "Try every state that may follow, each with its probability in the forecast before.",
 )
 def _mean(answer: Callable) -> None:
