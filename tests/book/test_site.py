@@ -232,7 +232,6 @@ UNTRIED = {
     *(f"algorithms/{name}" for name in ("dqn", "dqn_family", "pixels", "vpg", "writing_dqn_together")),
     *(f"foundations/{name}" for name in ("bandits", "dynamic_programming", "exploration", "key_concepts")),
     *(f"foundations/{name}" for name in ("function_approximation", "kinds_of_algorithms")),
-    "foundations/policy_gradients",
     *(f"start/{name}" for name in ("first_agent", "how_to_use", "maths", "pytorch")),
 }
 
