@@ -425,7 +425,7 @@ def test_a_run_of_another_algorithm_or_network_is_not_loaded():
     with pytest.raises(ValueError, match=r"other_q: pass that as make_q"):
         dqn.load_policy(run)
     assert dqn.load_policy(run, other_q).action_space.n == 2
-    with pytest.raises(ValueError, match="other"):
+    with pytest.raises(ValueError, match="this run is of"):
         dqn.load_policy(type(run)(**{**vars(run), "algorithm": "rlworkshop.algorithms.other"}))
 
 
