@@ -144,7 +144,7 @@ def explore(q, obs, epsilon, rng):
 
 # stage: 7
 def evaluate(q, env_id, episodes, seed):
-    """Returns (episodes,) of whole greedy episodes, the i-th with the seed seed + i, in a new env."""
+    """Returns (episodes,) of whole greedy episodes, each with a seed of its own, seed + i."""
     env = gym.make(env_id)
     return np.array([play(env, lambda obs: greedy(q, obs), seed + i) for i in range(episodes)])
 

@@ -72,6 +72,10 @@ WRONG = {
         (changed(1, ("env.reset(seed=seed)", "env.reset()")), "the seeds of its resets: [None]"),
     ],
     "dqn-stage-2": [
+        (
+            changed(2, ("replay.add(obs, action, reward,", "replay.add(obs, reward, action,")),
+            "the buffer was given the pairs (5.0, 0)",
+        ),
         (changed(2, ("column[rows]", f"column[{DRAW[7:]}]")), "come from different transitions"),
         (
             changed(2, ("= obs, action, reward\n", "= obs, 1 - action, reward\n")),
@@ -234,6 +238,10 @@ WRONG = {
         ),
     ],
     "dqn-stage-6": [
+        (
+            changed(6, ("q[-1].out_features", "2")),
+            "always exploring draws [0, 1]",
+        ),
         (changed(6, (EPSILON, "1.0")), "epsilon never falls"),
         (changed(6, ("(0.5 * steps)", "steps")), "falls over all of the steps"),
         (changed(6, (EPSILON, EPSILON[10:-1])), "goes on falling, below 0"),
