@@ -81,7 +81,7 @@ def mean_band(ys: np.ndarray, confidence: float = 0.95) -> np.ndarray:
 
 
 def t_quantile(confidence: float, degrees: int) -> float:
-    """The t below which Student's T of ``degrees`` of freedom (1 or more) stays in size with this confidence."""
+    """The t with P(|T| < t) = ``confidence`` for Student's T of ``degrees`` of freedom (1 or more)."""
     _tails(confidence)
     # with T = sqrt(degrees) tan(angle) its density over the angle is cos^(degrees - 1)
     angle = np.linspace(0, np.pi / 2, 100_001)

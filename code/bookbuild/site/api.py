@@ -24,7 +24,7 @@ from bookbuild.site.snippets import hosted
 from standalone.source import SourceError, find, parsed
 
 BOOK = re.compile(r"^Book:\s*([^#\n]+).*", re.M)  # the pages, separated by commas
-STAR = re.compile(r"(?<=, )\*(?=\w+\))")  # as in (B, *shape): it begins no emphasis
+STAR = re.compile(r"(?<=, )\*(?=\w+\))|(?<!`)\|(?=\w+\|)")  # as in (B, *shape) and |x|: they begin nothing
 TIGHT = re.compile(r"(: [^=]*?)=")  # as in (x: int=0)
 FACTORY = re.compile(r"(dataclasses\.)?field\(.*\)")  # of a default that is made anew
 
@@ -98,7 +98,7 @@ class ApiDirective(BookDirective):
 
 def _prose(node: ast.AST, docstring: str) -> str:
     """A docstring as reStructuredText, indented."""
-    text = STAR.sub(r"\*", docstring)
+    text = STAR.sub(r"\\\g<0>", docstring)
     text = BOOK.sub(lambda found: "In the book: " + re.sub(r"[\w/]+", r":doc:`/\g<0>`", found[1]), text)
     if bases := getattr(node, "bases", None):
         text += f"\n\nExtends {', '.join(f'``{ast.unparse(base)}``' for base in bases)}."
