@@ -136,13 +136,20 @@ from tiny import learner
 rate = 0.5
 learned = [learner.learn(rate) for _ in seeds(2)]
 claim("it learns", learned[0], at_least=0.4, seeds=2, name="learns", fails_under=FAULTS)
+claim("and twice", 2 * learned[0], at_least=0.8, seeds=2, name="twice", fails_under=FAULTS)
 """
 FAULTS = """
 [[fault]]
 name = "frozen"
 file = "code/tiny/learner.py"
 find = "return rate"
-replace = "return 0.0"
+replace = "return 1.0 * rate"
+
+[[fault]]
+name = "frozen"
+file = "code/tiny/learner.py"
+find = "def learn(rate):"
+replace = "def learn(rate):\\n    rate = 0.0"
 
 [[fault]]
 name = "no_effect:rate"
@@ -187,6 +194,7 @@ def test_a_page_is_run_under_each_fault_and_the_values_are_kept(learns, capsys):
     assert learns("frozen", "no_effect:rate", "random") == 0
     assert learns.kept()["learns"]["under"] == {"frozen": 0.0, "no_effect:rate": 0.1, "random": -1.0}
     assert learns.kept()["learns"]["values"] == [0.5]
+    assert learns.kept()["twice"]["under"]["frozen"] == 0.0  # though the claim before it has failed
     capsys.readouterr()
     assert learns("frozen", "random") == 0  # the page is another; what ran under faults is the old one
     assert learns("frozen", "random") == 0
