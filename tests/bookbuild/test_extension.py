@@ -34,7 +34,7 @@ def test_a_green_page_shows_its_claim_its_value_and_its_snippet(built_once):
     source = re.sub("<[^>]+>", "", alpha)
     assert "# region" not in source and "total = base.number() + 1" in source
     assert 'href="beta.html#claim-seven-is-at-least-five"' in report  # the report leads to the place
-    row = ["seven is at least five", "holds", "7", "at least 5", "exact", "–", "–", "–"]
+    row = ["seven is at least five", "holds", "7", "at least 5", "exact", "–", "–", "–", "–", "–"]
     assert row in rows(report)
     ran = {row[0]: row for row in rows(report) if row[-1:] == ["ran"]}
     assert set(ran) == {"Page alpha", "Page beta", "Page gamma"}
@@ -61,7 +61,7 @@ def test_a_red_build_marks_its_pages_and_says_what_was_not_measured(book):
     assert "build-failed" in gamma and "See (not measured)" in text(gamma)
     assert '<a class="reference internal" href="foundations/bad.html#claim-after">3</a>' in alpha
     assert "build-failed" not in alpha
-    assert ["one < two & more", "fails", "2", "at most 1", "exact", "–", "–", "–"] in rows(report)
+    assert ["one < two & more", "fails", "2", "at most 1", "exact", "–", "–", "–", "–", "–"] in rows(report)
     assert [row[-1] for row in rows(report) if row[:1] == ["Page foundations/bad"]] == ["failed"]
 
 

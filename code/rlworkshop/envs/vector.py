@@ -31,10 +31,10 @@ ENDLESS_HINT = "register it with max_episode_steps, wrap it in TimeLimit, or rai
 
 def plain_make(env_id: str, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
     """``num_envs`` copies of an environment under NEXT_STEP: ``make`` for a file that was taken along."""
+    if gym.spec(env_id).vector_entry_point is not None:
+        return gym.make_vec(env_id, num_envs, vectorization_mode="vector_entry_point", **kwargs)
     one = functools.partial(gym.make, env_id, **kwargs)
-    if one().spec.vector_entry_point is None:
-        return SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.NEXT_STEP)
-    return gym.make_vec(env_id, num_envs, vectorization_mode="vector_entry_point", **kwargs)
+    return SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.NEXT_STEP)
 
 
 # standalone: plain_make
