@@ -77,8 +77,10 @@ class Exercise:
 
         return add
 
-    def drawn(self, draw: Callable[[np.random.Generator], tuple]) -> Callable:
+    def drawn(self, draw: Callable) -> Callable:
         """Decorator that adds a probe: an answer agrees with the solution on arguments drawn at random.
+
+        ``draw`` takes a NumPy generator and returns the arguments, a tuple.
 
         By hand one likes round and regular numbers, on which a wrong answer can agree with the right one.
         """
