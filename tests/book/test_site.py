@@ -241,9 +241,18 @@ def uncalibrated(claims: dict[str, list[dict]], kept: dict[str, dict[str, dict]]
         f"{page}: {record['text']}: {wrong}"
         for page, records in claims.items()
         for record in records
-        for wrong in verify.doubts(record, kept[page].get(record["name"]))
+        for wrong in [
+            *verify.doubts(record, kept[page].get(record["name"])),
+            *nameless(record.get("control"), records),
+        ]
         if not (wrong.startswith("names no fault") and page in UNTRIED)
     ]
+
+
+def nameless(control: str | None, records: list[dict]) -> list[str]:
+    """That a claim's control is no claim of its page."""
+    there = control is None or control in [record["name"] for record in records]
+    return [] if there else [f"its control {control!r} is no claim of the page"]
 
 
 @pytest.mark.book
@@ -366,10 +375,12 @@ def test_a_fault_is_seen(made_up, check, file, old, new):
 
 
 def test_a_claim_that_is_not_borne_out_is_seen():
-    record = {"text": "t", "name": "n", "seeds": 3, "at_least": 0.0, "at_most": None, "control": "c"}
+    record = {"text": "t", "name": "n", "seeds": 3, "at_least": 0.0, "at_most": None, "control": "n"}
     values = [9.0, 10.0, 11.0, 10.0] * 3
     assert uncalibrated({"a/x": [record]}, {"a/x": {"n": {"values": values}}}) == []
     assert len(uncalibrated({"a/x": [record]}, {"a/x": {}})) == 1
     assert len(uncalibrated({"a/x": [record]}, {"a/x": {"n": {"values": values[:9]}}})) == 1
+    astray = {**record, "control": "c"}
+    assert len(uncalibrated({"a/x": [astray]}, {"a/x": {"n": {"values": values}}})) == 1
     tight = {**record, "at_least": 9.5}
     assert len(uncalibrated({"a/x": [tight]}, {"a/x": {"n": {"values": values}}})) == 1
