@@ -183,6 +183,10 @@ def test_a_plan_with_the_true_numbers_is_optimal(slip):
         exact = optimal_values(ex.sea_as_mdp(sea, n), 1.0)[1][:-1]
         assert np.allclose(Q[n].reshape(-1, 2), exact)
     assert np.allclose(ex.plan_dive(r + 5, is_right * 1.0, ceiling=0.25), 0.25)
+    kept = np.random.default_rng(1).uniform(size=r.shape)
+    last, before = ex.plan_dive(r, is_right * 1.0, kept=kept)[:, -1], ex.plan_dive(r, is_right * 1.0)[:, -1]
+    assert np.array_equal(last, before)  # nothing comes after the last row
+    assert np.allclose(ex.plan_dive(r, is_right * 1.0, kept=0.0), r)
 
 
 def test_a_model_counts_dives():
@@ -246,18 +250,18 @@ def test_a_forecast_expects_the_error_that_it_makes():
     assert ex.prediction_error(counts, 0.5) == pytest.approx(guess @ (1 - guess))
 
 
-def test_the_information_gain_is_the_mean_divergence_listed_one_by_one():
+def test_the_change_of_forecast_is_the_mean_divergence_listed_one_by_one():
     counts, prior = np.array([3.0, 0.0, 1.0]), 0.5
     before, listed = ex.predictor(counts, prior), 0.0
     for k in range(3):
         after = ex.predictor(counts + np.eye(3)[k], prior)
         listed += before[k] * (after * np.log(after / before)).sum()
-    assert ex.information_gain(counts, prior) == pytest.approx(listed)
+    assert ex.forecast_change(counts, prior) == pytest.approx(listed)
 
 
 def test_a_fair_die_goes_on_surprising_and_stops_teaching():
     seen = np.array([10.0, 100.0, 1000.0])[:, None] * np.ones(8)
-    error, learned = ex.prediction_error(seen), ex.information_gain(seen)
+    error, learned = ex.prediction_error(seen), ex.forecast_change(seen)
     assert error == pytest.approx([7 / 8] * 3)
     assert (learned[1:] < learned[:-1] / 9).all()
 

@@ -339,6 +339,18 @@ def test_stale_data_pull_towards_their_own_policy_reweighted(half_trained):
     assert np.abs(kinds.fresh_gradient(world, theta, GAMMA)).max() > 0.001
 
 
+def test_with_a_baseline_the_stale_gradient_is_that_of_one_improvement(half_trained):
+    world, theta, other = half_trained
+    V = key_concepts.state_values(world, other, GAMMA)
+    advantage = key_concepts.action_values(world, V, GAMMA) - V[:, None]
+    expected = key_concepts.visits(world, other, GAMMA)[:, None] * other * advantage
+    for preferences in (theta, 0 * theta):  # it does not depend on them
+        assert np.allclose(kinds.stale_gradient(world, preferences, other, GAMMA, V), expected)
+    own = pg.softmax_policy(theta)
+    unbiased = kinds.stale_gradient(world, theta, own, GAMMA, np.full(len(V), 7.0))
+    assert np.allclose(unbiased, kinds.fresh_gradient(world, theta, GAMMA))
+
+
 def test_weights_of_episodes_average_to_one_and_correct_the_return(half_trained):
     world, theta, other = half_trained
     wanted = pg.softmax_policy(np.log(other) + 0.3 * theta)

@@ -95,21 +95,23 @@ def ucb(Q: np.ndarray, n: np.ndarray, t: int, c: float, rngs: Rngs) -> np.ndarra
 def posterior(
     Q: np.ndarray,
     n: np.ndarray,
-    prior_variance: float = 1.0,
+    prior_variance: float | np.ndarray = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (N, A) of the belief about each arm's value.
 
     Rewards have variance 1; before any of them the belief is normal, with mean 0 and
-    ``prior_variance``. ``Q`` (N, A) are plain means of rewards, ``n`` (N, A) how many these were.
+    ``prior_variance``, one number or one for each row (N,). ``Q`` (N, A) are plain means of rewards,
+    ``n`` (N, A) how many these were.
 
     Raises:
         ValueError: ``prior_variance`` is not above 0.
 
     Book: foundations/bandits
     """
-    if not prior_variance > 0:
+    variance = np.reshape(prior_variance, (-1, 1))
+    if not (variance > 0).all():
         raise ValueError(f"a prior variance is above 0, not {prior_variance}")
-    precision = n + 1 / prior_variance  # (N, A)
+    precision = n + 1 / variance  # (N, A)
     return n * Q / precision, np.sqrt(1 / precision)  # (eq-bandit-posterior)
 
 
@@ -117,7 +119,7 @@ def thompson(
     Q: np.ndarray,
     n: np.ndarray,
     rngs: Rngs,
-    prior_variance: float = 1.0,
+    prior_variance: float | np.ndarray = 1.0,
 ) -> np.ndarray:
     """The action (N,) that is best in one world drawn from the ``posterior`` (Thompson, 1933).
 

@@ -324,23 +324,30 @@ class SeaModel:
         return (self.led[..., 1] + 0.5 * (self.n == 0)) / np.maximum(self.n, 1)
 
 
-def plan_dive(r: np.ndarray, to_right: np.ndarray, ceiling: float | np.ndarray = np.inf) -> np.ndarray:
+def plan_dive(
+    r: np.ndarray,
+    to_right: np.ndarray,
+    ceiling: float | np.ndarray = np.inf,
+    kept: float | np.ndarray = 1.0,
+) -> np.ndarray:
     """Q (N, H, C, A) of the best policy in imagined seas, from the bottom up.
 
     Args:
         r: (N, H, C, A), what actions pay, bonus included.
         to_right: (N, H, C, A), how likely they lead there.
         ceiling: no action is worth more than this.
+        kept: which part of the next state's value counts, one or (N, H, C, A).
 
     Book: foundations/exploration
     """
     N, H, C, _ = r.shape
+    kept = np.broadcast_to(kept, r.shape)
     Q, V = np.empty(r.shape), np.zeros((N, C))
     for h in reversed(range(H)):
         left = V[:, np.maximum(np.arange(C) - 1, 0)]  # (N, C)
         right = V[:, np.minimum(np.arange(C) + 1, C - 1)]
         after = left[..., None] + to_right[:, h] * (right - left)[..., None]  # (N, C, A)
-        Q[:, h] = np.minimum(r[:, h] + after, ceiling)  # (eq-expl-plan)
+        Q[:, h] = np.minimum(r[:, h] + kept[:, h] * after, ceiling)  # (eq-expl-plan)
         V = Q[:, h].max(axis=2)  # (N, C)
     return Q
 
@@ -374,7 +381,10 @@ def shallow_bonus(sea: DeepSea, rngs: Rngs, episodes: int, beta: float, times: i
 
 
 def rlsvi(sea: DeepSea, rngs: Rngs, episodes: int, sigma: float, times: int = 10) -> Diary:
-    """Randomised least-squares value iteration with a table: once a dive, plan with noisy rewards.
+    """Randomised least-squares value iteration with a table: once a dive, plan with noise in the values.
+
+    Each value is a regularised mean of n targets r + V(s') and one imagined target of 0; ``sigma`` is the
+    noise of a target (Osband et al., 2019).
 
     Book: foundations/exploration
     """
@@ -383,7 +393,7 @@ def rlsvi(sea: DeepSea, rngs: Rngs, episodes: int, sigma: float, times: int = 10
     def values() -> np.ndarray:
         z, n = rngs.normal(*sea.right.shape[1:], 2), model.n  # (N, H, C, A)
         r = model.paid / (n + 1) + sigma / np.sqrt(n + 1) * z  # (eq-expl-rlsvi)
-        return plan_dive(r, model.to_right)
+        return plan_dive(r, model.to_right, kept=n / (n + 1))
 
     return keep_diving(sea, rngs, episodes, values, model.add, times=times)
 
@@ -452,11 +462,11 @@ def prediction_error(counts: np.ndarray, prior: float = 0.1) -> np.ndarray:
     return 1 - (guess**2).sum(axis=-1)  # (eq-expl-error)
 
 
-def information_gain(counts: np.ndarray, prior: float = 0.1) -> np.ndarray:
+def forecast_change(counts: np.ndarray, prior: float = 0.1) -> np.ndarray:
     """How far, in nats, the next observation is expected to move the forecast (...).
 
     The Kullback-Leibler divergence of the forecast after it from the one before it, averaged over
-    what the forecast holds possible.
+    what the forecast holds possible. (Information gain is of the distribution over parameters instead.)
 
     Book: foundations/exploration
     """

@@ -465,17 +465,21 @@ def play(mdp: MDP, policy: np.ndarray, seeds: Sequence[int], steps: int) -> Data
     return Data(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def stale_gradient(mdp: MDP, theta: np.ndarray, played_by: np.ndarray, gamma: float) -> np.ndarray:
+def stale_gradient(
+    mdp: MDP, theta: np.ndarray, played_by: np.ndarray, gamma: float, baseline: float | np.ndarray = 0.0
+) -> np.ndarray:
     """What the policy-gradient estimate (S, A) is on average if another policy has played the data.
 
     ``theta`` (S, A) are the preferences of the policy whose gradient is wanted, ``played_by`` (S, A) the
-    probabilities of the one that collected the data; no weight corrects for the difference.
+    probabilities of the one that collected the data; no weight corrects for the difference. ``baseline``,
+    one number or one for each state (S,), is taken off the returns.
 
     Book: foundations/kinds_of_algorithms
     """
     often = key_concepts.visits(mdp, played_by, gamma)[:, None]  # (S, 1)
     V = key_concepts.state_values(mdp, played_by, gamma)
-    weights = played_by * key_concepts.action_values(mdp, V, gamma)  # (S, A)
+    returns = key_concepts.action_values(mdp, V, gamma) - np.reshape(baseline, (-1, 1))  # (S, A)
+    weights = played_by * returns
     policy = softmax_policy(theta)
     return often * (weights - policy * weights.sum(axis=1, keepdims=True))  # (eq-kinds-stale)
 

@@ -274,7 +274,7 @@ def _new(answer: Callable) -> None:
 
 
 @MEND.probe(
-    "on average it is the information gain of the page",
+    "on average it is the change of forecast of the page",
     "Try every state that may follow, each with its probability in the forecast before.",
 )
 def _mean(answer: Callable) -> None:
@@ -282,4 +282,4 @@ def _mean(answer: Callable) -> None:
     before = ex.predictor(counts, 0.3)
     got = np.float64(sum(p * float(answer(counts, k, 0.3)) for k, p in enumerate(before)))
     about = "Counts 5, 1, 0, 2 and prior 0.3: the mean over what may follow"
-    expect(got, np.float64(ex.information_gain(counts, 0.3)), about)
+    expect(got, np.float64(ex.forecast_change(counts, 0.3)), about)
