@@ -231,7 +231,6 @@ def test_the_real_book_has_none_of(real, site, check):
 UNTRIED = {
     *(f"algorithms/{name}" for name in ("dqn_family", "pixels", "vpg", "writing_dqn_together")),
     *(f"foundations/{name}" for name in ("bandits", "exploration", "kinds_of_algorithms")),
-    *(f"start/{name}" for name in ("how_to_use", "maths", "pytorch")),
 }
 
 
