@@ -15,7 +15,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
 
-from bookbuild.site import equations, exercises, names, reading, takeaway
+from bookbuild.site import equations, exercises, names, reading, takeaway, terms
 from bookbuild.site.domain import BookDomain
 from bookbuild.site.markup import Translator
 from bookbuild.site.report import VerificationDirective
@@ -142,6 +142,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", exercises.check_anchors)
     app.connect("doctree-read", reading.fold_evidence)
     app.connect("doctree-read", names.note_names)
+    app.connect("doctree-read", terms.link_terms)
     app.connect("env-updated", check)
     app.connect("doctree-resolved", equations.link)
     app.connect("doctree-resolved", names.link_names)

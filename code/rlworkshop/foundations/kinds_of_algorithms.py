@@ -481,7 +481,7 @@ def stale_gradient(mdp: MDP, theta: np.ndarray, played_by: np.ndarray, gamma: fl
 
 
 def fresh_gradient(mdp: MDP, theta: np.ndarray, gamma: float) -> np.ndarray:
-    """The same for data that the policy itself has played: the gradient of its value at the start.
+    """Policy gradient of the value at the start, for data that the policy itself has played.
 
     Book: foundations/kinds_of_algorithms
     """
