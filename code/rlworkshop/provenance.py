@@ -34,7 +34,7 @@ def source_text(body: bytes) -> str:
 
 
 def code_text(body: bytes) -> str:
-    """The text of a Python file without docstrings, comments and empty lines: what they say changes no result.
+    """The text of a Python file without docstrings, comments and empty lines, which change no result.
 
     Raises:
         SyntaxError: Python cannot read it.

@@ -160,7 +160,7 @@ def _readable(lines: list[str]) -> list[str]:
         return lines
     indent, opening, said, after = found.groups()
     parts: list[tuple[str, list[str]]] = []  # paragraphs, with their indentation
-    for line in inspect.cleandoc(re.sub(r"\n\s*Book: .*", "", said)).split("\n"):
+    for line in inspect.cleandoc(re.sub(r"\n\s*Book: .*", "", said).rstrip()).split("\n"):
         own = re.match(" *", line)[0]
         new = not line.strip() or re.match(r" *(\w+(, \w+)*:|[-*]) ", line) or line.endswith(":")
         if new or not parts or not parts[-1][1][-1].strip() or len(own) < len(parts[-1][0]):

@@ -101,7 +101,7 @@ def note_names(app: Sphinx, doctree: nodes.document) -> None:
         if snippet is not None and snippet["region"]:  # a part: the whole is a click away
             wanted.append(snippet["dotted"])
             shown.pop(snippet["dotted"])
-    behind = list(_appendix(project, [name for name in wanted if name not in shown]))
+    behind = list(_appendix(project, wanted, {*shown}))
     if behind:
         shown |= {block["dotted"]: block["ids"][0] for block in behind}
         line = f"Code that this page uses and does not show ({len(behind)})"
@@ -110,9 +110,9 @@ def note_names(app: Sphinx, doctree: nodes.document) -> None:
         block["names"] = [(*at, name, shown.get(name, "")) for *at, name in block.get("names", [])]
 
 
-def _appendix(project: Project, wanted: Sequence[str]) -> Iterator[nodes.container]:
+def _appendix(project: Project, wanted: Sequence[str], shown: set[str]) -> Iterator[nodes.container]:
     """Listings of what is wanted of the book's parts, and of what that uses of them."""
-    done, wanted = set(), [*wanted]
+    done, wanted = shown, [*wanted]
     while wanted:
         name = wanted.pop(0)
         if name in done or name.split(".")[1] not in CHAPTER_PARTS:

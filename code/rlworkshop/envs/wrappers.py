@@ -126,7 +126,7 @@ class FrameStack(gym.vector.VectorWrapper):
         return obs, info
 
     def step(self, actions: np.ndarray):
-        """One step: stacks of frames (N, ...), in which a first frame fills its own, rewards, endings, infos."""
+        """One step, with stacks of frames (N, ...); a first frame fills its stack."""
         frame, reward, terminated, truncated, info = self.env.step(actions)
         obs = self._push(frame, first=self.over)  # after an end comes a reset row: a first frame
         self.over = terminated | truncated

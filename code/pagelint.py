@@ -1,53 +1,31 @@
 """What a page owes its reader, as far as a machine can see it: ``make check`` says what is missing.
 
-Pages that fall short stand in ``tests/lint.toml``, rule by rule: a list that may only shrink, since an exception
-that is no longer needed is a fault as well.
+Pages that fall short stand in ``tests/lint.toml``, rule by rule. That list may only shrink: an exception that
+is no longer needed is a fault as well.
 """
 
 import ast
 import re
+import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bookbuild.engine import pages
 from bookbuild.engine.project import Project
 from bookbuild.site import api, reading
+from bookbuild.site import terms as glossary
 from standalone.source import SourceError, find, lines_of, locate
 
 WORDS, FOLDED = 3_500, 800  # of prose on a chapter, and in what is folded on it
 SPEED = 150  # words a minute, of somebody new to it
 LINES_A_MINUTE, MINUTES_AN_EXERCISE, LATITUDE = 12, 5, 1.35  # of listings; how far the stated time may be off
-EMPTY = {
-    "introduction",
-    "overview",
-    "discussion",
-    "results",
-    "background",
-    "details",
-    "more",
-    "notes",
-    "summary",
-}
+EMPTY = set("introduction overview discussion results background details more notes summary".split())  # noqa: SIM905
 SAYS_NOTHING = re.compile(r"(what there is|as (the|an?) .*'s\b|see |the same\b|helper)", re.I)
 FENCE = re.compile(r"^(`{3,}|:{3,})(?:\{([\w:-]+)\})?[ \t]*(.*)$")
 ROLE = re.compile(r"\{([\w:-]+)\}`([^`]+)`")
 IDENTIFIER = re.compile(r"(?<!\})`([a-z]\w*(?:\.\w+)*(?:\(\))?)`")
-SILENT = {
-    "code-cell",
-    "snippet",
-    "math",
-    "bibliography",
-    "toctree",
-    "verification",
-    "download-module",
-    "figure",
-}
-NUMBERS = dict(zip("one two three four five six seven eight nine ten".split(), range(1, 11), strict=True))
-NUMBERS |= {f"{tens}{one and '-' + one}": value + NUMBERS.get(one, 0)
-            for tens, value in (("twenty", 20), ("thirty", 30), ("forty", 40), ("fifty", 50))
-            for one in ("", *list(NUMBERS)[:9])}  # fmt: skip
+SILENT = set("code-cell snippet math bibliography toctree verification download-module figure".split())  # noqa: SIM905
 
 
 @dataclass
@@ -59,7 +37,6 @@ class Text:
     headings: list[tuple[int, str]] = field(default_factory=list)
     snippets: list[tuple[str, str]] = field(default_factory=list)  # dotted name and region
     exercises: int = 0
-    ideas: list[list[str]] = field(default_factory=list)  # code between one stretch of prose and the next
 
 
 def taken_apart(text: str) -> Text:
@@ -148,10 +125,8 @@ def stated_time(page: Text, listed: int) -> Iterator[str]:
         yield "no line '**Time**: 40 minutes …'"
         return
     number, line = said[0]
-    found = re.search(r"(\d+|[a-z]+(?:-[a-z]+)?) minutes?", line)
-    hour = {"half an hour": 30, "an hour and a half": 90, "an hour": 60}
-    stated = next((value for text, value in hour.items() if text in line), 0)
-    stated = stated or (int(found[1]) if found[1].isdecimal() else NUMBERS.get(found[1], 0) if found else 0)
+    found = re.search(r"(\d+) minutes", line)
+    stated = int(found[1]) if found else 0
     total = words([text for _, text in page.prose] + page.folded) / SPEED
     total += listed / LINES_A_MINUTE + MINUTES_AN_EXERCISE * page.exercises
     if not stated / LATITUDE <= total <= stated * LATITUDE:
@@ -173,29 +148,22 @@ def headings(page: Text) -> Iterator[str]:
 def figures(notebook: reading.nbformat.NotebookNode) -> Iterator[str]:
     """A figure has words for those who do not see it."""
     for cell in notebook.cells:
-        if cell.cell_type == "code" and "plt.show()" in cell.source:
-            if not cell.metadata.get("mystnb", {}).get("image", {}).get("alt"):
-                line = cell.source.strip().split("\n")[0]
-                yield f"the figure of the cell {line!r} has no alternative text"
+        drawn = cell.cell_type == "code" and re.search(r"^plt\.show\(\)", cell.source, re.M)
+        if drawn and not cell.metadata.get("mystnb", {}).get("image", {}).get("alt"):
+            line = cell.source.strip().split("\n")[0]
+            yield f"the figure of the cell {line!r} has no alternative text"
 
 
-def terms(page: Text, known: Mapping[str, re.Pattern]) -> Iterator[str]:
-    """The field's words lead to the glossary where they are first used."""
-    text = "\n".join(line for _, line in page.prose)
-    linked = {re.sub(r".*<|>.*", "", role[2]).lower() for role in ROLE.finditer(text) if role[1] == "term"}
-    plain = re.sub(r"\{[\w:-]+\}`[^`]*`|`[^`]*`|\$[^$]*\$", " ", text)
-    for term, pattern in known.items():
-        if term.lower() not in linked and pattern.search(plain):
-            yield f"{term!r} is used and never linked to the glossary"
-
-
-def glossary(project: Project) -> dict[str, re.Pattern]:
-    """The terms of the glossary, and how they look in a sentence. Words of one syllable lead nowhere."""
-    file = project.book / "reference" / "glossary.md"
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    body = text.partition("```{glossary}")[2].partition("```")[0]
-    found = [line for line in body.split("\n") if re.match(r"[\w(]", line)]
-    return {term: re.compile(rf"\b{re.escape(term)}s?\b", re.I) for term in found}
+def terms(texts: Mapping[str, Text], known: Sequence[str]) -> Iterator[str]:
+    """A word that two pages set in bold, as terms are at their first use, stands in the glossary."""
+    places: dict[str, list[str]] = {}
+    for name, page in texts.items():
+        bold = {b.lower() for _, line in page.prose for b in re.findall(r"\*\*([a-z][\w -]{2,40})\*\*", line)}
+        for word in bold - {form for term in known for form in (term.lower(), f"{term.lower()}s")}:
+            places.setdefault(word, []).append(name)
+    for word, named in sorted(places.items()):
+        if len(named) > 1:
+            yield f"{word!r} is a term of {' and '.join(named)}, and not in it"
 
 
 def identifiers(page: Text, code: str) -> Iterator[str]:
@@ -216,9 +184,8 @@ def docstrings(project: Project, package: str) -> Iterator[tuple[str, str]]:
                 yield name, f"its docstring begins with {first!r}: say what it is, in the field's noun"
 
 
-def of_page(project: Project, page: pages.Page, known: Mapping[str, re.Pattern]) -> dict[str, list[str]]:
+def of_page(project: Project, page: pages.Page, text: Text) -> dict[str, list[str]]:
     """What is amiss on a page, by rule."""
-    text = taken_apart(page.file.read_text(encoding="utf-8-sig"))
     listings, files = [], set()
     for dotted, region in text.snippets:
         try:
@@ -228,14 +195,13 @@ def of_page(project: Project, page: pages.Page, known: Mapping[str, re.Pattern])
             pass  # the build says so
     cells = [cell.source for cell in page.notebook.cells if cell.cell_type == "code"]
     code = "\n".join([*cells, *("\n".join(lines_of(file)) for file in files)])
-    shown = sum(len(listing.split("\n")) for listing in listings)
+    listed = sum(len(listing.split("\n")) for listing in listings)
     found = {
         "length": lengths(text),
         "open": open_code(page.notebook),
-        "time": stated_time(text, shown) if page.is_chapter else (),
+        "time": stated_time(text, listed) if page.is_chapter else (),
         "headings": headings(text),
         "figures": figures(page.notebook),
-        "terms": terms(text, known) if page.is_chapter else (),
         "names": identifiers(text, code),
     }
     return {rule: [*said] for rule, said in found.items()}
@@ -245,20 +211,24 @@ def faults(project: Project) -> list[str]:
     """All that is amiss, and exceptions that are not needed any more."""
     file = project.root / "tests" / "lint.toml"
     excused = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    known, found, excuses = glossary(project), [], {(p, r) for p, rules in excused.items() for r in rules}
-    said = {(p.name, rule): messages for p in pages.read_pages(project)
-            for rule, messages in of_page(project, p, known).items()}  # fmt: skip
+    excuses = {(place, rule) for place, rules in excused.items() for rule in rules}
+    read = {page.name: page for page in pages.read_pages(project)}
+    texts = {name: taken_apart(page.file.read_text("utf-8-sig")) for name, page in read.items()}
+    said: dict[tuple[str, str], list[str]] = {}
+    for name, page in read.items():
+        said |= {(name, rule): found for rule, found in of_page(project, page, texts[name]).items()}
+    known = glossary.read(project.book / f"{glossary.GLOSSARY}.md")
+    said[glossary.GLOSSARY, "terms"] = [*terms(texts, known)]
     for name, message in docstrings(project, "rlworkshop"):
         said.setdefault((name, "docstring"), []).append(message)
-    for (place, rule), messages in said.items():
-        if (place, rule) not in excuses:
-            found += [f"{place}: {rule}: {message}" for message in messages]
+    found = [f"{p}: {r}: {m}" for (p, r), messages in said.items() if (p, r) not in excuses for m in messages]
     unused = sorted(excuse for excuse in excuses if not said.get(excuse))
-    return found + [f"tests/lint.toml: {place} keeps {rule!r} now: take it off" for place, rule in unused]
+    return found + [
+        f"tests/lint.toml: {place} keeps the rule {rule!r} now: take it off" for place, rule in unused
+    ]
 
 
-def command(project: Project) -> int:
-    """Print what is amiss."""
-    found = faults(project)
-    print("\n".join(found) or "lint: every page owes its reader nothing that a machine can see")
-    return 1 if found else 0
+if __name__ == "__main__":
+    found = faults(Project.at("."))
+    print("\n".join(found) or "the pages owe their readers nothing that a machine can see")
+    sys.exit(bool(found))
