@@ -29,9 +29,9 @@ test: html ## build or reuse the site, then run every test that has not passed y
 	$(call env,book test)
 	@$(if $(ARGS),OMP_NUM_THREADS=1 $(IN_ENV) pytest -q -n auto $(ARGS),$(IN_ENV) bookbuild test && $(IN_ENV) mutation)
 
-check: ## lint and the fast tests
+check: ## lint of code and pages, and the fast tests
 	$(call env,book test)
-	@$(IN_ENV) ruff check -q . && $(IN_ENV) ruff format -q --check .
+	@$(IN_ENV) ruff check -q . && $(IN_ENV) ruff format -q --check . && $(IN_ENV) pagelint
 	@$(IN_ENV) bookbuild test --fast
 
 serve: ## serve the built site and print its address

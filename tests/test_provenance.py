@@ -120,3 +120,15 @@ def test_the_ground_floor_needs_no_torch():
     }
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_docstrings_and_comments_say_changes_no_result():
+    text = '"""What."""\n\nx = "# kept"  # why\n\n\ndef f(a):\n    """Says."""\n    return a  # é\n'
+    text += '\n\ndef g(): "γ"; return 1\n'
+    bare = 'x = "# kept"\ndef f(a):\n    return a\ndef g(): ; return 1'
+    assert provenance.code_text(text.encode()) == bare
+    other = text.replace("What.", "Why, in\n\nmore words.").replace("# why", "#").replace("\n\n\n", "\n")
+    assert provenance.code_text(other.encode()) == bare
+    assert provenance.code_text(text.replace("# kept", "# lost").encode()) != bare
+    with pytest.raises(SyntaxError):
+        provenance.code_text(b"def (")

@@ -31,7 +31,10 @@
 - ``exercises``: exercises and predictions on a page.
 - ``extension``: what joins Sphinx.
 - ``markup``: HTML where the book needs it otherwise.
+- ``names``: names in code lead to where they are defined.
+- ``reading``: what a page shows at once, and what one click away.
 - ``report``: the page on verification.
 - ``snippets``: code on a page, and whole modules to download.
 - ``takeaway``: notebooks and scripts.
+- ``terms``: the field's words lead to the glossary.
 """

@@ -9,7 +9,9 @@ import ast
 import functools
 import hashlib
 import importlib.util
+import io
 import sys
+import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,6 +31,27 @@ def source_text(body: bytes) -> str:
     if "\0" in text:
         raise SyntaxError("source code cannot contain null bytes")
     return text
+
+
+def code_text(body: bytes) -> str:
+    """The text of a Python file without docstrings, comments and empty lines, which change no result.
+
+    Raises:
+        SyntaxError: Python cannot read it.
+    """
+    text = source_text(body)
+    lines = [line.encode() for line in text.split("\n")]
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Expr)]
+    for node in sorted(nodes, key=lambda node: (-node.lineno, -node.col_offset)):
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            first, last = node.lineno - 1, node.end_lineno
+            kept = lines[first][: node.col_offset] + lines[last - 1][node.end_col_offset :]
+            lines[first:last] = [kept, *[b""] * (last - first - 1)]
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row = token.start[0] - 1
+            lines[row] = lines[row].removesuffix(token.string.encode())
+    return "\n".join(line.decode().rstrip() for line in lines if line.strip())
 
 
 def imported_files(source: str, root: Path = ROOT, package: str = "") -> set[Path]:

@@ -3,6 +3,7 @@
 import ast
 import difflib
 import functools
+import inspect
 import itertools
 import re
 import textwrap
@@ -136,6 +137,49 @@ def find(project: Project, dotted: str, region: str | None = None, whole: bool =
 def unmarked(text: str) -> str:
     """Lines of code without those that speak to this builder, or of the file's coding."""
     return MARK.sub("", text + "\n").strip("\n")
+
+
+def readable(text: str) -> str:
+    """A listing with its docstrings as a page shows them: without ``Book:``, at most 80 columns wide."""
+    try:
+        blocks = [node for node in ast.walk(ast.parse(text)) if isinstance(node, BLOCK)]
+    except SyntaxError:
+        return text  # lines out of the middle of something
+    lines = text.split("\n")
+    for node in sorted(blocks, key=lambda node: -node.lineno):
+        if ast.get_docstring(node):
+            said = node.body[0].value
+            lines[said.lineno - 1 : said.end_lineno] = _readable(lines[said.lineno - 1 : said.end_lineno])
+    return "\n".join(lines)
+
+
+def _readable(lines: list[str]) -> list[str]:
+    """The lines of a docstring, its quotes included."""
+    found = re.fullmatch(r'( *)(r?""")(.*?)"""(.*)', "\n".join(lines), re.S)
+    if not found:
+        return lines
+    indent, opening, said, after = found.groups()
+    parts: list[tuple[str, list[str]]] = []  # paragraphs, with their indentation
+    for line in inspect.cleandoc(re.sub(r"\n\s*Book: .*", "", said).rstrip()).split("\n"):
+        own = re.match(" *", line)[0]
+        new = not line.strip() or re.match(r" *(\w+(, \w+)*:|[-*]) ", line) or line.endswith(":")
+        if new or not parts or not parts[-1][1][-1].strip() or len(own) < len(parts[-1][0]):
+            parts.append((own, [line]))
+        else:
+            parts[-1][1].append(line)
+    made, width = [], 80 - len(indent + opening)
+    for own, paragraph in parts:
+        if max(map(len, paragraph)) > width:
+            hanging = own + " " * 4 * bool(re.match(r" +\w+(, \w+)*: ", paragraph[0]))
+            words = " ".join(line.strip() for line in paragraph)
+            paragraph = textwrap.wrap(
+                words, width, initial_indent=own, subsequent_indent=hanging,
+                break_long_words=False, break_on_hyphens=False,
+            )  # fmt: skip
+        made += paragraph
+    last = [f'{made[-1]}"""{after}'] if len(made) == 1 else [made[-1], f'"""{after}']
+    first, *rest = [*made[:-1], *last]
+    return [indent + opening + first, *[(indent + line).rstrip() for line in rest]]
 
 
 def is_text(node: ast.AST) -> bool:

@@ -149,3 +149,29 @@ def test_what_python_cannot_read_is_named(project):
             source.find(project, "tiny.things.plain")
     file.write_bytes(b"\xff")
     assert source.lines_of(file) == []
+
+
+@pytest.mark.parametrize(
+    ("docstring", "shown"),
+    [
+        ('"""One line.\n\n    Book: a/b\n    """', '"""One line."""'),
+        ('"""One line."""  # why', '"""One line."""  # why'),
+        ('"""One.\n\n    Two.\n    """', '"""One.\n\n    Two.\n    """'),
+        ("'One quote.'", "'One quote.'"),
+    ],
+)
+def test_a_listing_shows_docstrings_that_fit_and_speak_to_its_reader(docstring, shown):
+    text = "def f(a, b):\n    {}\n    return a\n"
+    assert source.readable(text.format(docstring)) == text.format(shown)
+    assert source.readable("    x = 1\n  y") == "    x = 1\n  y"  # lines out of the middle of something
+
+
+def test_a_long_docstring_is_wrapped_and_keeps_its_words_and_sections():
+    said = (
+        "word " * 20 + "end.\n\n    Args:\n        a: " + "one " * 30 + "\n            two\n        b: three."
+    )
+    text = f'def f(a, b):\n    """{said}\n    """\n    return a\n'
+    shown = source.readable(text)
+    assert max(map(len, shown.split("\n"))) <= 80 and shown.split() == text.split()
+    assert "\n\n    Args:\n        a: one" in shown and "one two\n        b: three." in shown
+    assert re.search(r"\n {12}one", shown), "what an argument is goes on below itself"

@@ -15,7 +15,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
 
-from bookbuild.site import equations, exercises, takeaway
+from bookbuild.site import equations, exercises, names, reading, takeaway, terms
 from bookbuild.site.domain import BookDomain
 from bookbuild.site.markup import Translator
 from bookbuild.site.report import VerificationDirective
@@ -24,7 +24,7 @@ from bookbuild.site.snippets import DownloadModuleDirective, SnippetDirective
 
 def read_executed(text: str, file: str) -> nbformat.NotebookNode:
     """MyST-NB's reader for a page that was executed: what it holds is in ``file``."""
-    return nbformat.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
+    return reading.arranged(nbformat.from_dict(json.loads(Path(file).read_text(encoding="utf-8"))))
 
 
 class ClaimRole(SphinxRole):
@@ -140,8 +140,12 @@ def setup(app: Sphinx) -> dict:
     app.connect("source-read", note_text)
     app.connect("doctree-read", depend)
     app.connect("doctree-read", exercises.check_anchors)
+    app.connect("doctree-read", reading.fold_evidence)
+    app.connect("doctree-read", names.note_names)
+    app.connect("doctree-read", terms.link_terms)
     app.connect("env-updated", check)
     app.connect("doctree-resolved", equations.link)
+    app.connect("doctree-resolved", names.link_names)
     app.connect("doctree-resolved", mark_failures)
     app.connect("build-finished", finish)
     app.add_directive("snippet", SnippetDirective)

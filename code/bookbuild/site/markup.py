@@ -1,38 +1,57 @@
 """The HTML that Sphinx writes, where the book needs it otherwise."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import IO
 
 from docutils import nodes
 from pygments.formatters import HtmlFormatter
-from pygments.token import Comment
+from pygments.token import Comment, Name
 from sphinx.writers.html5 import HTML5Translator
+
+LINK = re.compile("\ue000(\\d+)\ue001(.*?)\ue002")  # characters that no text has
 
 
 class LinkingFormatter(HtmlFormatter):
-    """Highlighted code in which comments lead on.
+    """Highlighted code in which comments and names lead on.
 
-    Option ``links``: what stands in brackets in a comment, and where it leads.
+    Option ``links``: what stands in brackets in a comment, and where it leads; ``names``: line (from 1) and
+    column (in bytes) of a name, and where it leads.
     """
 
     def format_unencoded(self, tokensource: Iterable, outfile: IO[str]) -> None:
-        """Mark what shall be a link, by characters that no text has."""
+        """Mark what shall be a link."""
+        self.addresses: list[tuple[str, str]] = []
+        super().format_unencoded(self._marked(tokensource), outfile)
 
-        def marked(comment: str) -> str:
-            for label in self.options.get("links", {}):
-                comment = comment.replace(f"({label})", f"(\ue000{label}\ue001)")
-            return comment
+    def _marked(self, tokens: Iterable) -> Iterator[tuple]:
+        labels, names = self.options.get("links", {}), self.options.get("names", {})
+        line, column = 1, 0
+        for kind, text in tokens:
+            marked = text
+            if kind in Name and (line, column) in names:
+                marked = self._mark("to-name", names[line, column], text)
+            for label in labels if kind in Comment else ():
+                if f"({label})" in marked:
+                    mark = self._mark("to-equation", labels[label], label)
+                    marked = marked.replace(f"({label})", f"({mark})")
+            yield kind, marked
+            *above, last = text.split("\n")
+            line, column = line + len(above), len(last.encode()) + column * (not above)
 
-        tokens = ((kind, marked(text) if kind in Comment else text) for kind, text in tokensource)
-        super().format_unencoded(tokens, outfile)
+    def _mark(self, kind: str, address: str, text: str) -> str:
+        self.addresses.append((kind, address))
+        return f"\ue000{len(self.addresses) - 1}\ue001{text}\ue002"
 
     def wrap(self, source: Iterable) -> Iterator[tuple[int, str]]:
         """Make links of the marks."""
+
+        def link(found: re.Match) -> str:
+            kind, address = self.addresses[int(found[1])]
+            return f'<a class="{kind}" href="{address}">{found[2]}</a>'
+
         for code, line in super().wrap(source):
-            for label, address in self.options.get("links", {}).items():
-                link = f'<a class="to-equation" href="{address}">{label}</a>'
-                line = line.replace(f"\ue000{label}\ue001", link)
-            yield code, line
+            yield code, LINK.sub(link, line)
 
 
 class Translator(HTML5Translator):
@@ -48,6 +67,16 @@ class Translator(HTML5Translator):
         if address := node.get("to-code"):
             title = "the code that implements this equation"
             self.body.append(f'<a class="to-code" href="{address}" title="{title}">code</a>')
+
+    def visit_Evidence(self, node: nodes.Element) -> None:
+        """The claims of an experiment, or other code, behind one line."""
+        marked = re.sub("^([✓✗])", r"<span>\1</span>", self.encode(node["line"]))
+        begin = self.starttag(node, "details", classes=["evidence"])
+        self.body.append(f"{begin}<summary>{marked}</summary>\n")
+
+    def depart_Evidence(self, node: nodes.Element) -> None:
+        """Its end."""
+        self.body.append("</details>\n")
 
     def visit_citation(self, node: nodes.citation) -> None:
         """The bibliography has no items."""

@@ -13,7 +13,7 @@ from bookbuild.engine.project import BookError, Project
 from bookbuild.site import equations
 from bookbuild.site.domain import BookDirective, filled
 from standalone.export import standalone
-from standalone.source import Snippet, SourceError, difference, find, locate
+from standalone.source import Snippet, SourceError, difference, find, locate, readable
 
 
 def hosted(project: Project, found: Snippet) -> str:
@@ -71,9 +71,12 @@ class SnippetDirective(BookDirective):
         kept = "" if alone in there else json.dumps(alone, ensure_ascii=False).replace("<", "\\u003c")
         there[alone], label = address, dotted.split(".")[-1]
         buttons = filled("copy.html", plain=not other, label=label, address=address, kept=kept)
+        text = text if other else readable(text)
         block = nodes.literal_block(text, text, language="diff" if other else "python")
         row = nodes.raw("", buttons, format="html")
-        return [nodes.container("", block, caption, row, classes=["snippet"], ids=[anchor])]
+        box = nodes.container("", block, caption, row, classes=["snippet"], ids=[anchor])
+        box["dotted"], box["region"] = dotted, region
+        return [box]
 
 
 class DownloadModuleDirective(BookDirective):

@@ -151,7 +151,11 @@ def buttons(project: Project, page: str, addresses: dict[str, str]) -> list[dict
         )
     ]
     group = {"type": "group", "label": "download-buttons", "icon": "fas fa-download", "buttons": links}
-    found = [{**group, "tooltip": "Take this page with you"}]
+    switch = {"type": "javascript", "javascript": "", "icon": "fas fa-check-double", "label": "evidence"}
+    found = [
+        {**switch, "tooltip": "Show all claims and code"},
+        {**group, "tooltip": "Take this page with you"},
+    ]
     if address := colab(project, page):
         icon = {"icon": "fas fa-rocket", "tooltip": "Run in Colab", "label": "colab"}
         found.append({"type": "link", "url": address, "text": "", **icon})

@@ -32,7 +32,7 @@ ALGORITHM = "rlworkshop.algorithms.dqn"
 
 @dataclass(frozen=True)
 class Config:
-    """What there is to choose."""
+    """Hyper-parameters of DQN."""
 
     env_id: str = "CartPole-v1"
     """the environment: observations a vector, actions discrete"""

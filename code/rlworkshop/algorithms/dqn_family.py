@@ -29,7 +29,7 @@ from rlworkshop.runs.training import command
 
 @dataclass(frozen=True)
 class FamilyConfig(dqn.Config):
-    """What there is to choose, and what the family adds to it.
+    """Hyper-parameters of DQN and of what its family adds.
 
     Book: algorithms/dqn_family
     """
@@ -493,7 +493,7 @@ MEMBERS = {
 
 @dataclass(frozen=True)
 class MemberConfig(FamilyConfig):
-    """What there is to choose, and which member of the family it is for."""
+    """Hyper-parameters of the family, and the member that they are for."""
 
     member: Literal[tuple(MEMBERS)] = "rainbow"
     """which changes to DQN are made"""

@@ -31,7 +31,7 @@ ALGORITHM = "rlworkshop.algorithms.vpg"
 
 @dataclass(frozen=True)
 class Config:
-    """What there is to choose. ``T`` and ``N`` below are ``num_steps`` and ``num_envs``."""
+    """Hyper-parameters of VPG. ``T`` and ``N`` below are ``num_steps`` and ``num_envs``."""
 
     env_id: str = "CartPole-v1"
     """the environment: observations a vector, actions discrete or a box"""

@@ -345,11 +345,11 @@ class Single(gym.Env):
         return self.envs.render()[0]
 
     def get_state(self) -> dict[str, Any]:
-        """As the vector environment's."""
+        """State of the game, for ``set_state``."""
         return self.envs.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """As the vector environment's."""
+        """Go on from a state that ``get_state`` gave."""
         self.envs.set_state(state)
 
 

@@ -66,21 +66,21 @@ class Preprocess(gym.vector.VectorWrapper):
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, self.num_envs)
 
     def reset(self, **kwargs: Any):
-        """As the environment's within, shown by ``function``."""
+        """First observations (N, ...), shown by ``function``, and infos."""
         obs, info = self.env.reset(**kwargs)
         return self.function(obs), info
 
     def step(self, actions: np.ndarray):
-        """As the environment's within, shown by ``function``."""
+        """One step: observations (N, ...), shown by ``function``, rewards (N,), both endings (N,), infos."""
         obs, *rest = self.env.step(actions)
         return self.function(obs), *rest
 
     def get_state(self) -> dict[str, Any]:
-        """As the environment's within."""
+        """State of the wrapped environment, for ``set_state``."""
         return self.env.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """As the environment's within."""
+        """Go on from a state that ``get_state`` gave."""
         self.env.set_state(state)
 
 
@@ -126,7 +126,7 @@ class FrameStack(gym.vector.VectorWrapper):
         return obs, info
 
     def step(self, actions: np.ndarray):
-        """As the environment's within; a first frame fills its stack."""
+        """One step, with stacks of frames (N, ...); a first frame fills its stack."""
         frame, reward, terminated, truncated, info = self.env.step(actions)
         obs = self._push(frame, first=self.over)  # after an end comes a reset row: a first frame
         self.over = terminated | truncated

@@ -276,7 +276,7 @@ def least_bellman_error(task: Task) -> np.ndarray:
 
 
 def visible(task: Task) -> Task:
-    """The same values with as few weights as they need: directions that change no value are left out.
+    """Task with the same values and as few weights as they need: what changes no value is left out.
 
     Book: foundations/function_approximation
     """

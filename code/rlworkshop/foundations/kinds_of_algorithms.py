@@ -485,7 +485,7 @@ def stale_gradient(
 
 
 def fresh_gradient(mdp: MDP, theta: np.ndarray, gamma: float) -> np.ndarray:
-    """The same for data that the policy itself has played: the gradient of its value at the start.
+    """Policy gradient of the value at the start, for data that the policy itself has played.
 
     Book: foundations/kinds_of_algorithms
     """

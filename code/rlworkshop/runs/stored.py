@@ -107,7 +107,7 @@ def stored(name: str, folder: str | Path | None = None) -> StoredRun:
         script = provenance.ROOT.parent / about["script"]
         try:
             fits = about["code_digest"] == _stored_digest(about["modules"], script)
-        except ModuleNotFoundError:  # a module is gone: the code has changed
+        except (ModuleNotFoundError, SyntaxError):  # a module is gone, or broken: the code has changed
             fits = False
         run = StoredRun(name, results, about, fits)
         run.note  # noqa: B018  (raises where an entry is missing)
@@ -136,7 +136,8 @@ def _stored_digest(modules: Sequence[str], script: Path) -> str:
     for file in sorted(files):  # names relative to the project: the digest is the same wherever it lies
         top = provenance.ROOT.parent
         shown = file.relative_to(top).as_posix() if file.is_relative_to(top) else file.name
-        body.update(shown.encode() + b"\0" + (file.read_bytes() if file.is_file() else b"missing") + b"\n")
+        text = provenance.code_text(file.read_bytes()) if file.is_file() else "missing"
+        body.update(f"{shown}\0{text}\n".encode())
     return body.hexdigest()
 
 

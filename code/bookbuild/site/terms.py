@@ -1,0 +1,78 @@
+"""The field's words lead to the glossary where a page first uses them, without the author's doing."""
+
+import functools
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+
+GLOSSARY = "reference/glossary"
+PLAIN = (nodes.paragraph, nodes.emphasis, nodes.strong, nodes.list_item)  # where words are prose
+
+
+def read(file: Path) -> list[str]:
+    """The terms of a glossary; none where there is no such file."""
+    return _terms(file.read_text(encoding="utf-8-sig")) if file.exists() else []
+
+
+@functools.lru_cache(maxsize=8)
+def _terms(text: str) -> list[str]:
+    body = text.partition("```{glossary}")[2].partition("\n```")[0]
+    return re.findall(r"^(?!:)(\S.*?)\s*$", body.partition("\n")[2], re.M)
+
+
+@functools.lru_cache(maxsize=8)
+def pattern(terms: tuple[str, ...]) -> re.Pattern:
+    """What finds the terms in a text, the longer ones first: alone, in the plural, and with a capital."""
+    longest = sorted(terms, key=len, reverse=True)
+    found = (
+        re.escape(t) if not t.islower() else f"(?i:{re.escape(t[0])}){re.escape(t[1:])}" for t in longest
+    )
+    return re.compile(rf"(?<![\w-])({'|'.join(found)})(?:e?s)?(?![\w-])") if terms else re.compile(r"(?!)")
+
+
+def link_terms(app: Sphinx, doctree: nodes.document) -> None:
+    """Link the first use of each term in a page's prose."""
+    page, file = app.env.docname, app.env.doc2path(GLOSSARY)
+    if page == GLOSSARY or "/" not in page:
+        return
+    terms = read(file)
+    if terms:
+        app.env.note_dependency(file)
+    known, left = {term.lower(): term for term in terms}, {term.lower() for term in terms}
+    for reference in doctree.findall(addnodes.pending_xref):
+        if reference.get("reftype") == "term":
+            left.discard(reference["reftarget"].lower())
+    for text in list(doctree.findall(nodes.Text)):
+        if isinstance(text.parent, PLAIN) and _is_prose(text.parent):
+            _link(text, known, left, pattern(tuple(terms)), page)
+
+
+def _is_prose(node: nodes.Element) -> bool:
+    while isinstance(node, PLAIN) or "tag_evidence" in node.get("classes", []):
+        node = node.parent
+    names = {"snippet", "cell", "cell_output", "evidence"}
+    while node is not None:
+        if isinstance(node, nodes.caption | nodes.title | nodes.reference) or names & {
+            *node.get("classes", [])
+        }:
+            return False
+        node = node.parent
+    return True
+
+
+def _link(text: nodes.Text, known: dict[str, str], left: set[str], words: re.Pattern, page: str) -> None:
+    made, end = [], 0
+    for found in words.finditer(text):
+        if (term := found[1].lower()) in left:
+            left.discard(term)
+            target = addnodes.pending_xref(
+                "", nodes.inline(text=found[0], classes=["std", "std-term"]), refdomain="std", reftype="term",
+                reftarget=known[term], refexplicit=True, refwarn=True, refdoc=page, classes=["first-use"],
+            )  # fmt: skip
+            made += [nodes.Text(text[end : found.start()]), target]
+            end = found.end()
+    if made:
+        text.parent.replace(text, [*made, nodes.Text(text[end:])])
