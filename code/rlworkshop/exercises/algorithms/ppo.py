@@ -61,7 +61,8 @@ def _good(answer: Callable) -> None:
 def _bad(answer: Callable) -> None:
     got = answer(RATIOS, np.full(4, -2.0), 0.2)
     expect(got, np.array([-2.0, -2, -2, 0]), "Ratios 1, 1.1, 1.5 and 0.5, advantage -2, ε = 0.2", {
-        "for a bad action the sides change: at 0.5 enough has been done, and at 1.5 it has to come back": np.array([-2.0, -2, 0, -2]),
+        "for a bad action the sides change: at 0.5 enough has been done, and at 1.5 it has to come back":
+            np.array([-2.0, -2, 0, -2]),
         "bad actions are not clipped at all": np.full(4, -2.0),
     })  # fmt: skip
 
