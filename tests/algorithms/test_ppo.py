@@ -167,7 +167,7 @@ def test_the_adaptive_learning_rate_follows_the_divergence():
 
 
 def test_the_learning_rate_is_held_and_falls_at_last():
-    config = ppo.Config(total_steps=1000, lr=0.5, lr_decay_fraction=0.2)
+    config = ppo.Config(num_steps=1, total_steps=1000, lr=0.5, lr_decay_fraction=0.2)
     assert [ppo.linear_lr(t, config, {}) for t in (0, 800, 900, 1000)] == pytest.approx([0.5, 0.5, 0.25, 0])
     never = dataclasses.replace(config, lr_decay_fraction=0)
     assert {ppo.linear_lr(t, never, {}) for t in (0, 500, 1000)} == {0.5}
