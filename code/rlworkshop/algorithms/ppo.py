@@ -257,9 +257,9 @@ def update(
     with torch.no_grad():
         old_logp, _ = policy.log_prob(obs, actions)  # (B,), once: the policy that collected the batch
 
-    (group,) = learner.optimizer.param_groups
-    group["lr"] = lr
     # region: epochs
+    (group,) = learner.optimizer.param_groups  # one, of all parameters
+    group["lr"] = lr
     for part in minibatches(len(obs), config.batch_size, config.n_epochs, rng):
         logp, entropy = policy.log_prob(obs[part], actions[part])  # (M,), (M,)
         if stop(logp, old_logp[part], config):

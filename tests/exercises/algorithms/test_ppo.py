@@ -83,7 +83,7 @@ def exact(ratios):
 
 
 def by_the_mean(ratios):
-    if abs(ratios[0].mean() - 1) > 0.01:
+    if np.abs(ratios[0] - 1).mean() > 0.01:
         return "not at one"
     return "fine" if np.abs(ratios - 1).max() > 1e-5 else "never moves"
 
