@@ -454,8 +454,17 @@ def test_each_part_of_a_training_is_used_and_kept_in_its_run():
     assert set(run.metrics["lr"]) == {0.5 * config.lr}
     assert [number for _, number in calls] == [*range(len(calls))]
     assert [step for step, _ in calls] == [0, *run.metrics["update_step"][:-1]]
-    once = ppo.train(dataclasses.replace(config, lr=0.05), 0, stop=ppo.stop_early)
-    assert once.metrics["kl"].mean() < ppo.train(dataclasses.replace(config, lr=0.05), 0).metrics["kl"].mean()
+    asked = []
+
+    def never(logp, old_logp, config):
+        asked.append(len(logp))
+        return False
+
+    run = ppo.train(config, 0, stop=never)
+    assert len(asked) >= config.n_epochs * len(run.metrics["kl"])
+    assert np.array_equal(run.metrics["kl"], plain.metrics["kl"])
+    run = ppo.train(config, 0, loss=(watch := Watch()).__call__)
+    assert len(watch.seen) == len(asked) and np.array_equal(run.metrics["kl"], plain.metrics["kl"])
 
 
 def test_a_run_of_another_algorithm_is_not_loaded():
