@@ -104,6 +104,16 @@ def test_what_a_copied_file_makes_and_evaluates_is_the_same(env_id, more):
     assert np.array_equal(plain_evaluate(act, env_id, 3, 5), alone) and len(alone) == 3
 
 
+def test_the_simple_maker_imports_the_module_that_is_named_with_an_environment(tmp_path, monkeypatch):
+    text = "import gymnasium\ngymnasium.register('Own-v0', 'gymnasium.envs.classic_control:CartPoleEnv')\n"
+    (tmp_path / "own_room.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        assert plain_make("own_room:Own-v0", 2).num_envs == 2
+    finally:
+        gym.registry.pop("Own-v0", None)
+
+
 @pytest.mark.parametrize(
     ("env_id", "error", "words"),
     [
