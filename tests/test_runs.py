@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import functools
 import importlib
+import importlib.util
 import inspect
 import io
 import json
@@ -21,6 +22,7 @@ import types
 import warnings
 from pathlib import Path
 
+import filelock
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -427,18 +429,18 @@ def test_a_full_disk_costs_the_file_not_the_run(toy):
     assert toy.ask() == [0.0, 0.1, 0.2] and "training anew" in toy.err
 
 
-WORLD_ASKED = "cached(toy.pay, toy.Config(env_id='world:World-v0'), 0)"
+WORLD_calls = "cached(toy.pay, toy.Config(env_id='world:World-v0'), 0)"
 
 
 @pytest.mark.slow
 def test_cached_knows_the_environment_that_it_trains_in(toy):
     toy.write("world.py", WORLD)
     toy.write("world_helper.py", "REWARD = 1")
-    assert toy.ask(WORLD_ASKED) == toy.ask(WORLD_ASKED) == [1] and toy.trained == 1
+    assert toy.ask(WORLD_calls) == toy.ask(WORLD_calls) == [1] and toy.trained == 1
     toy.write("world_helper.py", "REWARD = 5")  # of a module that the environment's imports
-    assert toy.ask(WORLD_ASKED) == [5] and toy.trained == 2
+    assert toy.ask(WORLD_calls) == [5] and toy.trained == 2
     toy.write("world.py", WORLD.replace("+ self.bonus", "+ 2"))
-    assert toy.ask(WORLD_ASKED) == [7] and toy.trained == 3
+    assert toy.ask(WORLD_calls) == [7] and toy.trained == 3
 
 
 @pytest.mark.slow
@@ -446,7 +448,7 @@ def test_an_environment_that_lies_in_no_file_is_trained_in_anew(toy):
     toy.write("world_helper.py", "REWARD = 1")
     for reward in (1, 5):
         made = f"exec({textwrap.dedent(WORLD)!r}); world_helper.REWARD = {reward}"
-        assert toy.ask(WORLD_ASKED.replace("world:", ""), made) == [reward]
+        assert toy.ask(WORLD_calls.replace("world:", ""), made) == [reward]
         assert "lies in no file" in toy.err
     assert toy.trained == 2 and not (toy.folder / "cache").exists()
 
@@ -603,6 +605,149 @@ def test_cached_wants_functions_with_a_lasting_name(tmp_path, monkeypatch):
 
 def top_level_train(config, seed, thing=None):
     return make_run(seed)
+
+
+CACHED = sys.modules["rlworkshop.runs.cached"]  # the module: the package has the function under its name
+calls = []
+
+
+def counted(config, seed, **more):
+    calls.append((config, seed, more))
+    return make_run(seed)
+
+
+def locked(config, seed):
+    """Nobody else may train meanwhile."""
+    (path,) = cache_folder().glob("*.lock")
+    with pytest.raises(filelock.Timeout):
+        filelock.FileLock(path).acquire(timeout=0)
+    return make_run(seed)
+
+
+def failing(config, seed):
+    raise Stop
+
+
+def rewriting(config, seed, losses):
+    """Its code changes while it trains, on a disk whose clock is late."""
+    file = Path(sys.modules[losses.__module__].__file__)
+    file.write_text("def losses(x): return 2 * x")
+    os.utime(file, (1e9, 1e9))
+    return make_run(seed)
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """The folder of cached runs, which does not exist yet; all code is older than this process."""
+    monkeypatch.setenv("RLWORKSHOP_RUNS", str(tmp_path / "deep" / "cache"))
+    monkeypatch.setattr(CACHED, "_STARTED", time.time() + 1e6)
+    calls.clear()
+    return tmp_path / "deep" / "cache"
+
+
+@dataclasses.dataclass(frozen=True)
+class Other(Config):
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Placeless:
+    lr: float = 0.1
+
+
+def test_a_training_is_done_once_for_each_question_and_shared(kept):
+    questions = [
+        (Config(), 0, {}), (Config(), 1, {}), (Config(sizes=()), 0, {}), (Other(), 0, {}),
+        (Placeless(), 0, {}), (Config(), 0, {"n": 4}), (Config(), 0, {"n": "counted"}),
+        (Config(), 0, {"n": counted}), (Config(), 0, {"n": top_level_train}),
+    ]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            for config, seed, more in questions:
+                assert equal_runs(runs.cached(counted, config, seed, **more), make_run(seed))
+    assert calls == questions
+    keys = {path.stem.removeprefix("counted-") for path in kept.glob("*.npz")}
+    whole = [cache_key(counted, *question) for question in questions]
+    assert len(keys) == len(questions) and all(any(one.startswith(k) for one in whole) for k in keys)
+    assert min(map(len, keys)) >= 32  # half of a digest: no two questions will ever share it
+
+
+def test_the_key_of_a_run_is_that_of_what_was_asked_not_of_how(files, monkeypatch):
+    assert key("Nothing-v0", a=1, b=2) == key("Nothing-v0", b=2, a=1) != key("Nothing-v0", a=2, b=1)
+    found = []
+    for bonus in ({"a": 1, "b": 2}, {"b": 2, "a": 1}):
+        gym.registry.pop("World-v0", None)
+        gym.register("World-v0", "gymnasium.envs.classic_control:CartPoleEnv", kwargs={"bonus": bonus})
+        found.append(key())
+    assert found[0] == found[1]
+    for name, value in (("VERSION", run_files.VERSION + 1), ("versions", lambda: {"numpy": "0.1"})):
+        monkeypatch.setattr(CACHED, name, value)
+        found.append(key())
+    assert len(set(found)) == 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage"])
+def test_a_file_that_is_broken_is_trained_anew_and_replaced(kept, damage):
+    runs.cached(counted, Config(), 0)
+    (path,) = kept.glob("*.npz")
+    path.write_bytes(damage)
+    for _ in range(2):
+        assert equal_runs(runs.cached(counted, Config(), 0), make_run())
+    assert len(calls) == 2
+
+
+def test_one_process_trains_while_the_others_wait_and_none_waits_for_ever(kept):
+    assert equal_runs(runs.cached(locked, Config(), 0), make_run())
+    with pytest.raises(Stop) as failure:  # it holds the frames of what has failed
+        runs.cached(failing, Config(), 0)
+    assert failure
+    for path in kept.glob("*.lock"):
+        filelock.FileLock(path).acquire(timeout=0)
+
+
+def test_a_run_of_code_that_may_have_changed_is_not_kept(kept, files, monkeypatch):
+    files.write("world_helper", "def losses(x): return x")
+    losses = importlib.import_module("world_helper").losses
+    with pytest.warns(UserWarning, match="code changed while this process ran") as told:
+        assert equal_runs(runs.cached(rewriting, Config(), 0, losses=losses), make_run())
+        assert equal_runs(runs.cached(rewriting, Config(), 0, losses=losses), make_run())  # the second fits
+    assert [warning.filename for warning in told] == [__file__]
+    assert len([*kept.glob("*.npz")]) == 1
+    files.write("world_helper", "def losses(x): return 3 * x")
+    newest = int(time.time()) + 1000  # younger than all other files
+    os.utime(files.folder / "world_helper.py", (newest, newest))
+    for started, warned in ((newest - 0.5, True), (newest, False)):
+        monkeypatch.setattr(CACHED, "_STARTED", started)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            runs.cached(counted, Placeless(), 0, losses=losses)
+        assert bool(told) is warned
+
+
+def test_where_nothing_can_be_kept_the_run_is_still_there(kept, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.warns(UserWarning, match="the run is not kept: .*No space left") as told:
+            assert equal_runs(runs.cached(counted, Config(), 0, n=1), make_run())
+    assert not [*kept.glob("*.npz")] and told[0].filename == __file__
+    (kept / "blocked").write_text("")
+    monkeypatch.setenv("RLWORKSHOP_RUNS", str(kept / "blocked" / "x"))  # a folder that cannot be made
+    with pytest.warns(UserWarning, match="cannot be kept in .*: training anew") as told:
+        assert equal_runs(runs.cached(counted, Config(), 0, n=1), make_run())
+    assert told[0].filename == __file__ and calls == [(Config(), 0, {"n": 1})] * 2
+
+
+def test_a_process_begins_a_moment_before_its_code_is_read(monkeypatch):
+    """The clock that stamps files goes by ticks, of a hundredth of a second at most."""
+    spec = importlib.util.find_spec("rlworkshop.runs.cached")
+    again = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    spec.loader.exec_module(again)
+    assert 999.9 < again._STARTED < 999.99
 
 
 def test_cached_folder(monkeypatch, tmp_path):

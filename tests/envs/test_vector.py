@@ -331,7 +331,7 @@ def test_evaluate_passes_arguments_to_the_environment():
 
 
 def test_evaluate_refuses_no_episodes():
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="at least 1 episode, not 0"):
         E.evaluate(lambda obs: obs, "CartPole-v1", 0, seed=0)
 
 
