@@ -555,11 +555,12 @@ def test_an_environment_of_no_file_is_trained_in_anew_with_a_warning(files, monk
     cell = types.ModuleType("cell")
     monkeypatch.setitem(sys.modules, "cell", cell)
     exec(textwrap.dedent(WORLD), vars(cell))
-    for _ in range(2):
+    for seed in (7, 7, 8):
         with pytest.warns(
             UserWarning, match="top_level_train is trained anew: World of cell lies in no file"
-        ):
-            runs.cached(top_level_train, Config("World-v0"), 0)
+        ) as told:
+            assert runs.cached(top_level_train, Config("World-v0"), seed).seed == seed
+        assert told[0].filename == __file__
     gym.register("Odd-v0", "world_helper:make", kwargs={"thing": object()})
     with pytest.warns(UserWarning, match="Odd-v0 was registered with .*: register it with plain values"):
         runs.cached(top_level_train, Config("Odd-v0"), 0)
@@ -723,6 +724,19 @@ def test_a_run_of_code_that_may_have_changed_is_not_kept(kept, files, monkeypatc
             warnings.simplefilter("always")
             runs.cached(counted, Placeless(), 0, losses=losses)
         assert bool(told) is warned
+
+
+def test_a_run_in_an_environment_that_is_younger_than_the_process_is_not_kept(kept, files, monkeypatch):
+    files.write("world_helper", "REWARD = 1")
+    files.write("world", WORLD)
+    importlib.import_module("world")
+    later = int(time.time()) + 1000
+    monkeypatch.setattr(CACHED, "_STARTED", later)
+    assert equal_runs(runs.cached(counted, Config("World-v0"), 0), make_run())
+    os.utime(files.folder / "world_helper.py", (later + 1, later + 1))
+    with pytest.warns(UserWarning, match="code changed while this process ran"):
+        runs.cached(counted, Config("World-v0"), 1)
+    assert len([*kept.glob("*.npz")]) == 1
 
 
 def test_where_nothing_can_be_kept_the_run_is_still_there(kept, monkeypatch):
@@ -1037,6 +1051,11 @@ def test_what_fails_in_silence_is_said():
         run, line = learn(envs=Endless), inspect.currentframe().f_lineno
     assert (told[0].filename, told[0].lineno) == (__file__, line)  # of who asked for the training
     assert len(run.notes) == 1 and len(run.metrics["return"]) == 0
+
+
+def test_a_part_without_a_name_is_refused():
+    with pytest.raises(TypeError, match="losses must be a function or a class, which has a name"):
+        learn(parts={"losses": functools.partial(changes)})
 
 
 class Endless(gym.Env):
