@@ -11,7 +11,9 @@ import io
 import json
 import os
 import pickle
+import platform
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,6 +141,18 @@ def test_every_truncated_file_is_refused(tmp_path):
         path.write_bytes(body[:end])
         with pytest.raises(runs.RunFileError, match="run.npz"):
             runs.Run.load(path)
+
+
+def test_what_is_not_whole_says_so_and_what_to_do(tmp_path):
+    path = str(tmp_path / "run.npz")
+    runs.save_tree(path, {"algorithm": "toy"}, kind="run")
+    with pytest.raises(runs.RunFileError, match="does not hold a whole run .*: train it again"):
+        runs.Run.load(path)
+    runs.save_tree(path, [1, 2])
+    assert run_files.load_tree(path) == [1, 2]
+    Path(path).write_bytes(Path(path).read_bytes()[:-40])
+    with pytest.raises(runs.RunFileError, match="is broken or unreadable .*: delete it and train again"):
+        run_files.load_tree(path)
 
 
 def test_flipped_bytes_give_an_error_or_the_same_run(tmp_path):
@@ -584,6 +598,47 @@ def test_code_is_found_behind_what_ties_arguments(files):
     assert code_files(envs.make) >= {Path(envs.vector.__file__).resolve()}
 
 
+def test_what_an_environment_is_registered_with_is_kept_as_plain_values(files, monkeypatch):
+    given = {"a": [1, (2.5, None)], "b": {3: True, "c": {"d": "text"}}}
+    gym.register("World-v0", "world:World", kwargs=given)
+    assert registered("World-v0")["kwargs"] == {"a": [1, [2.5, None]], "b": {"3": True, "c": {"d": "text"}}}
+    # the book's own worlds count by their code, which lies in files, not by the version of its package
+    monkeypatch.setattr(code, "_distributions", lambda: {"rlworkshop": ["numpy"], "world": ["torch"]})
+    assert registered("World-v0")["packages"] == [f"torch {torch.__version__}"]
+    assert registered("rlworkshop.envs.probes:LongChain-v0")["packages"] == []
+
+
+def test_the_files_of_code_are_its_own_and_those_that_it_imports_in_its_folder(files, monkeypatch):
+    files.write("world_helper", "from rlworkshop import stats")
+    files.write("world_parts/two", "import world_helper")
+    files.write("world_parts/one", "import world_parts.two\ndef make(): ...")
+    files.write("world_parts/__init__", "import world_parts.two\ndef make(): ...")
+    helper, two, one, init = (
+        (files.folder / f"{name}.py").resolve()
+        for name in ("world_helper", "world_parts/two", "world_parts/one", "world_parts/__init__")
+    )
+    stats = Path(provenance.ROOT, "rlworkshop/stats.py")
+    for name, own in (("world_parts.one", one), ("world_parts", init)):
+        found = code_files(importlib.import_module(name).make)
+        assert found >= {helper, two, own, stats} and (one in found) == (own is one)
+    main = types.ModuleType("__main__")  # a script, whose folder is that of what it imports
+    main.__file__ = str(two)
+    files.write("world_parts/world_helper", "")
+    exec("def make(): ...", vars(main))
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    assert code_files(main.make) == {two, (files.folder / "world_parts/world_helper.py").resolve()}
+    with pytest.raises(code.UnknownCodeError, match="has no module"):
+        code_files([].append)
+
+
+def test_an_installed_package_counts_by_its_version_and_the_file_that_was_asked_for(files, monkeypatch):
+    files.write("site-packages/world", "import world_helper\ndef make(): ...")
+    files.write("site-packages/world_helper", "")
+    monkeypatch.syspath_prepend(files.folder / "site-packages")
+    make = importlib.import_module("world").make
+    assert code_files(make) == {(files.folder / "site-packages/world.py").resolve()}
+
+
 def test_cached_wants_functions_with_a_lasting_name(tmp_path, monkeypatch):
     monkeypatch.setenv("RLWORKSHOP_RUNS", str(tmp_path))
 
@@ -823,6 +878,69 @@ def test_stored_says_where_it_comes_from_and_names_no_machine(project):
     assert about["script"] == "script.py" and about["seeds"] == [0, 1] and about["modules"] == ["m"]
     assert about["versions"]["numpy"] == np.__version__ and about["machine"]["cores"] == os.cpu_count()
     assert str(project) not in path.read_text() and os.uname().nodename not in path.read_text()
+
+
+def test_stored_says_which_command_made_it(project, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["long.py", "--seeds", "3"])
+    (project / "benchmarks").mkdir()
+    outside = tmp_path_factory.mktemp("outside")
+    for place, shown in ((project / "benchmarks", "benchmarks/long.py"), (outside, "long.py")):
+        (place / "long.py").write_text("import m")
+        given = os.path.relpath(place / "long.py")  # as a command line gives it
+        path = runs.store("long", {"x": [1, 2]}, [0], ["m"], given, project, packages=["pytest"])
+        about = json.loads(path.read_text())["provenance"]
+        assert about["script"] == shown and about["command"] == f"python {shown} --seeds 3"
+        assert about["versions"]["pytest"] == pytest.__version__
+        assert runs.stored("long", project).fits is (place is not outside)  # what is not there cannot fit
+        # made again it differs where the results do
+        assert path.read_text() == json.dumps(json.loads(path.read_text()), indent=1) + "\n"
+
+
+def test_stored_fits_wherever_the_project_lies(project, tmp_path_factory, monkeypatch):
+    runs.store("long", {}, [0], ["m"], project / "script.py", folder=project)
+    other = tmp_path_factory.mktemp("other") / "book"
+    shutil.copytree(project, other)
+    monkeypatch.setattr(provenance, "ROOT", other / "code")
+    assert runs.stored("long", folder=other).fits
+
+
+def test_stored_runs_lie_among_the_benchmarks_of_the_project_or_of_this_folder(project, monkeypatch):
+    (project / "here").mkdir()
+    monkeypatch.chdir(project / "here")
+    found = [runs.store("long", {}, [0], ["m"], project / "script.py")]
+    (project / "conf.py").write_text("")
+    found.append(runs.store("long", {}, [0], ["m"], project / "script.py"))
+    assert found == [place / "benchmarks/results/long.json" for place in (project / "here", project)]
+    assert runs.stored("long").fits
+
+
+def test_in_a_notebook_a_stored_run_shows_what_it_is(project, monkeypatch):
+    runs.store("long", {}, [0], ["m"], project / "script.py", folder=project)
+    shown, shell = [], [object()]
+    display = types.SimpleNamespace(display=shown.append)
+    notebook = types.SimpleNamespace(get_ipython=lambda: shell[0], display=display)
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    run = runs.stored("long", folder=project)
+    assert len(shown) == 1 and shown[0] is run
+    shell[0] = None  # imported, but nobody looks
+    runs.stored("long", folder=project)
+    monkeypatch.delitem(sys.modules, "IPython")
+    runs.stored("long", folder=project)
+    assert len(shown) == 1
+
+
+def test_stored_knows_the_processor(project, monkeypatch):
+    texts, read = ["processor\t: 0\nmodel name\t: A fast one: 2 GHz\n", "nothing"], Path.read_text
+
+    def told(path, **options):
+        return texts[0] if path == Path("/proc/cpuinfo") else read(path, **options)
+
+    monkeypatch.setattr(Path, "read_text", told)
+    for processor in ("A fast one: 2 GHz", platform.processor() or platform.machine()):
+        path = runs.store("long", {}, [0], ["m"], project / "script.py", folder=project)
+        assert json.loads(path.read_text())["provenance"]["machine"]["processor"] == processor != ""
+        del texts[0]
 
 
 def test_stored_errors(tmp_path):
