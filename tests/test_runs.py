@@ -1383,13 +1383,21 @@ def test_what_is_shown_and_logged_by_the_clock(tmp_path, monkeypatch):
     assert progress.file.closed
 
 
+def test_a_line_is_seen_at_once_where_a_stream_keeps_back_what_it_can(monkeypatch):
+    seen = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(seen))
+    Progress(1000, shown=True).update(types.SimpleNamespace(steps=1, returns=[]), {})
+    assert seen.getvalue().startswith(b"step 1 of 1,000")
+
+
 def test_the_bar_of_a_resumed_training_begins_where_it_was(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     tqdm.set_lock(threading.RLock())
     progress = Progress(1000, shown=True)
     for steps in (300, 420):
-        progress.update(types.SimpleNamespace(steps=steps, returns=[]), {})
+        progress.update(types.SimpleNamespace(steps=steps, returns=[1.0, 4.0]), {})
         bar = progress.bar
+        assert bar.postfix == "episodes=2, return=2.5"
         assert (bar.n, bar.initial, bar.total, bar.unit, bar.unit_scale) == (steps, 300, 1000, "step", True)
     progress.close()
     assert bar.disable  # closed
