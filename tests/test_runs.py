@@ -150,6 +150,11 @@ def test_what_is_not_whole_says_so_and_what_to_do(tmp_path):
         runs.Run.load(path)
     runs.save_tree(path, [1, 2])
     assert run_files.load_tree(path) == [1, 2]
+    head = {"format": "another", "version": run_files.VERSION, "kind": "tree", "tree": [1, 2]}
+    foreign = np.frombuffer(json.dumps(head).encode(), np.uint8)
+    np.savez(tmp_path / "foreign.npz", structure=foreign)
+    with pytest.raises(runs.RunFileError, match="is broken or not of rlworkshop: give another file"):
+        run_files.load_tree(tmp_path / "foreign.npz")
     Path(path).write_bytes(Path(path).read_bytes()[:-40])
     with pytest.raises(runs.RunFileError, match="is broken or unreadable .*: delete it and train again"):
         run_files.load_tree(path)
@@ -1388,6 +1393,11 @@ def test_a_line_is_seen_at_once_where_a_stream_keeps_back_what_it_can(monkeypatc
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(seen))
     Progress(1000, shown=True).update(types.SimpleNamespace(steps=1, returns=[]), {})
     assert seen.getvalue().startswith(b"step 1 of 1,000")
+    Progress(1000).update(
+        types.SimpleNamespace(steps=1, returns=[]), {}
+    )  # which nobody asked to show anything
+    sys.stderr.flush()
+    assert seen.getvalue().count(b"step 1 of") == 1
 
 
 def test_the_bar_of_a_resumed_training_begins_where_it_was(monkeypatch):
