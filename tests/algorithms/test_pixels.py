@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import itertools
 
 import gymnasium as gym
 import numpy as np
@@ -123,6 +124,9 @@ def test_multiplications_counted_by_hand():
     assert pixels.multiplications(q, (2, 10, 10)) == 64 * 16 * 18 + 1024 * 16 + 16 * 3
     flat = pixels.flat_q(PICTURE, THREE, CONFIG, generator())
     assert pixels.multiplications(flat, (2, 10, 10)) == 200 * 16 + 16 * 3
+    for net in (q, flat):  # which are left as they were
+        assert not any(layer._forward_hooks for layer in net.modules())
+        assert not any(isinstance(layer, torch.nn.Tanh) for layer in net.modules())
 
 
 # ------------------------------------------------------------------------------------ the memory
@@ -227,6 +231,14 @@ def test_frame_replay_says_what_is_wrong():
         pixels.FrameReplay(90, 3, (2, 10, 10)).sample(3, np.random.default_rng(0))
     with pytest.raises(ValueError, match="holds no stack of 4"):
         pixels.FrameReplay(12, 3, (4, 10, 10))
+    assert pixels.FrameReplay(15, 3, (4, 10, 10)).T == 6
+    replay, rng = pixels.FrameReplay(90, 3, (2, 10, 10)), np.random.default_rng(0)
+    seen = [rng.integers(256, size=(3, 2, 10, 10), dtype=np.uint8) for _ in range(3)]
+    zero, one = np.zeros(3, int), np.ones(3)
+    rows = [Transitions(a, zero, 0 * one, b, one) for a, b in itertools.pairwise(seen)]
+    replay.step(rows[0], np.ones(3, bool), np.zeros(3, bool))
+    with pytest.raises(ValueError, match="must be stacks of frames"):  # of two channels no more than of four
+        replay.step(rows[1], np.ones(3, bool), np.zeros(3, bool))
 
 
 # ------------------------------------------------------------------------------------ training
@@ -287,4 +299,7 @@ def test_the_numbers_that_a_game_is_learned_with_fit_each_other():
     assert config.learning_starts / steps == config.final_epsilon == 0.02
     assert config.exploration_fraction == 5 * config.final_epsilon
     assert config.hidden == (64,) and not config.normalize_obs  # the network scales pictures itself
-    assert rl_envs.make(config.env_id).single_observation_space.shape == (2, 10, 10)
+    made = rl_envs.make(config.env_id, envs)
+    replay, space = pixels.frame_replay(config, made), made.single_observation_space
+    assert (replay.k, replay.T) == (2, steps / envs + 1)
+    assert pixels.conv_q(space, made.single_action_space, config, generator())[-1].in_features == 64
