@@ -268,6 +268,14 @@ def test_obs_norm_is_the_mean_and_variance_of_all_batches():
     assert norm(data).dtype == np.float32
 
 
+def test_obs_norm_loses_no_digits_of_short_numbers():
+    data = np.random.default_rng(2).normal(1e4, 0.1, size=(5000, 1)).astype(np.float32)
+    norm = E.ObsNorm((1,))
+    norm.update(data)
+    assert norm.mean == pytest.approx(data.astype(float).mean(axis=0), rel=1e-12)
+    assert norm.m2 / norm.count == pytest.approx(data.astype(float).var(axis=0), rel=1e-9)
+
+
 def test_obs_norm_stands_still_when_used_and_clips():
     norm = E.ObsNorm((1,))
     norm.update(np.array([[0.0], [2.0]]))
@@ -341,7 +349,7 @@ def test_evaluate_passes_arguments_to_the_environment():
 
 
 def test_evaluate_refuses_no_episodes():
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="at least 1 episode, not 0"):
         E.evaluate(lambda obs: obs, "CartPole-v1", 0, seed=0)
 
 
