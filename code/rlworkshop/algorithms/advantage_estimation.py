@@ -16,8 +16,6 @@ from dataclasses import dataclass
 import gymnasium as gym
 import numpy as np
 
-from rlworkshop.foundations.key_concepts import MDP, transitions
-
 # ------------------------------------------------------------------------------------------ worlds
 
 
@@ -42,21 +40,21 @@ class Counter(gym.Env):
         return np.float32([self.count]), 1.0, False, self.count == 3, {}
 
 
-def robot() -> MDP:
-    """A robot with a battery: charge 3, 2 or 1, and at last flat, which ends its life.
+def robot() -> tuple[np.ndarray, np.ndarray]:
+    """A robot with a battery, as tables P, R (S, A, S): how likely each move is, and what it pays.
 
-    Action 0 works, pays 1 and mostly takes a unit of charge; from the last unit it may go flat. Action 1
-    goes to the charger, pays nothing and brings one unit.
+    States are charge 3, 2, 1 and flat, which ends its life: a row of zeros. Action 0 works, pays 1 and mostly
+    takes a unit of charge; from the last unit it may go flat. Action 1 charges one unit and pays nothing.
 
     Book: algorithms/advantage_estimation
     """
-    P, pay = np.zeros((4, 2, 4)), np.zeros((4, 2, 4))
+    P, R = np.zeros((4, 2, 4)), np.zeros((4, 2, 4))
     for s in range(3):  # charge 3, 2, 1; state 3: flat
         drained = 0.3 if s == 2 else 0.6
         P[s, 0, s + 1], P[s, 0, s] = drained, 1 - drained
         P[s, 1, max(s - 1, 0)] = 1
-    pay[:, 0] = 1
-    return MDP(P, pay, np.eye(4)[0])
+    R[:, 0] = 1
+    return P, R
 
 
 def habits() -> np.ndarray:
@@ -91,18 +89,17 @@ class Rows:
     """(T, N) integers, rows from here to the time limit, this one included"""
 
 
-def play(mdp: MDP, policy: np.ndarray, limit: int, T: int, seeds: list[int]) -> Rows:
+def play(P: np.ndarray, R: np.ndarray, policy: np.ndarray, limit: int, T: int, seeds: list[int]) -> Rows:
     """Rows as a vector environment under NEXT_STEP would give them, one column a seed.
 
-    Episodes are truncated after ``limit`` steps. The row after an end is a reset row: reward 0, and the next
-    state is a first one.
+    Episodes begin in state 0 and are truncated after ``limit`` steps. The row after an end is a reset row:
+    reward 0, and back to state 0.
 
     Book: algorithms/advantage_estimation
     """
-    N, S = len(seeds), len(mdp.start)
-    dice = np.stack([np.random.default_rng(s).random((T + 1, 3)) for s in seeds], axis=1)  # (T+1, N, 3)
-    begin = np.cumsum(mdp.start)[None, :-1]
-    s, over, age = (dice[T, :, 0, None] > begin).sum(axis=1), np.zeros(N, bool), np.zeros(N, int)
+    N, terminal = len(seeds), ~P.any(axis=(1, 2))
+    dice = np.stack([np.random.default_rng(s).random((T, 2)) for s in seeds], axis=1)  # (T, N, 2)
+    s, over, age = np.zeros(N, int), np.zeros(N, bool), np.zeros(N, int)
     rows = Rows(
         np.empty((T + 1, N), int), np.empty((T, N), int), np.empty((T, N)), np.empty((T, N), bool),
         np.empty((T, N), bool), np.empty((T, N), bool), np.empty((T, N), int),
@@ -110,12 +107,12 @@ def play(mdp: MDP, policy: np.ndarray, limit: int, T: int, seeds: list[int]) -> 
     rows.states[0] = s
     for t in range(T):
         a = (dice[t, :, 0, None] > np.cumsum(policy[s], axis=1)[:, :-1]).sum(axis=1)
-        after = (dice[t, :, 1, None] > np.cumsum(mdp.P[s, a], axis=1)[:, :-1]).sum(axis=1)
-        after = np.where(over, (dice[t, :, 2, None] > begin).sum(axis=1), np.minimum(after, S - 1))
+        after = (dice[t, :, 1, None] > np.cumsum(P[s, a], axis=1)[:, :-1]).sum(axis=1)
+        after = np.where(over, 0, after)
         age = np.where(over, 0, age + 1)
         rows.actions[t], rows.valid[t], rows.left[t] = a, ~over, limit - age + 1
-        rows.rewards[t] = np.where(over, 0.0, mdp.R[s, a, after])
-        rows.terminated[t] = ~over & mdp.terminal[after]
+        rows.rewards[t] = np.where(over, 0.0, R[s, a, after])
+        rows.terminated[t] = ~over & terminal[after]
         rows.truncated[t] = ~over & ~rows.terminated[t] & (age == limit)
         over, s = rows.terminated[t] | rows.truncated[t], after
         rows.states[t + 1] = s
@@ -125,19 +122,20 @@ def play(mdp: MDP, policy: np.ndarray, limit: int, T: int, seeds: list[int]) -> 
 # ---------------------------------------------------------------------------- what an estimate says
 
 
-def expected_gae(mdp: MDP, policy: np.ndarray, V: np.ndarray, gamma: float, lam: float) -> np.ndarray:
+def expected_gae(
+    P: np.ndarray, R: np.ndarray, policy: np.ndarray, V: np.ndarray, gamma: float, lam: float
+) -> np.ndarray:
     """What GAE with the critic ``V`` (S,) says on average of each action in each state (S, A).
 
     Terminal states count 0, whatever ``V`` says. Where ``V`` is right these are the advantages.
 
     Book: algorithms/advantage_estimation
     """
-    V = np.where(mdp.terminal, 0.0, V)
-    surprise = mdp.r + gamma * mdp.P @ V - V[:, None]  # (S, A), the mean of δ
-    surprise[mdp.terminal] = 0
+    V = np.where(P.any(axis=(1, 2)), V, 0.0)
+    surprise = (P * R).sum(axis=2) + gamma * P @ V - V[:, None]  # (S, A), the mean of δ
     own = (policy * surprise).sum(axis=1)  # (S,), what the policy is told there
-    told = np.linalg.solve(np.eye(len(V)) - gamma * lam * transitions(mdp, policy), own)  # (S,)
-    return surprise + gamma * lam * mdp.P @ told  # (eq-ae-expected)
+    told = np.linalg.solve(np.eye(len(V)) - gamma * lam * np.einsum("sa,sat->st", policy, P), own)  # (S,)
+    return surprise + gamma * lam * P @ told  # (eq-ae-expected)
 
 
 def folded_rewards(
