@@ -355,8 +355,7 @@ def test_what_is_folded_opens_and_closes(tab, address, how):
             assert inside.is_visible() == expected
 
 
-CLAIMS = """() =>
-  [...document.querySelectorAll(".claim")].map(e => e.checkVisibility({ contentVisibilityAuto: true }))"""
+CLAIMS = "() => [...document.querySelectorAll('.claim')].map(e => e.checkVisibility())"
 
 
 def test_one_switch_opens_all_evidence_and_is_remembered(tab, address):
