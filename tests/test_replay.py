@@ -104,3 +104,7 @@ def test_what_cannot_be_is_refused():
     good = some(rng, 2, 0)
     with pytest.raises(ValueError, match="as many of each kind"):
         buffer.add(*good[:4], np.zeros(3))
+    for some_kinds in (good[:1], good[:4]):
+        with pytest.raises(ValueError):  # a transition is all five
+            buffer.add(*some_kinds)
+    assert buffer.added == 0

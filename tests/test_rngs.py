@@ -73,7 +73,7 @@ def test_what_is_impossible_does_not_happen_at_the_ends_of_chance_either(number,
     monkeypatch.setattr(rngs, "uniform", lambda *shape: np.full((2, *shape), number))
     assert (rngs.choice(np.tile([0.0, 2.0, 3.0, 0.0], (2, 1))) == (1 if number == 0 else 2)).all()
     assert (rngs.argmax(np.tile([1.0, 5.0, 5.0], (2, 1))) == 1).all()
-    assert rngs.argmax(np.array([[1.0, 5.0, 2.0], [0.0, -1.0, -2.0]])).tolist() == [1, 0]
+    assert rngs.argmax(np.array([[1.0, 5.0, 2.0], [-2.0, -1.0, 0.0]])).tolist() == [1, 2]
     assert (rngs.integers(7) == (0 if number == 0 else 6)).all()
 
 

@@ -5,12 +5,15 @@ import dataclasses
 import errno
 import functools
 import importlib
+import importlib.util
 import inspect
 import io
 import json
 import os
 import pickle
+import platform
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +24,7 @@ import types
 import warnings
 from pathlib import Path
 
+import filelock
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -137,6 +141,23 @@ def test_every_truncated_file_is_refused(tmp_path):
         path.write_bytes(body[:end])
         with pytest.raises(runs.RunFileError, match="run.npz"):
             runs.Run.load(path)
+
+
+def test_what_is_not_whole_says_so_and_what_to_do(tmp_path):
+    path = str(tmp_path / "run.npz")
+    runs.save_tree(path, {"algorithm": "toy"}, kind="run")
+    with pytest.raises(runs.RunFileError, match="does not hold a whole run .*: train it again"):
+        runs.Run.load(path)
+    runs.save_tree(path, [1, 2])
+    assert run_files.load_tree(path) == [1, 2]
+    head = {"format": "another", "version": run_files.VERSION, "kind": "tree", "tree": [1, 2]}
+    foreign = np.frombuffer(json.dumps(head).encode(), np.uint8)
+    np.savez(tmp_path / "foreign.npz", structure=foreign)
+    with pytest.raises(runs.RunFileError, match="is broken or not of rlworkshop: give another file"):
+        run_files.load_tree(tmp_path / "foreign.npz")
+    Path(path).write_bytes(Path(path).read_bytes()[:-40])
+    with pytest.raises(runs.RunFileError, match="is broken or unreadable .*: delete it and train again"):
+        run_files.load_tree(path)
 
 
 def test_flipped_bytes_give_an_error_or_the_same_run(tmp_path):
@@ -427,18 +448,18 @@ def test_a_full_disk_costs_the_file_not_the_run(toy):
     assert toy.ask() == [0.0, 0.1, 0.2] and "training anew" in toy.err
 
 
-WORLD_ASKED = "cached(toy.pay, toy.Config(env_id='world:World-v0'), 0)"
+WORLD_calls = "cached(toy.pay, toy.Config(env_id='world:World-v0'), 0)"
 
 
 @pytest.mark.slow
 def test_cached_knows_the_environment_that_it_trains_in(toy):
     toy.write("world.py", WORLD)
     toy.write("world_helper.py", "REWARD = 1")
-    assert toy.ask(WORLD_ASKED) == toy.ask(WORLD_ASKED) == [1] and toy.trained == 1
+    assert toy.ask(WORLD_calls) == toy.ask(WORLD_calls) == [1] and toy.trained == 1
     toy.write("world_helper.py", "REWARD = 5")  # of a module that the environment's imports
-    assert toy.ask(WORLD_ASKED) == [5] and toy.trained == 2
+    assert toy.ask(WORLD_calls) == [5] and toy.trained == 2
     toy.write("world.py", WORLD.replace("+ self.bonus", "+ 2"))
-    assert toy.ask(WORLD_ASKED) == [7] and toy.trained == 3
+    assert toy.ask(WORLD_calls) == [7] and toy.trained == 3
 
 
 @pytest.mark.slow
@@ -446,7 +467,7 @@ def test_an_environment_that_lies_in_no_file_is_trained_in_anew(toy):
     toy.write("world_helper.py", "REWARD = 1")
     for reward in (1, 5):
         made = f"exec({textwrap.dedent(WORLD)!r}); world_helper.REWARD = {reward}"
-        assert toy.ask(WORLD_ASKED.replace("world:", ""), made) == [reward]
+        assert toy.ask(WORLD_calls.replace("world:", ""), made) == [reward]
         assert "lies in no file" in toy.err
     assert toy.trained == 2 and not (toy.folder / "cache").exists()
 
@@ -553,11 +574,12 @@ def test_an_environment_of_no_file_is_trained_in_anew_with_a_warning(files, monk
     cell = types.ModuleType("cell")
     monkeypatch.setitem(sys.modules, "cell", cell)
     exec(textwrap.dedent(WORLD), vars(cell))
-    for _ in range(2):
+    for seed in (7, 7, 8):
         with pytest.warns(
             UserWarning, match="top_level_train is trained anew: World of cell lies in no file"
-        ):
-            runs.cached(top_level_train, Config("World-v0"), 0)
+        ) as told:
+            assert runs.cached(top_level_train, Config("World-v0"), seed).seed == seed
+        assert told[0].filename == __file__
     gym.register("Odd-v0", "world_helper:make", kwargs={"thing": object()})
     with pytest.warns(UserWarning, match="Odd-v0 was registered with .*: register it with plain values"):
         runs.cached(top_level_train, Config("Odd-v0"), 0)
@@ -579,6 +601,47 @@ def test_code_is_found_behind_what_ties_arguments(files):
     assert code_files(env_id="CartPole-v1") == code_files(env_id="Nothing-v0") == set()  # of a package
     assert named(make) == "world_helper:make" and registered("Given-v0")["kwargs"] == {"inner": named(make)}
     assert code_files(envs.make) >= {Path(envs.vector.__file__).resolve()}
+
+
+def test_what_an_environment_is_registered_with_is_kept_as_plain_values(files, monkeypatch):
+    given = {"a": [1, (2.5, None)], "b": {3: True, "c": {"d": "text"}}}
+    gym.register("World-v0", "world:World", kwargs=given)
+    assert registered("World-v0")["kwargs"] == {"a": [1, [2.5, None]], "b": {"3": True, "c": {"d": "text"}}}
+    # the book's own worlds count by their code, which lies in files, not by the version of its package
+    monkeypatch.setattr(code, "_distributions", lambda: {"rlworkshop": ["numpy"], "world": ["torch"]})
+    assert registered("World-v0")["packages"] == [f"torch {torch.__version__}"]
+    assert registered("rlworkshop.envs.probes:LongChain-v0")["packages"] == []
+
+
+def test_the_files_of_code_are_its_own_and_those_that_it_imports_in_its_folder(files, monkeypatch):
+    files.write("world_helper", "from rlworkshop import stats")
+    files.write("world_parts/two", "import world_helper")
+    files.write("world_parts/one", "import world_parts.two\ndef make(): ...")
+    files.write("world_parts/__init__", "import world_parts.two\ndef make(): ...")
+    helper, two, one, init = (
+        (files.folder / f"{name}.py").resolve()
+        for name in ("world_helper", "world_parts/two", "world_parts/one", "world_parts/__init__")
+    )
+    stats = Path(provenance.ROOT, "rlworkshop/stats.py")
+    for name, own in (("world_parts.one", one), ("world_parts", init)):
+        found = code_files(importlib.import_module(name).make)
+        assert found >= {helper, two, own, stats} and (one in found) == (own is one)
+    main = types.ModuleType("__main__")  # a script, whose folder is that of what it imports
+    main.__file__ = str(two)
+    files.write("world_parts/world_helper", "")
+    exec("def make(): ...", vars(main))
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    assert code_files(main.make) == {two, (files.folder / "world_parts/world_helper.py").resolve()}
+    with pytest.raises(code.UnknownCodeError, match="has no module"):
+        code_files([].append)
+
+
+def test_an_installed_package_counts_by_its_version_and_the_file_that_was_asked_for(files, monkeypatch):
+    files.write("site-packages/world", "import world_helper\ndef make(): ...")
+    files.write("site-packages/world_helper", "")
+    monkeypatch.syspath_prepend(files.folder / "site-packages")
+    make = importlib.import_module("world").make
+    assert code_files(make) == {(files.folder / "site-packages/world.py").resolve()}
 
 
 def test_cached_wants_functions_with_a_lasting_name(tmp_path, monkeypatch):
@@ -603,6 +666,162 @@ def test_cached_wants_functions_with_a_lasting_name(tmp_path, monkeypatch):
 
 def top_level_train(config, seed, thing=None):
     return make_run(seed)
+
+
+CACHED = sys.modules["rlworkshop.runs.cached"]  # the module: the package has the function under its name
+calls = []
+
+
+def counted(config, seed, **more):
+    calls.append((config, seed, more))
+    return make_run(seed)
+
+
+def locked(config, seed):
+    """Nobody else may train meanwhile."""
+    (path,) = cache_folder().glob("*.lock")
+    with pytest.raises(filelock.Timeout):
+        filelock.FileLock(path).acquire(timeout=0)
+    return make_run(seed)
+
+
+def failing(config, seed):
+    raise Stop
+
+
+def rewriting(config, seed, losses):
+    """Its code changes while it trains, on a disk whose clock is late."""
+    file = Path(sys.modules[losses.__module__].__file__)
+    file.write_text("def losses(x): return 2 * x")
+    os.utime(file, (1e9, 1e9))
+    return make_run(seed)
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """The folder of cached runs, which does not exist yet; all code is older than this process."""
+    monkeypatch.setenv("RLWORKSHOP_RUNS", str(tmp_path / "deep" / "cache"))
+    monkeypatch.setattr(CACHED, "_STARTED", time.time() + 1e6)
+    calls.clear()
+    return tmp_path / "deep" / "cache"
+
+
+@dataclasses.dataclass(frozen=True)
+class Other(Config):
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Placeless:
+    lr: float = 0.1
+
+
+def test_a_training_is_done_once_for_each_question_and_shared(kept):
+    questions = [
+        (Config(), 0, {}), (Config(), 1, {}), (Config(sizes=()), 0, {}), (Other(), 0, {}),
+        (Placeless(), 0, {}), (Config(), 0, {"n": 4}), (Config(), 0, {"n": "counted"}),
+        (Config(), 0, {"n": counted}), (Config(), 0, {"n": top_level_train}),
+    ]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            for config, seed, more in questions:
+                assert equal_runs(runs.cached(counted, config, seed, **more), make_run(seed))
+    assert calls == questions
+    keys = {path.stem.removeprefix("counted-") for path in kept.glob("*.npz")}
+    whole = [cache_key(counted, *question) for question in questions]
+    assert len(keys) == len(questions) and all(any(one.startswith(k) for one in whole) for k in keys)
+    assert min(map(len, keys)) >= 32  # half of a digest: no two questions will ever share it
+
+
+def test_the_key_of_a_run_is_that_of_what_was_asked_not_of_how(files, monkeypatch):
+    assert key("Nothing-v0", a=1, b=2) == key("Nothing-v0", b=2, a=1) != key("Nothing-v0", a=2, b=1)
+    found = []
+    for bonus in ({"a": 1, "b": 2}, {"b": 2, "a": 1}):
+        gym.registry.pop("World-v0", None)
+        gym.register("World-v0", "gymnasium.envs.classic_control:CartPoleEnv", kwargs={"bonus": bonus})
+        found.append(key())
+    assert found[0] == found[1]
+    for name, value in (("VERSION", run_files.VERSION + 1), ("versions", lambda: {"numpy": "0.1"})):
+        monkeypatch.setattr(CACHED, name, value)
+        found.append(key())
+    assert len(set(found)) == 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage"])
+def test_a_file_that_is_broken_is_trained_anew_and_replaced(kept, damage):
+    runs.cached(counted, Config(), 0)
+    (path,) = kept.glob("*.npz")
+    path.write_bytes(damage)
+    for _ in range(2):
+        assert equal_runs(runs.cached(counted, Config(), 0), make_run())
+    assert len(calls) == 2
+
+
+def test_one_process_trains_while_the_others_wait_and_none_waits_for_ever(kept):
+    assert equal_runs(runs.cached(locked, Config(), 0), make_run())
+    with pytest.raises(Stop) as failure:  # it holds the frames of what has failed
+        runs.cached(failing, Config(), 0)
+    assert failure
+    for path in kept.glob("*.lock"):
+        filelock.FileLock(path).acquire(timeout=0)
+
+
+def test_a_run_of_code_that_may_have_changed_is_not_kept(kept, files, monkeypatch):
+    files.write("world_helper", "def losses(x): return x")
+    losses = importlib.import_module("world_helper").losses
+    with pytest.warns(UserWarning, match="code changed while this process ran") as told:
+        assert equal_runs(runs.cached(rewriting, Config(), 0, losses=losses), make_run())
+        assert equal_runs(runs.cached(rewriting, Config(), 0, losses=losses), make_run())  # the second fits
+    assert [warning.filename for warning in told] == [__file__]
+    assert len([*kept.glob("*.npz")]) == 1
+    files.write("world_helper", "def losses(x): return 3 * x")
+    newest = int(time.time()) + 1000  # younger than all other files
+    os.utime(files.folder / "world_helper.py", (newest, newest))
+    for started, warned in ((newest - 0.5, True), (newest, False)):
+        monkeypatch.setattr(CACHED, "_STARTED", started)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            runs.cached(counted, Placeless(), 0, losses=losses)
+        assert bool(told) is warned
+
+
+def test_a_run_in_an_environment_that_is_younger_than_the_process_is_not_kept(kept, files, monkeypatch):
+    files.write("world_helper", "REWARD = 1")
+    files.write("world", WORLD)
+    importlib.import_module("world")
+    later = int(time.time()) + 1000
+    monkeypatch.setattr(CACHED, "_STARTED", later)
+    assert equal_runs(runs.cached(counted, Config("World-v0"), 0), make_run())
+    os.utime(files.folder / "world_helper.py", (later + 1, later + 1))
+    with pytest.warns(UserWarning, match="code changed while this process ran"):
+        runs.cached(counted, Config("World-v0"), 1)
+    assert len([*kept.glob("*.npz")]) == 1
+
+
+def test_where_nothing_can_be_kept_the_run_is_still_there(kept, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.warns(UserWarning, match="the run is not kept: .*No space left") as told:
+            assert equal_runs(runs.cached(counted, Config(), 0, n=1), make_run())
+    assert not [*kept.glob("*.npz")] and told[0].filename == __file__
+    (kept / "blocked").write_text("")
+    monkeypatch.setenv("RLWORKSHOP_RUNS", str(kept / "blocked" / "x"))  # a folder that cannot be made
+    with pytest.warns(UserWarning, match="cannot be kept in .*: training anew") as told:
+        assert equal_runs(runs.cached(counted, Config(), 0, n=1), make_run())
+    assert told[0].filename == __file__ and calls == [(Config(), 0, {"n": 1})] * 2
+
+
+def test_a_process_begins_a_moment_before_its_code_is_read(monkeypatch):
+    """The clock that stamps files goes by ticks, of a hundredth of a second at most."""
+    spec = importlib.util.find_spec("rlworkshop.runs.cached")
+    again = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    spec.loader.exec_module(again)
+    assert 999.9 < again._STARTED < 999.99
 
 
 def test_cached_folder(monkeypatch, tmp_path):
@@ -664,6 +883,69 @@ def test_stored_says_where_it_comes_from_and_names_no_machine(project):
     assert about["script"] == "script.py" and about["seeds"] == [0, 1] and about["modules"] == ["m"]
     assert about["versions"]["numpy"] == np.__version__ and about["machine"]["cores"] == os.cpu_count()
     assert str(project) not in path.read_text() and os.uname().nodename not in path.read_text()
+
+
+def test_stored_says_which_command_made_it(project, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["long.py", "--seeds", "3"])
+    (project / "benchmarks").mkdir()
+    outside = tmp_path_factory.mktemp("outside")
+    for place, shown in ((project / "benchmarks", "benchmarks/long.py"), (outside, "long.py")):
+        (place / "long.py").write_text("import m")
+        given = os.path.relpath(place / "long.py")  # as a command line gives it
+        path = runs.store("long", {"x": [1, 2]}, [0], ["m"], given, project, packages=["pytest"])
+        about = json.loads(path.read_text())["provenance"]
+        assert about["script"] == shown and about["command"] == f"python {shown} --seeds 3"
+        assert about["versions"]["pytest"] == pytest.__version__
+        assert runs.stored("long", project).fits is (place is not outside)  # what is not there cannot fit
+        # made again it differs where the results do
+        assert path.read_text() == json.dumps(json.loads(path.read_text()), indent=1) + "\n"
+
+
+def test_stored_fits_wherever_the_project_lies(project, tmp_path_factory, monkeypatch):
+    runs.store("long", {}, [0], ["m"], project / "script.py", folder=project)
+    other = tmp_path_factory.mktemp("other") / "book"
+    shutil.copytree(project, other)
+    monkeypatch.setattr(provenance, "ROOT", other / "code")
+    assert runs.stored("long", folder=other).fits
+
+
+def test_stored_runs_lie_among_the_benchmarks_of_the_project_or_of_this_folder(project, monkeypatch):
+    (project / "here").mkdir()
+    monkeypatch.chdir(project / "here")
+    found = [runs.store("long", {}, [0], ["m"], project / "script.py")]
+    (project / "conf.py").write_text("")
+    found.append(runs.store("long", {}, [0], ["m"], project / "script.py"))
+    assert found == [place / "benchmarks/results/long.json" for place in (project / "here", project)]
+    assert runs.stored("long").fits
+
+
+def test_in_a_notebook_a_stored_run_shows_what_it_is(project, monkeypatch):
+    runs.store("long", {}, [0], ["m"], project / "script.py", folder=project)
+    shown, shell = [], [object()]
+    display = types.SimpleNamespace(display=shown.append)
+    notebook = types.SimpleNamespace(get_ipython=lambda: shell[0], display=display)
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    run = runs.stored("long", folder=project)
+    assert len(shown) == 1 and shown[0] is run
+    shell[0] = None  # imported, but nobody looks
+    runs.stored("long", folder=project)
+    monkeypatch.delitem(sys.modules, "IPython")
+    runs.stored("long", folder=project)
+    assert len(shown) == 1
+
+
+def test_stored_knows_the_processor(project, monkeypatch):
+    texts, read = ["processor\t: 0\nmodel name\t: A fast one: 2 GHz\n", "nothing"], Path.read_text
+
+    def told(path, **options):
+        return texts[0] if path == Path("/proc/cpuinfo") else read(path, **options)
+
+    monkeypatch.setattr(Path, "read_text", told)
+    for processor in ("A fast one: 2 GHz", platform.processor() or platform.machine()):
+        path = runs.store("long", {}, [0], ["m"], project / "script.py", folder=project)
+        assert json.loads(path.read_text())["provenance"]["machine"]["processor"] == processor != ""
+        del texts[0]
 
 
 def test_stored_errors(tmp_path):
@@ -894,6 +1176,11 @@ def test_what_fails_in_silence_is_said():
     assert len(run.notes) == 1 and len(run.metrics["return"]) == 0
 
 
+def test_a_part_without_a_name_is_refused():
+    with pytest.raises(TypeError, match="losses must be a function or a class, which has a name"):
+        learn(parts={"losses": functools.partial(changes)})
+
+
 class Endless(gym.Env):
     """Goes on forever, and nothing can save it."""
 
@@ -1101,13 +1388,26 @@ def test_what_is_shown_and_logged_by_the_clock(tmp_path, monkeypatch):
     assert progress.file.closed
 
 
+def test_a_line_is_seen_at_once_where_a_stream_keeps_back_what_it_can(monkeypatch):
+    seen = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(seen))
+    Progress(1000, shown=True).update(types.SimpleNamespace(steps=1, returns=[]), {})
+    assert seen.getvalue().startswith(b"step 1 of 1,000")
+    Progress(1000).update(
+        types.SimpleNamespace(steps=1, returns=[]), {}
+    )  # which nobody asked to show anything
+    sys.stderr.flush()
+    assert seen.getvalue().count(b"step 1 of") == 1
+
+
 def test_the_bar_of_a_resumed_training_begins_where_it_was(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     tqdm.set_lock(threading.RLock())
     progress = Progress(1000, shown=True)
     for steps in (300, 420):
-        progress.update(types.SimpleNamespace(steps=steps, returns=[]), {})
+        progress.update(types.SimpleNamespace(steps=steps, returns=[1.0, 4.0]), {})
         bar = progress.bar
+        assert bar.postfix == "episodes=2, return=2.5"
         assert (bar.n, bar.initial, bar.total, bar.unit, bar.unit_scale) == (steps, 300, 1000, "step", True)
     progress.close()
     assert bar.disable  # closed

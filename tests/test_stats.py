@@ -70,6 +70,17 @@ def test_quantiles_of_student_are_those_of_the_tables(confidence, degrees, t):
     assert stats.t_quantile(confidence, degrees) == pytest.approx(t, abs=1e-4)
 
 
+def test_quantiles_of_one_degree_of_freedom_are_tangents():
+    for confidence in (1e-6, 0.3, 0.5, 0.9):  # Cauchy's distribution
+        t = stats.t_quantile(confidence, 1)
+        assert t == pytest.approx(np.tan(np.pi / 2 * confidence), rel=1e-6)
+
+
+def test_an_interval_of_two_runs_by_hand():
+    t = stats.t_quantile(0.95, 1)
+    assert stats.mean_band([[0, 5], [2, 5]]) == pytest.approx(np.array([[1 - t, 5], [1 + t, 5]]))
+
+
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_an_interval_of_a_mean_covers_what_it_says(n):
     ys = np.random.default_rng(0).normal(size=(n, 20_000))

@@ -115,12 +115,10 @@ def on_grid(steps: np.ndarray, returns: np.ndarray, grid: np.ndarray, window: fl
     steps, returns, grid = np.asarray(steps), np.asarray(returns, float), np.asarray(grid)
     if steps.shape != returns.shape or (np.diff(steps) < 0).any() or not window > 0:
         raise ValueError("on_grid wants steps that never fall, a return for each, and a window above 0")
-    if len(steps) == 0:
-        return np.full(len(grid), np.nan)
     total = np.concatenate([[0.0], np.cumsum(returns)])  # (E+1,)
     high = np.searchsorted(steps, grid, side="right")
-    low = np.maximum(np.minimum(np.searchsorted(steps, grid - window, side="right"), high - 1), 0)
-    return np.where(high > 0, (total[high] - total[low]) / np.maximum(high - low, 1), np.nan)
+    low = np.minimum(np.searchsorted(steps, grid - window, side="right"), high - 1)  # at least one episode
+    return np.where(high > 0, (total[high] - total[low]) / (high - low), np.nan)
 
 
 def _numbers(scores: np.ndarray) -> np.ndarray:

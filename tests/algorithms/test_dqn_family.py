@@ -129,6 +129,10 @@ def test_a_dueling_network_learns_of_all_actions_from_one():
     assert torch.allclose(net(obs), before + 1, atol=1e-6)
     heads = net.body(obs)
     assert torch.allclose(net(obs), family.duel(net.value(heads), net.advantage(heads)))
+    for make_q in (family.dueling_q, family.dueling_categorical_q):  # what the heads share is rectified
+        net = learner_of(make_q).agent.q
+        features = getattr(net, "logits", net).body(torch.randn(50, 4, generator=torch.Generator()))
+        assert (features >= 0).all() and (features == 0).any()
 
 
 @pytest.mark.parametrize("make_q", [family.dueling_q, family.categorical_q, family.dueling_categorical_q])

@@ -1,6 +1,8 @@
 """From pixels: pictures against closed forms, stacks and memory against brute force."""
 
 import dataclasses
+import inspect
+import itertools
 
 import gymnasium as gym
 import numpy as np
@@ -86,9 +88,34 @@ def test_networks_scale_by_what_the_space_allows():
         assert q(lit).shape == (2, 3) and torch.equal(q(lit), of_bytes(255 * lit))
 
 
-@pytest.mark.parametrize("shape", [(4,), (10, 10), (1, 2, 10)])
+def test_the_first_layer_keeps_lengths_but_for_what_the_rectifier_takes():
+    weight = pixels.conv_q(PICTURE, THREE, CONFIG, generator())[1].weight.detach()
+    assert torch.allclose(torch.linalg.svdvals(weight.flatten(1)), torch.full((16,), 2**0.5), atol=1e-5)
+
+
+def test_the_largest_number_of_a_picture_is_that_of_its_space():
+    high = np.arange(1, 10, dtype=np.float32).reshape(1, 3, 3)
+    assert pixels.highest(gym.spaces.Box(0 * high, high)) == 9
+    assert pixels.highest(gym.spaces.Box(0 * high, high / 18)) == 0.5
+    with pytest.raises(ValueError, match="finite, positive upper bound, not 0.0"):
+        pixels.highest(gym.spaces.Box(-high, 0 * high))
+
+
+@pytest.mark.parametrize("shape", [(4,), (10, 10), (1, 2, 10), (10, 12, 2), (10, 12, 0)])
 def test_conv_q_wants_pictures(shape):
-    with pytest.raises(ValueError, match="conv_q reads pictures"):
+    with pytest.raises(ValueError, match=r"conv_q reads pictures .* not \(.*\)$"):
+        pixels.conv_q(gym.spaces.Box(0, 255, shape, np.uint8), THREE, CONFIG, generator())
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 3), (3, 10, 4), (4, 10, 4), (5, 10, 10), (16, 3, 5)])
+def test_conv_q_takes_channels_first(shape):
+    q = pixels.conv_q(gym.spaces.Box(0, 255, shape, np.uint8), THREE, CONFIG, generator())
+    assert q(torch.zeros(2, *shape)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("shape", [(5, 12, 1), (5, 12, 3), (5, 12, 4), (84, 84, 3)])
+def test_conv_q_knows_a_picture_with_channels_last(shape):
+    with pytest.raises(ValueError, match="put the channels first"):
         pixels.conv_q(gym.spaces.Box(0, 255, shape, np.uint8), THREE, CONFIG, generator())
 
 
@@ -97,6 +124,9 @@ def test_multiplications_counted_by_hand():
     assert pixels.multiplications(q, (2, 10, 10)) == 64 * 16 * 18 + 1024 * 16 + 16 * 3
     flat = pixels.flat_q(PICTURE, THREE, CONFIG, generator())
     assert pixels.multiplications(flat, (2, 10, 10)) == 200 * 16 + 16 * 3
+    for net in (q, flat):  # which are left as they were
+        assert not any(layer._forward_hooks for layer in net.modules())
+        assert not any(isinstance(layer, torch.nn.Tanh) for layer in net.modules())
 
 
 # ------------------------------------------------------------------------------------ the memory
@@ -162,6 +192,11 @@ def test_frame_replay_draws_all_alike():
     assert len(names) == full.size
     expected = 60_000 / full.size
     assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+    lean.real[:30] &= np.random.default_rng(2).random((30, 3)) < 0.4  # most must be drawn again
+    names, counts = np.unique(lean.sample(20_000, np.random.default_rng(1)).reward, return_counts=True)
+    assert names.tolist() == np.flatnonzero(lean.real[:30]).tolist()
+    expected = 20_000 / len(names)
+    assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
 
 
 def test_channels_are_not_taken_for_a_stack_of_frames():
@@ -196,6 +231,14 @@ def test_frame_replay_says_what_is_wrong():
         pixels.FrameReplay(90, 3, (2, 10, 10)).sample(3, np.random.default_rng(0))
     with pytest.raises(ValueError, match="holds no stack of 4"):
         pixels.FrameReplay(12, 3, (4, 10, 10))
+    assert pixels.FrameReplay(15, 3, (4, 10, 10)).T == 6
+    replay, rng = pixels.FrameReplay(90, 3, (2, 10, 10)), np.random.default_rng(0)
+    seen = [rng.integers(256, size=(3, 2, 10, 10), dtype=np.uint8) for _ in range(3)]
+    zero, one = np.zeros(3, int), np.ones(3)
+    rows = [Transitions(a, zero, 0 * one, b, one) for a, b in itertools.pairwise(seen)]
+    replay.step(rows[0], np.ones(3, bool), np.zeros(3, bool))
+    with pytest.raises(ValueError, match="must be stacks of frames"):  # of two channels no more than of four
+        replay.step(rows[1], np.ones(3, bool), np.zeros(3, bool))
 
 
 # ------------------------------------------------------------------------------------ training
@@ -227,9 +270,9 @@ def test_pictures_that_would_train_on_zeros_are_refused():
 def test_frame_replay_forgets_what_leads_over_a_break():
     rows = history("CatchStack2-v0", 20)
     lean, _ = both(rows[:12], 300, 2)
-    before = lean.real.sum()
+    before = lean.real.copy()
     lean.forget_unfinished()
-    assert lean.real.sum() == before - rows[11][1].sum()
+    assert before[11].any() and not lean.real[11:].any() and np.array_equal(lean.real[:11], before[:11])
     fresh = Transitions(*(np.asarray(c).copy() for c in rows[15][0]))
     fresh.obs[:, 0] = fresh.obs[:, 1]  # first frames fill their stacks
     lean.step(fresh, np.ones(3, bool), np.zeros(3, bool))
@@ -243,3 +286,20 @@ def test_every_kind_of_picture_can_be_trained_on(env_id):
     config = dataclasses.replace(CONFIG, env_id=env_id, total_steps=100)
     run = dqn.train(config, 0, make_q=pixels.flat_q)
     assert np.isfinite(run.metrics["loss"]).all()
+
+
+def test_the_numbers_that_a_game_is_learned_with_fit_each_other():
+    config, adam = pixels.BREAKOUT, inspect.signature(torch.optim.Adam).parameters
+    steps, envs = config.total_steps, config.num_envs
+    assert steps == config.buffer_size == 10**5  # nothing is forgotten
+    assert config.train_freq == config.batch_size == config.target_update_interval == envs**2 == 64
+    assert config.train_freq == 4 * config.gradient_steps  # an update every four steps, as in 2015
+    assert (config.lr, config.lr_decay_fraction) == (2 * adam["lr"].default, 1)
+    assert 1 / (1 - config.gamma) == pytest.approx(20)
+    assert config.learning_starts / steps == config.final_epsilon == 0.02
+    assert config.exploration_fraction == 5 * config.final_epsilon
+    assert config.hidden == (64,) and not config.normalize_obs  # the network scales pictures itself
+    made = rl_envs.make(config.env_id, envs)
+    replay, space = pixels.frame_replay(config, made), made.single_observation_space
+    assert (replay.k, replay.T) == (2, steps / envs + 1)
+    assert pixels.conv_q(space, made.single_action_space, config, generator())[-1].in_features == 64

@@ -126,6 +126,13 @@ def test_the_network_scales_the_angle_and_greedy_takes_the_larger(stage):
     np.testing.assert_allclose(q(obs).detach(), q[1:](obs * torch.tensor([1, 1, 10, 1])).detach())
     for row in obs:
         assert stage.greedy(q, row.numpy()) == int(q(row)[1] > q(row)[0])
+    layers = [type(layer).__name__ for layer in stage.make_q(4, 3)]
+    assert layers == ["Scale", "Linear", "ReLU", "Linear", "ReLU", "Linear"]
+    assert [tuple(p.shape) for p in stage.make_q(4, 3).parameters() if p.ndim == 2] == [
+        (64, 4),
+        (64, 64),
+        (3, 64),
+    ]
 
 
 @since(4)
@@ -211,22 +218,22 @@ def test_training_learns_from_a_chain_with_a_target_that_stands_still(monkeypatc
     assert (replay.next_obs[:-1] == replay.obs[1:]).all(axis=1)[goes_on].all() and replay.added == 1_024
 
 
-def test_training_keeps_the_best(monkeypatch):
-    judged, scores = [], iter([3.0, 9.0, 1.0])
+@pytest.mark.parametrize(("told", "kept"), [([3.0, 9.0, 1.0], 1), ([3.0, 3.0, 1.0], 1), ([4.0, 2.0, 3.0], 0)])
+def test_training_keeps_the_best_and_of_equals_the_one_that_played_longer(monkeypatch, told, kept):
+    judged, asked, scores = [], [], iter(told)
 
     def evaluate(q, env_id, episodes, seed):
         judged.append(copy.deepcopy(q.state_dict()))
+        asked.append((episodes, seed))
         return np.full(episodes, next(scores))
 
     monkeypatch.setattr(finished, "evaluate", evaluate)
     monkeypatch.setattr(finished, "UPDATES", 2)
-    best, told = finished.train(steps=1_536, seed=0)
-    assert [score for _, score in told] == [3, 9, 1]
-    assert [all(torch.equal(v, best.state_dict()[k]) for k, v in net.items()) for net in judged] == [
-        False,
-        True,
-        False,
-    ]
+    best, found = finished.train(steps=1_536, seed=7)
+    assert found == list(zip((512, 1_024, 1_536), told, strict=True))
+    assert asked == [(5, 7 + step) for step, _ in found]  # never the same episodes twice
+    same = [all(torch.equal(v, best.state_dict()[k]) for k, v in net.items()) for net in judged]
+    assert same == [number == kept for number in range(3)]
 
 
 def test_each_stage_keeps_what_the_last_one_wrote():

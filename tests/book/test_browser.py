@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from bookbuild.engine import pages
+from bookbuild.site import reading
 
 pytestmark = [pytest.mark.book, pytest.mark.slow]
 
@@ -307,7 +308,7 @@ def test_a_cell_is_copied_as_it_was_written(tab, address, real, name):
     page = pages.read_page(real, real.book / f"{name}.md")
     written = [
         cell.source.rstrip()
-        for cell in page.notebook.cells
+        for cell in reading.arranged(page.notebook).cells
         if cell.cell_type == "code" and not HIDDEN & set(cell.metadata.get("tags", []))
     ]
     load(tab, f"{address}{name}.html")
@@ -352,6 +353,46 @@ def test_what_is_folded_opens_and_closes(tab, address, how):
         for expected in (True, False):
             summary.click() if how == "mouse" else summary.press("Enter")
             assert inside.is_visible() == expected
+
+
+CLAIMS = "() => [...document.querySelectorAll('.claim')].map(e => e.checkVisibility())"
+
+
+def test_one_switch_opens_all_evidence_and_is_remembered(tab, address):
+    load(tab, f"{address}algorithms/vpg.html")
+    switch = tab.locator(".btn-evidence")
+    assert len(tab.evaluate(CLAIMS)) > 3 and not any(tab.evaluate(CLAIMS))
+    switch.click()
+    assert all(tab.evaluate(CLAIMS)) and switch.get_attribute("aria-pressed") == "true"
+    for page in ("algorithms/vpg", "foundations/bandits"):  # read again, and another one
+        load(tab, f"{address}{page}.html")
+        assert all(tab.evaluate(CLAIMS))
+    switch.click()
+    load(tab, f"{address}algorithms/vpg.html")
+    assert not any(tab.evaluate(CLAIMS)) and switch.get_attribute("aria-pressed") == "false"
+
+
+def test_a_link_to_a_claim_or_to_code_opens_what_it_is_folded_in(tab, address):
+    load(tab, f"{address}algorithms/vpg.html")
+    name = tab.locator("pre a.to-name[href^='#more-']").first
+    target = name.get_attribute("href")
+    name.click()
+    tab.locator(target).wait_for(state="visible")
+    load(tab, f"{address}algorithms/vpg.html#claim-learns")
+    tab.locator("#claim-learns").wait_for(state="visible")
+    assert sum(tab.evaluate(CLAIMS)) < len(tab.evaluate(CLAIMS)), "only what is asked for"
+
+
+def test_without_scripts_and_on_paper_evidence_is_there(open_tab, address):
+    tab = open_tab(java_script_enabled=False)
+    tab.goto(f"{address}algorithms/vpg.html")
+    tab.locator("details.evidence summary").first.click()
+    assert tab.locator(".claim").first.is_visible()
+    tab = open_tab()
+    load(tab, f"{address}algorithms/vpg.html")
+    tab.evaluate(f"() => addEventListener('beforeprint', () => window.printed = ({CLAIMS})())")
+    assert tab.pdf().startswith(b"%PDF")
+    assert all(tab.evaluate("() => window.printed")) and not any(tab.evaluate(CLAIMS))
 
 
 def test_the_chosen_colours_stay(tab, address):

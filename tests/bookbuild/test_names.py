@@ -75,7 +75,7 @@ def test_what_a_page_uses_and_does_not_show_is_folded_at_its_end(project):
     assert appendix["line"] == "Code that this page uses and does not show (2)"
     assert [box["dotted"] for box in appendix] == ["pkg.algorithms.one.train", "pkg.algorithms.one.helper"]
     assert "region" not in appendix.astext() and "def train(size=SIZE):" in appendix.astext()
-    assert block["names"] == [(2, 8, "train", "pkg.algorithms.one.train", appendix[0]["ids"][0])]
+    assert block["meanings"] == [(2, 8, "train", "pkg.algorithms.one.train", appendix[0]["ids"][0])]
 
 
 def test_a_name_leads_to_its_listing_on_the_page_and_a_region_to_the_whole(project):
@@ -85,8 +85,8 @@ def test_a_name_leads_to_its_listing_on_the_page_and_a_region_to_the_whole(proje
     part, inner = listing("x = helper()", ids=["part"])
     part["dotted"], part["region"] = "pkg.algorithms.one.train", "middle"
     document = page(project, cell, whole, part)
-    assert block["names"] == [(2, 0, "helper", "pkg.algorithms.one.helper", "here")]
-    assert inner["names"] == [(1, 4, "helper", "pkg.algorithms.one.helper", "here")]
+    assert block["meanings"] == [(2, 0, "helper", "pkg.algorithms.one.helper", "here")]
+    assert inner["meanings"] == [(1, 4, "helper", "pkg.algorithms.one.helper", "here")]
     assert [box["dotted"] for box in document.children[-1]] == ["pkg.algorithms.one.train"]
 
 

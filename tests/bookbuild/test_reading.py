@@ -96,7 +96,8 @@ def test_tags_overrule():
 
 
 def test_a_page_keeps_all_its_code_and_outputs_and_what_does_not_parse():
-    page = ["# A", ("%time x = 1", [], []), ("y = 2\nclaim('c', y)\nprint(y)", [], [claim(), PRINTED])]
+    code = "y = 2\nclaim('c', y)\nprint(y)\n# and no more"
+    page = ["# A", ("%time x = 1", [], []), (code, [], [claim(), PRINTED])]
     cells = made(*page)
     assert cells[1].source == "%time x = 1"
     lines = [line for cell in cells[2:] for line in cell.source.split("\n")]

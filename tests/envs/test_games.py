@@ -292,7 +292,42 @@ def test_the_camera_shows_cells_of_sixteen_pixels_under_the_score():
     assert (cells == cells[:, :1, :, :1]).all()
     lit = cells[:, 0, :, 0].any(axis=2)
     assert np.argwhere(lit).tolist() == [[1, 0], [3, 9], [6, 3], [9, 7]]
-    assert cells[1, 0, 0, 0].tolist() != cells[3, 0, 9, 0].tolist()  # each row its colour
+    wall = games.camera(board((6, 3), (1, 1), 7, bricks=[(row, 2) for row in (1, 2, 3)]))[0, 4:]
+    rows = [wall[4 * row, 8].tolist() for row in (1, 2, 3)]
+    assert rows == [[214, 90, 80], [222, 150, 60], [110, 170, 90]]  # each row its colour
+    assert wall[24, 12].tolist() == [250, 240, 210] and wall[36, 28].tolist() == [90, 160, 230]
+    small = games.preprocess(games.camera(board((6, 3), (1, 1), 7, bricks=[(2, 2)])))[0, 0]
+    greys = [small[cell] for cell in ((0, 0), (9, 7), (2, 2), (6, 3))]
+    assert greys[0] == 0 and sorted({*greys}) == greys  # and each thing its grey, the ball the brightest
+
+
+@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_every_view_has_a_name(game, k):
+    whole = [((4 if game is games.Breakout else 3, 10, 10), ""), ((1, 10, 10), "Picture")]
+    for shape, view in [
+        *whole,
+        ((44, 40, 3), "Camera"),
+        ((k, 10, 10), f"Stack{k}"),
+        ((k, 10, 10), f"Film{k}"),
+    ]:
+        made = rl_envs.make(f"{game.__name__}{view}-v0", 2)
+        assert made.single_observation_space.shape == shape
+        assert made.reset(seed=0)[0].shape == (2, *shape)
+        assert isinstance(made.unwrapped, game) and made.unwrapped.max_episode_steps == (
+            500 if game is games.Breakout else 50
+        )
+
+
+def test_a_single_game_goes_on_from_its_state_and_knows_its_seed():
+    one, other = (gym.make("Catch-v0").unwrapped for _ in range(2))
+    assert np.array_equal(one.reset(seed=3)[0], other.reset(seed=3)[0])
+    one.step(LEFT), one.step(LEFT)
+    other.reset(seed=4)
+    other.set_state(one.get_state())
+    for _ in range(30):
+        a, b = one.step(RIGHT), other.step(RIGHT)
+        assert np.array_equal(a[0], b[0]) and a[1:] == b[1:]
 
 
 def test_a_single_game_is_an_environment_that_can_be_filmed():

@@ -1,5 +1,7 @@
 """An environment that is saved goes on bit for bit; what cannot be saved says so."""
 
+import copy
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -50,6 +52,7 @@ FAMILIES = [
     "MountainCar-v0",
     "MountainCarContinuous-v0",
     "Fickle-v0",
+    "rlworkshop.envs.games:Catch-v0",
 ]
 MUJOCO = ["InvertedPendulum-v5", "Hopper-v5", "Ant-v5", "Reacher-v5", "Humanoid-v5", "Pusher-v5"]
 
@@ -86,6 +89,40 @@ def test_a_state_is_a_snapshot():
     first = [x.copy() for x in play(envs, [np.ones(2, int)] * 40)]
     E.set_state(envs, state)
     assert all(np.array_equal(x, y) for x, y in zip(first, play(envs, [np.ones(2, int)] * 40), strict=True))
+
+
+def test_a_state_shares_nothing_with_what_goes_on():
+    envs = E.make("CartPole-v1", 2)
+    envs.reset(seed=0)
+    state = E.get_state(envs)
+    kept = copy.deepcopy(state)
+    for _ in range(2):
+        envs.unwrapped.state[...], envs.unwrapped.steps[...] = 7, 7  # in place
+        for name, value in kept["plain"].items():
+            assert np.array_equal(state["plain"][name], value), name
+        E.set_state(envs, state)
+    assert np.array_equal(envs.unwrapped.state, kept["plain"]["state"])
+
+
+def test_of_what_an_environment_has_all_that_is_plain_is_saved_and_nothing_else():
+    one, other = (E.make("Pendulum-v1", 1) for _ in range(2))
+    one.reset(seed=0), other.reset(seed=1)
+    inner = one.envs[0].unwrapped
+    inner.pair, inner.mixed, inner.thing = (1, [2.0, None]), (1, object()), object()
+    plain = E.get_state(one)["envs"][0][-1]["plain"]
+    assert plain["pair"] == (1, [2.0, None]) and plain["g"] == 10.0 and not {"mixed", "thing"} & {*plain}
+    E.set_state(other, E.get_state(one))
+    assert other.envs[0].unwrapped.pair == inner.pair
+
+
+def test_the_physics_go_on_at_their_own_time():
+    pytest.importorskip("mujoco")
+    one, other = (E.make("Hopper-v5", 1) for _ in range(2))
+    one.reset(seed=0), other.reset(seed=1)
+    play(one, [one.action_space.sample()] * 3)
+    E.set_state(other, E.get_state(one))
+    a, b = (made.envs[0].unwrapped.data for made in (one, other))
+    assert a.time == b.time > 0 and np.array_equal(a.qpos, b.qpos)
 
 
 @pytest.mark.parametrize("env_id", ["FrozenLake-v1", "Silent-v0"])

@@ -104,6 +104,16 @@ def test_what_a_copied_file_makes_and_evaluates_is_the_same(env_id, more):
     assert np.array_equal(plain_evaluate(act, env_id, 3, 5), alone) and len(alone) == 3
 
 
+def test_the_simple_maker_imports_the_module_that_is_named_with_an_environment(tmp_path, monkeypatch):
+    text = "import gymnasium\ngymnasium.register('Own-v0', 'gymnasium.envs.classic_control:CartPoleEnv')\n"
+    (tmp_path / "own_room.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        assert plain_make("own_room:Own-v0", 2).num_envs == 2
+    finally:
+        gym.registry.pop("Own-v0", None)
+
+
 @pytest.mark.parametrize(
     ("env_id", "error", "words"),
     [
@@ -258,6 +268,14 @@ def test_obs_norm_is_the_mean_and_variance_of_all_batches():
     assert norm(data).dtype == np.float32
 
 
+def test_obs_norm_loses_no_digits_of_short_numbers():
+    data = np.random.default_rng(2).normal(1e4, 0.1, size=(5000, 1)).astype(np.float32)
+    norm = E.ObsNorm((1,))
+    norm.update(data)
+    assert norm.mean == pytest.approx(data.astype(float).mean(axis=0), rel=1e-12)
+    assert norm.m2 / norm.count == pytest.approx(data.astype(float).var(axis=0), rel=1e-9)
+
+
 def test_obs_norm_stands_still_when_used_and_clips():
     norm = E.ObsNorm((1,))
     norm.update(np.array([[0.0], [2.0]]))
@@ -331,7 +349,7 @@ def test_evaluate_passes_arguments_to_the_environment():
 
 
 def test_evaluate_refuses_no_episodes():
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="at least 1 episode, not 0"):
         E.evaluate(lambda obs: obs, "CartPole-v1", 0, seed=0)
 
 

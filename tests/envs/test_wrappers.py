@@ -1,5 +1,6 @@
 """Pictures made small and grey against closed forms; stacks of them against brute force."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -26,10 +27,23 @@ def test_grey_of_known_colours(colour, bright):
     assert wrappers.grey(frames).dtype == np.uint8
 
 
+def test_grey_is_the_nearest_whole_number_to_a_weighted_mean():
+    some = [np.arange(0, 256, 3, dtype=np.uint8)] * 3
+    colours = np.stack(np.meshgrid(*some), axis=-1).reshape(1, 86, -1, 3)
+    exact = colours.astype(int) @ [299, 587, 114]  # thousandths, as ITU-R BT.601 has them
+    off = exact - 1000 * wrappers.grey(colours).astype(int)
+    assert off.min() == -500 and off.max() == 499  # a half goes up
+
+
+def test_crop_takes_rows_from_the_top():
+    frames = np.arange(2 * 5 * 3).reshape(2, 5, 3)
+    assert np.array_equal(wrappers.crop(frames, 2), frames[:, [2, 3, 4]])
+
+
 def test_shrink_is_the_average_of_each_block():
-    frames = np.random.default_rng(0).integers(256, size=(3, 12, 8), dtype=np.uint8)
+    frames = np.random.default_rng(0).integers(256, size=(3, 48, 32), dtype=np.uint8)
     found = wrappers.shrink(frames, 4)
-    assert found.shape == (3, 3, 2) and found.dtype == np.uint8
+    assert found.shape == (3, 12, 8) and found.dtype == np.uint8
     for n, i, j in np.ndindex(found.shape):
         mean = frames[n, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean()
         assert abs(float(found[n, i, j]) - mean) <= 0.5
@@ -117,6 +131,30 @@ def test_a_stack_goes_on_exactly_from_its_state():
         if t == 29:
             rl_envs.set_state(b, rl_envs.get_state(a))
     assert a.observation_space.contains(one[0])
+
+
+def test_after_a_reset_nothing_is_known_of_what_was_before():
+    envs, rng = games.stacked(games.Catch, 2, 3), np.random.default_rng(0)
+    envs.reset(seed=0)
+    ended = np.zeros(3, bool)
+    while not ended.all():
+        *_, terminated, truncated, _ = envs.step(rng.integers(3, size=3))
+        ended = terminated | truncated
+    first, _ = envs.reset(seed=1)
+    second = envs.step(np.ones(3, int))[0]
+    assert np.array_equal(second[:, 0], first[:, 1]) and not np.array_equal(second[:, 0], second[:, 1])
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_stack_is_of_bytes_as_its_space_says(k):
+    seen = gym.spaces.Box(0, 255, (1, 5, 4), np.uint8)
+    small = wrappers.Preprocess(games.Catch(2), lambda obs: np.zeros((len(obs), 1, 5, 4), np.uint8))
+    stack = wrappers.FrameStack(small, k)
+    assert small.single_observation_space == seen
+    assert small.observation_space == gym.spaces.Box(0, 255, (2, 1, 5, 4), np.uint8)
+    assert stack.single_observation_space == gym.spaces.Box(0, 255, (k, 5, 4), np.uint8)
+    assert stack.observation_space == gym.spaces.Box(0, 255, (2, k, 5, 4), np.uint8)
+    assert stack.reset(seed=0)[0].shape == (2, k, 5, 4)
 
 
 def test_what_was_shown_is_not_changed_by_what_comes_later():

@@ -8,7 +8,7 @@ import pytest
 
 from rlworkshop import check, exercises
 
-HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
+HERE = Path(__file__).parent
 EVERY = exercises.every()
 TRAINS = {"dqn-stage-8"}  # whose wrong answers have to train before they are found out
 TRIED = [pytest.param(name, marks=[pytest.mark.slow] * (name in TRAINS)) for name in EVERY]
@@ -135,12 +135,11 @@ def test_every_probe_is_needed(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_it_belongs_to_a_page_and_to_a_section_of_it(name):
+def test_it_belongs_to_a_page(name):  # and its section is there, or the build is red
     exercise = EVERY[name]
     stem = exercise.page.rpartition("/")[2]
     assert EVERY[name] in check.collect(f"rlworkshop.exercises.{exercise.page.replace('/', '.')}").values()
     assert name.startswith(exercises.beginning(stem) + "-")
-    assert f"\n## {exercise.section}\n" in (ROOT / "book" / f"{exercise.page}.md").read_text()
     assert f"Book: {exercise.page}" in exercise.solution.__doc__
 
 

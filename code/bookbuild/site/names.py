@@ -96,8 +96,8 @@ def note_names(app: Sphinx, doctree: nodes.document) -> None:
         else:
             shown.setdefault(snippet["dotted"], snippet["ids"][0])
         known = meaning if cell else of_module(project, snippet["dotted"])
-        block["names"] = list(places(tree, known, project))
-        wanted += [name for *_, name in block["names"]]
+        block["meanings"] = list(places(tree, known, project))
+        wanted += [name for *_, name in block["meanings"]]
         if snippet is not None and snippet["region"]:  # a part: the whole is a click away
             wanted.append(snippet["dotted"])
             shown.pop(snippet["dotted"])
@@ -107,7 +107,7 @@ def note_names(app: Sphinx, doctree: nodes.document) -> None:
         line = f"Code that this page uses and does not show ({len(behind)})"
         doctree += Evidence("", *behind, line=line, ids=["more-code"])
     for block in doctree.findall(nodes.literal_block):
-        block["names"] = [(*at, name, shown.get(name, "")) for *at, name in block.get("names", [])]
+        block["meanings"] = [(*at, name, shown.get(name, "")) for *at, name in block.get("meanings", [])]
 
 
 def _appendix(project: Project, wanted: Sequence[str], shown: set[str]) -> Iterator[nodes.container]:
@@ -120,8 +120,8 @@ def _appendix(project: Project, wanted: Sequence[str], shown: set[str]) -> Itera
         done.add(name)
         text = readable(find(project, name).text)
         block = nodes.literal_block(text, text, language="python")
-        block["names"] = list(places(ast.parse(text), of_module(project, name), project))
-        wanted += [home for *_, home in block["names"]]
+        block["meanings"] = list(places(ast.parse(text), of_module(project, name), project))
+        wanted += [home for *_, home in block["meanings"]]
         caption = nodes.paragraph("", "", nodes.literal(text=name), classes=["snippet-source"])
         box = nodes.container("", block, caption, classes=["snippet"], ids=[nodes.make_id(f"more-{name}")])
         box["dotted"] = name
@@ -133,7 +133,7 @@ def link_names(app: Sphinx, doctree: nodes.document, page: str) -> None:
     objects = app.env.domains.python_domain.objects
     for block in doctree.findall(nodes.literal_block):
         links = {}
-        for line, column, _, name, anchor in block.get("names", []):
+        for line, column, _, name, anchor in block.get("meanings", []):
             if anchor:
                 links[line, column] = f"#{anchor}"
             elif name in objects:

@@ -166,10 +166,10 @@ def _cell(
 
 
 def _text(source: str, tree: Sequence[ast.stmt], wanted: Sequence[ast.stmt]) -> str:
-    """The lines of some of a cell's statements, each with the comments above it."""
+    """The lines of some of a cell's statements, with the comments above; the last one's below, too."""
     lines, end, parts = source.split("\n"), 0, []
     for statement in tree:
-        first, end = end, max(end, statement.end_lineno)
+        first, end = end, len(lines) if statement is tree[-1] else max(end, statement.end_lineno)
         if statement in wanted:
             parts.append("\n".join(lines[first:end]))
     return "\n".join(parts).strip("\n")

@@ -298,7 +298,7 @@ def expect(
     for said, other in (mistakes or {}).items():
         if fits(other):
             message, *hints = said if isinstance(said, tuple) else (said,)
-            raise Wrong(message, tuple(hints))
+            raise Wrong(f"the result is what this mistake gives: {message}", tuple(hints))
     if want.size <= 8 and rows.all():
         digits = next((n for n in range(3, 8) if _show(want, n) != _show(got, n)), 8)
         raise Wrong(f"{about}. It should be {_show(want, digits)}; yours is {_show(got, digits)}")

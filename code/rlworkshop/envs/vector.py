@@ -31,6 +31,9 @@ ENDLESS_HINT = "register it with max_episode_steps, wrap it in TimeLimit, or rai
 
 def plain_make(env_id: str, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
     """``num_envs`` copies of an environment under NEXT_STEP: ``make`` for a file that was taken along."""
+    module, _, env_id = env_id.rpartition(":")
+    if module:  # as in gym.make: what it registers has no module before it
+        importlib.import_module(module)
     if gym.spec(env_id).vector_entry_point is not None:
         return gym.make_vec(env_id, num_envs, vectorization_mode="vector_entry_point", **kwargs)
     one = functools.partial(gym.make, env_id, **kwargs)

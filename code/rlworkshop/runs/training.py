@@ -251,7 +251,7 @@ class Training(Session):
     def _resume(self, saved: dict[str, Any]) -> np.ndarray:
         """Go on from a checkpoint; the observations (N, ...) to go on from."""
         ours, theirs = self._identity(), saved["identity"]
-        before = theirs["config"].get("total_steps", 0)
+        before = theirs["config"]["total_steps"]
         if before < self.config.total_steps:
             theirs["config"]["total_steps"] = self.config.total_steps
         differ = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
