@@ -204,7 +204,7 @@ class Watch:
 def test_the_ratio_is_one_in_the_first_minibatch_and_not_in_the_last(env_id):
     config, learner, batch, rng = learner_and_batch(env_id=env_id, spread=2.0 * (env_id == "Pendulum-v1"))
     for _ in range(3):  # the normaliser moves between updates, never within one
-        ppo.update(learner, batch, config, 0.01, rng, watch := Watch())
+        ppo.update(learner, batch, config, 0.01, rng, ppo.Parts(policy_loss=(watch := Watch())))
         ratios = [(logp - old).exp() - 1 for logp, old, _ in watch.seen]
         assert ratios[0].abs().max() < 1e-5
         assert all(ratio.abs().max() > 1e-3 for ratio in ratios[1:])
@@ -215,7 +215,7 @@ def test_the_old_probabilities_are_those_of_the_actions_as_drawn_and_never_chang
     assert np.abs(batch.actions).max() > 2.5  # beyond the box of ±2, where the log-probability belongs
     seen = torch.from_numpy(learner.agent.see(batch.obs[:-1][batch.valid]))
     wanted = learner.agent.policy.log_prob(seen, torch.from_numpy(batch.actions[batch.valid]))[0].detach()
-    ppo.update(learner, batch, config, 0.01, rng, watch := Watch())
+    ppo.update(learner, batch, config, 0.01, rng, ppo.Parts(policy_loss=(watch := Watch())))
     count = len(watch.seen) // config.n_epochs
     for i in range(0, len(watch.seen), count):  # of each epoch, in any order
         old = torch.cat([old for _, old, _ in watch.seen[i : i + count]])
@@ -224,7 +224,7 @@ def test_the_old_probabilities_are_those_of_the_actions_as_drawn_and_never_chang
 
 def test_advantages_are_normalised_in_each_minibatch():
     config, learner, batch, rng = learner_and_batch()
-    ppo.update(learner, batch, config, 0.01, rng, watch := Watch())
+    ppo.update(learner, batch, config, 0.01, rng, ppo.Parts(policy_loss=(watch := Watch())))
     assert len(watch.seen) == config.n_epochs * math.ceil(batch.valid.sum() / config.batch_size)
     for _, _, advantage in watch.seen:
         assert abs(advantage.mean()) < 1e-5 and advantage.std().item() == pytest.approx(1, abs=1e-4)
@@ -239,7 +239,7 @@ def test_what_belongs_together_stays_together():
     logp = learner.agent.policy.log_prob
     chosen = []
     learner.agent.policy.log_prob = lambda obs, actions: chosen.append(actions) or logp(obs, actions)
-    ppo.update(learner, batch, config, 0.01, rng, watch := Watch())
+    ppo.update(learner, batch, config, 0.01, rng, ppo.Parts(policy_loss=(watch := Watch())))
     pairs = [*zip(chosen[1:-1], watch.seen, strict=True)]
     assert pairs and all(torch.equal(advantage > 0, actions == 1) for actions, (_, _, advantage) in pairs)
 
@@ -325,7 +325,7 @@ def test_each_minibatch_is_one_step_and_a_stop_comes_before_it():
         return len(calls) == 3
 
     learner = learner_and_batch()[1]
-    ppo.update(learner, batch, config, 0.01, rng, stop=third)
+    ppo.update(learner, batch, config, 0.01, rng, ppo.Parts(stop=third))
     assert steps_taken(learner) == {2} and len(calls) == 3
 
 
@@ -336,7 +336,7 @@ def test_early_stopping_keeps_the_policy_nearer():
     found = []
     for stop in (ppo.keep_going, ppo.stop_early):
         config, learner, batch, rng = learner_and_batch(config=dataclasses.replace(LONG, n_epochs=20))
-        kl = ppo.update(learner, batch, config, 0.03, rng, unclipped, stop)["kl"]
+        kl = ppo.update(learner, batch, config, 0.03, rng, ppo.Parts(policy_loss=unclipped, stop=stop))["kl"]
         found.append((kl, *steps_taken(learner)))
     (far, all_steps), (near, few) = found
     assert far > 5 * near and few < all_steps / 4 and near < 10 * config.target_kl
@@ -385,6 +385,74 @@ def test_the_entropy_bonus_holds_the_policy_open():
     assert found[0] < found[1] - 0.005 and found[1] > math.log(2) - 0.01
 
 
+def rows(rewards, terminated, truncated, valid):
+    """A batch of which rewards and endings count, all (T, N)."""
+    flags = [np.array(x, bool) for x in (terminated, truncated, valid)]
+    return ppo.Batch(None, None, np.array(rewards, np.float32), *flags)
+
+
+def test_rewards_are_divided_by_the_deviation_of_discounted_sums():
+    # environment 0 ends at row 1 and is reset in row 2; environment 1 goes on over both batches
+    first = rows(
+        [[2, 1], [4, 1], [0, 1]], [[0, 0], [1, 0], [0, 0]], np.zeros((3, 2)), [[1, 1], [1, 1], [0, 1]]
+    )
+    scale = ppo.RewardScale(2, 0.5)
+    sums = [2, 5, 1, 1.5, 1.75]
+    assert np.allclose(scale(first), first.rewards / np.std(sums), rtol=1e-5)
+    second = rows([[8, 0]], [[0, 0]], [[0, 0]], [[1, 1]])
+    assert np.allclose(scale(second), second.rewards / np.std([*sums, 8, 0.875]), rtol=1e-5)
+    cut = ppo.RewardScale(1, 0.5)
+    for _ in range(2):
+        cut(rows([[4]], [[0]], [[1]], [[1]]))  # a cut-off ends the sum as well
+    assert cut.norm.mean == 4 and cut.norm.m2 == 0
+
+
+def test_scaled_rewards_are_clipped_and_in_single_precision():
+    batch = rows([*[[0.001]] * 999, [1000.0]], np.zeros((1000, 1)), np.zeros((1000, 1)), np.ones((1000, 1)))
+    found = ppo.RewardScale(1, 0.0)(batch)
+    assert found.dtype == np.float32 and found.max() == 10 and 0 < found.min() < 1e-4
+
+
+def test_the_unit_of_rewards_does_not_count_once_they_are_scaled():
+    found = {}
+    for scaled in (False, True):
+        for unit in (1.0, 1000.0):
+            config = dataclasses.replace(LONG, normalize_rewards=scaled, ent_coef=0.01)
+            config, learner, batch, rng = learner_and_batch(config=config)
+            batch.rewards *= unit
+            ppo.update(learner, batch, config, 0.01, rng)
+            found[scaled, unit] = torch.cat([p.detach().ravel() for p in learner.value.parameters()])
+    assert torch.allclose(found[True, 1.0], found[True, 1000.0], atol=1e-3)
+    assert not torch.allclose(found[False, 1.0], found[False, 1000.0], atol=1e-2)
+
+
+def test_the_scale_of_rewards_goes_through_a_checkpoint(tmp_path):
+    config = dataclasses.replace(SMALL, normalize_rewards=True)
+    whole = ppo.train(config, 0)
+
+    class Stop(Exception):
+        pass
+
+    def break_off(session):
+        if session.steps > 700:
+            raise Stop
+
+    options = {"checkpoint": tmp_path / "run.npz", "checkpoint_every": 1}
+    with pytest.raises(Stop):
+        ppo.train(config, 0, callback=break_off, **options)
+    again = ppo.train(config, 0, **options)
+    assert np.array_equal(whole.metrics["value_loss"], again.metrics["value_loss"])
+    assert not np.array_equal(whole.metrics["value_loss"], ppo.train(SMALL, 0).metrics["value_loss"])
+
+
+def test_a_stop_before_the_first_step_leaves_everything_as_it_was():
+    config, learner, batch, rng = learner_and_batch()
+    before = [p.detach().clone() for p in learner.value.parameters()]
+    found = ppo.update(learner, batch, config, 0.01, rng, ppo.Parts(stop=lambda *rest: True))
+    assert found["kl"] == 0 and np.isfinite(found["value_loss"]) and not steps_taken(learner)
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.value.parameters(), strict=True))
+
+
 # ---------------------------------------------------------------- training
 
 
@@ -399,16 +467,20 @@ class Endless(gym.Env):
         return np.ones(2, np.float32), 1.0, False, False, {}
 
 
-def test_the_value_function_learns_returns_across_time_limits(monkeypatch):
+def test_the_value_function_learns_returns_across_time_limits():
     # reward 1 for ever, cut after 8 steps: the value is 1/(1-gamma) = 10; taken for an ending it is below 6
     gym.register("EndlessPPO-v0", Endless, max_episode_steps=8)
-    values, gae = [], ppo.gae
-    monkeypatch.setattr(ppo, "gae", lambda rewards, v, *rest: values.append(v) or gae(rewards, v, *rest))
+    values = []
+
+    def watch(rewards, v, *rest):
+        values.append(v)
+        return vpg.gae(rewards, v, *rest)
+
     try:
         config = ppo.Config(
             "EndlessPPO-v0", 4, 64, 10_000, n_epochs=10, gamma=0.9, gae_lambda=0.9, lr=3e-2, hidden=(8,)
         )
-        ppo.train(config, 0)
+        ppo.train(config, 0, ppo.Parts(advantages=watch))
     finally:
         del gym.registry["EndlessPPO-v0"]
     assert values[-1].mean() == pytest.approx(10, abs=1)
@@ -450,7 +522,7 @@ def test_each_part_of_a_training_is_used_and_kept_in_its_run():
     assert np.allclose(
         plain.metrics["lr"], [ppo.linear_lr(t, config, {}) for t in (0, *plain.metrics["update_step"][:-1])]
     )
-    run = ppo.train(config, 0, schedule=half)
+    run = ppo.train(config, 0, ppo.Parts(schedule=half))
     assert set(run.metrics["lr"]) == {0.5 * config.lr}
     assert [number for _, number in calls] == [*range(len(calls))]
     assert [step for step, _ in calls] == [0, *run.metrics["update_step"][:-1]]
@@ -460,10 +532,10 @@ def test_each_part_of_a_training_is_used_and_kept_in_its_run():
         asked.append(len(logp))
         return False
 
-    run = ppo.train(config, 0, stop=never)
+    run = ppo.train(config, 0, ppo.Parts(stop=never))
     assert len(asked) >= config.n_epochs * len(run.metrics["kl"])
     assert np.array_equal(run.metrics["kl"], plain.metrics["kl"])
-    run = ppo.train(config, 0, loss=(watch := Watch()).__call__)
+    run = ppo.train(config, 0, ppo.Parts(policy_loss=(watch := Watch()).__call__))
     assert len(watch.seen) == len(asked) and np.array_equal(run.metrics["kl"], plain.metrics["kl"])
 
 

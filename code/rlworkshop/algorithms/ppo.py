@@ -11,7 +11,7 @@ Book: algorithms/ppo
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium as gym
@@ -21,7 +21,17 @@ from torch import nn
 
 from rlworkshop import envs as rl_envs
 from rlworkshop import nets, runs
-from rlworkshop.algorithms.vpg import Agent, Batch, collect, gae, make_policy, normalize, value_loss
+from rlworkshop.algorithms.vpg import (
+    Agent,
+    Batch,
+    collect,
+    gae,
+    load_agent,
+    make_policy,
+    normalize,
+    transitions,
+    value_loss,
+)
 from rlworkshop.runs.training import Training, command
 
 ALGORITHM = "rlworkshop.algorithms.ppo"
@@ -65,6 +75,8 @@ class Config:
     """widths of the hidden layers of both networks"""
     normalize_obs: bool = False
     """shift and scale observations by their running mean and standard deviation"""
+    normalize_rewards: bool = False
+    """divide rewards by the running standard deviation of their discounted sums"""
     device: str = "cpu"
     """where the networks are: ``"cpu"``, ``"cuda"``, ``"mps"``"""
 
@@ -126,6 +138,16 @@ def approximate_kl(logp: torch.Tensor, old_logp: torch.Tensor) -> torch.Tensor:
     """
     log_ratio = logp - old_logp  # (B,)
     return (torch.expm1(log_ratio) - log_ratio).clamp(min=0).mean()  # (eq-ppo-kl)
+
+
+def squared_error(
+    values: torch.Tensor, returns: torch.Tensor, old_values: torch.Tensor, clip_range: float
+) -> torch.Tensor:
+    """Value loss: mean squared error of ``values`` (B,); where they stood before the update is not asked.
+
+    Book: algorithms/ppo
+    """
+    return value_loss(values, returns)
 
 
 def total_loss(
@@ -197,18 +219,39 @@ def adaptive_lr(step: int, config: Config, metrics: dict[str, list[float]]) -> f
 # ---------------------------------------------------------------------------------------- learning
 
 
+class RewardScale:
+    """Divides rewards by the running standard deviation of the discounted return so far, clipped to ±10.
+
+    The return so far is that of each environment's present episode up to the present step. As in OpenAI's
+    baselines (``VecNormalize``), but a whole batch is scaled alike, with the statistics up to its end.
+
+    Book: algorithms/ppo
+    """
+
+    CLIP = 10.0
+
+    def __init__(self, num_envs: int, gamma: float):
+        self.gamma, self.returns, self.norm = gamma, np.zeros(num_envs), rl_envs.ObsNorm(())
+
+    def __call__(self, batch: Batch) -> np.ndarray:
+        """The rewards of a batch (T, N), scaled, float32; the batch is counted."""
+        sums, ended = np.empty(batch.rewards.shape), batch.terminated | batch.truncated  # (T, N), (T, N)
+        for t, reward in enumerate(batch.rewards):
+            self.returns = sums[t] = self.gamma * self.returns + reward
+            self.returns = np.where(ended[t], 0.0, self.returns)
+        self.norm.update(sums[batch.valid])
+        std = np.sqrt(self.norm.m2 / self.norm.count + 1e-8)
+        return np.clip(batch.rewards / std, -self.CLIP, self.CLIP).astype(np.float32)
+
+
 @dataclass
 class Learner:
-    """The agent, its value function, and one optimiser for both."""
+    """The agent, its value function, one optimiser for both, and the scale of rewards (``None``: 1)."""
 
     agent: Agent
     value: nn.Sequential
     optimizer: torch.optim.Optimizer
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks are."""
-        return next(self.value.parameters()).device
+    scale: RewardScale | None
 
 
 def make_learner(envs: gym.vector.VectorEnv, config: Config, generator: torch.Generator) -> Learner:
@@ -220,17 +263,40 @@ def make_learner(envs: gym.vector.VectorEnv, config: Config, generator: torch.Ge
     norm = rl_envs.ObsNorm(space.shape) if config.normalize_obs else None
     parameters = [*policy.parameters(), *value.parameters()]
     adam = torch.optim.Adam(parameters, config.lr, eps=1e-5, fused=True)
-    return Learner(Agent(policy, norm, space, envs.single_action_space), value, adam)
+    scale = RewardScale(envs.num_envs, config.gamma) if config.normalize_rewards else None
+    return Learner(Agent(policy, norm, space, envs.single_action_space), value, adam, scale)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The functions of PPO that a variant exchanges, by name: ``Parts(stop=stop_early)``.
+
+    Book: algorithms/ppo
+    """
+
+    advantages: Callable[..., np.ndarray] = gae
+    """the estimator, with the arguments of ``gae``"""
+    normalize: Callable[..., torch.Tensor] = normalize
+    """what a minibatch does to its advantages (M,)"""
+    policy_loss: Callable[..., torch.Tensor] = clipped_loss
+    """with the arguments of ``clipped_loss``"""
+    value_loss: Callable[..., torch.Tensor] = squared_error
+    """with the arguments of ``squared_error``"""
+    minibatches: Callable[..., Iterator[torch.Tensor]] = minibatches
+    """which transitions make a step, with the arguments of ``minibatches``"""
+    stop: Callable[..., bool] = keep_going
+    """whether to leave a batch before its last epoch, with the arguments of ``keep_going``"""
+    schedule: Callable[..., float] = linear_lr
+    """of the learning rate, with the arguments of ``linear_lr``"""
+    learner: Callable[..., Learner] = make_learner
+    """makes the networks, with the arguments of ``make_learner``"""
+
+
+PARTS = Parts()
 
 
 def update(
-    learner: Learner,
-    batch: Batch,
-    config: Config,
-    lr: float,
-    rng: np.random.Generator,
-    loss: Callable[..., torch.Tensor] = clipped_loss,
-    stop: Callable[..., bool] = keep_going,
+    learner: Learner, batch: Batch, config: Config, lr: float, rng: np.random.Generator, parts: Parts = PARTS
 ) -> dict[str, float]:
     """Learn from one batch: ``config.n_epochs`` times over, in minibatches.
 
@@ -240,32 +306,26 @@ def update(
     Book: algorithms/ppo
     """
     policy, value = learner.agent.policy, learner.value
-    # region: advantages
-    seen = torch.from_numpy(learner.agent.see(batch.obs)).to(learner.device)  # (T+1, N, D)
-    with torch.no_grad():
-        values = value(seen).squeeze(-1).cpu().numpy()  # (T+1, N)
-    estimates = gae(
-        batch.rewards, values, batch.terminated, batch.truncated, config.gamma, config.gae_lambda
-    )  # (T, N)
-    # endregion
-    # reset rows are no transitions: out with them, before anything is averaged
-    valid = batch.valid  # (T, N)
-    obs, device = seen[:-1].flatten(0, 1)[valid.ravel()], learner.device  # (B, D)
-    actions = torch.from_numpy(batch.actions[valid]).to(device)  # (B,) or (B, K)
-    advantage = torch.from_numpy(estimates[valid]).to(device)  # (B,)
-    returns = torch.from_numpy((estimates + values[:-1])[valid]).to(device)  # (B,)
+    if learner.scale:
+        batch = replace(batch, rewards=learner.scale(batch))
+    obs, actions, advantage, returns = transitions(
+        learner.agent, value, batch, config.gamma, config.gae_lambda, parts.advantages
+    )
+    old_values = returns - advantage  # (B,)
     with torch.no_grad():
         old_logp, _ = policy.log_prob(obs, actions)  # (B,), once: the policy that collected the batch
 
     # region: epochs
     (group,) = learner.optimizer.param_groups  # one, of all parameters
     group["lr"] = lr
-    for part in minibatches(len(obs), config.batch_size, config.n_epochs, rng):
-        logp, entropy = policy.log_prob(obs[part], actions[part])  # (M,), (M,)
-        if stop(logp, old_logp[part], config):
+    for rows in parts.minibatches(len(obs), config.batch_size, config.n_epochs, rng):
+        logp, entropy = policy.log_prob(obs[rows], actions[rows])  # (M,), (M,)
+        gain = parts.normalize(advantage[rows])  # (M,)
+        policy_loss = parts.policy_loss(logp, old_logp[rows], gain, config.clip_range)
+        guess = value(obs[rows]).squeeze(-1)  # (M,)
+        error = parts.value_loss(guess, returns[rows], old_values[rows], config.clip_range)
+        if parts.stop(logp, old_logp[rows], config):
             break
-        policy_loss = loss(logp, old_logp[part], normalize(advantage[part]), config.clip_range)
-        error = value_loss(value(obs[part]).squeeze(-1), returns[part])
         learner.optimizer.zero_grad()
         total_loss(policy_loss, error, entropy, config).backward()
         if config.max_grad_norm:
@@ -293,21 +353,11 @@ def update(
 # ---------------------------------------------------------------------------------------- training
 
 
-def train(
-    config: Config,
-    seed: int,
-    *,
-    loss: Callable[..., torch.Tensor] = clipped_loss,
-    stop: Callable[..., bool] = keep_going,
-    schedule: Callable[..., float] = linear_lr,
-    **options: Any,
-) -> runs.Run:
+def train(config: Config, seed: int, parts: Parts = PARTS, **options: Any) -> runs.Run:
     """Train on ``config.env_id``; the same seed on the same machine gives the same bits.
 
     Args:
-        loss: of the policy, with the arguments of ``clipped_loss``.
-        stop: whether to leave a batch before its last epoch, with those of ``keep_going``.
-        schedule: of the learning rate, with those of ``linear_lr``.
+        parts: the functions to learn with.
         options: of the session: ``callback``, ``checkpoint``, ``log_dir`` and the others of ``Training``.
 
     Raises:
@@ -316,17 +366,16 @@ def train(
 
     Book: algorithms/ppo
     """
-    parts = {"loss": loss, "stop": stop, "schedule": schedule}
-    session = Training(ALGORITHM, config, seed, parts, **options)
+    session = Training(ALGORITHM, config, seed, vars(parts), **options)
     envs, rng = session.envs, session.rng
-    learner = make_learner(envs, config, session.generator)
+    learner = parts.learner(envs, config, session.generator)
     obs = session.begin(learner.agent, learner=learner)  # (N, D)
     # region: loop
     while session.running(envs.num_envs * config.num_steps):
-        lr = schedule(session.steps, config, session.metrics)
+        lr = parts.schedule(session.steps, config, session.metrics)
         batch = collect(envs, learner.agent, obs, session.episodes, rng, config.num_steps)
         obs = batch.obs[-1]  # (N, D)
-        session.updated(obs, **update(learner, batch, config, lr, rng, loss, stop))
+        session.updated(obs, **update(learner, batch, config, lr, rng, parts))
     # endregion
     return session.end()
 
@@ -339,14 +388,7 @@ def load_policy(run: runs.Run, device: str = "cpu") -> Agent:
 
     Book: algorithms/ppo
     """
-    if run.algorithm != ALGORITHM:
-        raise ValueError(f"this run is of {run.algorithm}: load it with that module's load_policy")
-    obs_space, action_space = (rl_envs.space_from_tree(run.policy[k]) for k in ("obs_space", "action_space"))
-    policy = make_policy(obs_space, action_space, tuple(run.config["hidden"]), torch.Generator())
-    norm = rl_envs.ObsNorm(obs_space.shape) if run.policy["norm"] else None
-    agent = Agent(policy.to(nets.torch_device(device)), norm, obs_space, action_space)
-    nets.set_state(agent, run.policy)
-    return agent
+    return load_agent(run, ALGORITHM, device)
 
 
 if __name__ == "__main__":

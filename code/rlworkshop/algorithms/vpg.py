@@ -183,6 +183,22 @@ class Agent:
         return self.policy.sample(self.see(obs), rng)
 
 
+def load_agent(run: runs.Run, algorithm: str, device: str) -> Agent:
+    """The trained agent of a run of ``algorithm``, which keeps its policy as ``Agent`` does, on ``device``.
+
+    Raises:
+        ValueError: the run is of another algorithm.
+    """
+    if run.algorithm != algorithm:
+        raise ValueError(f"this run is of {run.algorithm}: load it with that module's load_policy")
+    obs_space, action_space = (rl_envs.space_from_tree(run.policy[k]) for k in ("obs_space", "action_space"))
+    policy = make_policy(obs_space, action_space, tuple(run.config["hidden"]), torch.Generator())
+    norm = rl_envs.ObsNorm(obs_space.shape) if run.policy["norm"] else None
+    agent = Agent(policy.to(nets.torch_device(device)), norm, obs_space, action_space)
+    nets.set_state(agent, run.policy)
+    return agent
+
+
 # ------------------------------------------------------------------------------------ the mathematics
 
 
@@ -295,6 +311,34 @@ def collect(
     return batch
 
 
+def transitions(
+    agent: Agent,
+    value: nn.Module,
+    batch: Batch,
+    gamma: float,
+    lam: float,
+    advantages: Callable[..., np.ndarray] = gae,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The B real transitions of a batch, on the device of ``value``.
+
+    Observations (B, D) as the networks take them, actions (B,) or (B, K), advantages (B,), returns (B,).
+    ``advantages`` is the estimator, a function like ``gae``.
+
+    Book: algorithms/vpg
+    """
+    device = next(value.parameters()).device
+    # region: advantages
+    seen = torch.from_numpy(agent.see(batch.obs)).to(device)  # (T+1, N, D)
+    with torch.no_grad():
+        values = value(seen).squeeze(-1).cpu().numpy()  # (T+1, N)
+    estimates = advantages(batch.rewards, values, batch.terminated, batch.truncated, gamma, lam)  # (T, N)
+    # endregion
+    # reset rows are no transitions: out with them, before anything is averaged
+    valid = batch.valid  # (T, N)
+    numbers = batch.actions[valid], estimates[valid], (estimates + values[:-1])[valid]
+    return seen[:-1].flatten(0, 1)[valid.ravel()], *(torch.from_numpy(x).to(device) for x in numbers)
+
+
 @dataclass
 class Learner:
     """The agent, its value function, and an optimiser for each."""
@@ -303,11 +347,6 @@ class Learner:
     value: nn.Sequential
     policy_opt: torch.optim.Optimizer
     value_opt: torch.optim.Optimizer
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks are."""
-        return next(self.value.parameters()).device
 
 
 def make_learner(envs: gym.vector.VectorEnv, config: Config, generator: torch.Generator) -> Learner:
@@ -339,21 +378,9 @@ def update(
 
     Book: algorithms/vpg
     """
-    # region: advantages
-    seen = torch.from_numpy(learner.agent.see(batch.obs)).to(learner.device)  # (T+1, N, D)
-    with torch.no_grad():
-        values = learner.value(seen).squeeze(-1).cpu().numpy()  # (T+1, N)
-    estimates = advantages(
-        batch.rewards, values, batch.terminated, batch.truncated, config.gamma, config.gae_lambda
-    )  # (T, N)
-    # endregion
-    # reset rows are no transitions: out with them, before anything is averaged
-    valid = batch.valid  # (T, N)
-    obs, device = seen[:-1].flatten(0, 1)[valid.ravel()], learner.device  # (B, D)
-    actions = torch.from_numpy(batch.actions[valid]).to(device)  # (B,) or (B, K)
-    advantage = torch.from_numpy(estimates[valid]).to(device)  # (B,)
-    returns = torch.from_numpy((estimates + values[:-1])[valid]).to(device)  # (B,)
-
+    obs, actions, advantage, returns = transitions(
+        learner.agent, learner.value, batch, config.gamma, config.gae_lambda, advantages
+    )
     for optimizer in (learner.policy_opt, learner.value_opt):
         optimizer.param_groups[0]["lr"] = lr
     # region: policy
@@ -422,14 +449,7 @@ def load_policy(run: runs.Run, device: str = "cpu") -> Agent:
 
     Book: algorithms/vpg
     """
-    if run.algorithm != ALGORITHM:
-        raise ValueError(f"this run is of {run.algorithm}: load it with that module's load_policy")
-    obs_space, action_space = (rl_envs.space_from_tree(run.policy[k]) for k in ("obs_space", "action_space"))
-    policy = make_policy(obs_space, action_space, tuple(run.config["hidden"]), torch.Generator())
-    norm = rl_envs.ObsNorm(obs_space.shape) if run.policy["norm"] else None
-    agent = Agent(policy.to(nets.torch_device(device)), norm, obs_space, action_space)
-    nets.set_state(agent, run.policy)
-    return agent
+    return load_agent(run, ALGORITHM, device)
 
 
 if __name__ == "__main__":
