@@ -157,7 +157,8 @@ def total_loss(
 
     Book: algorithms/ppo
     """
-    return policy + config.vf_coef * value - config.ent_coef * entropy.mean()  # (eq-ppo-loss)
+    bonus = config.ent_coef * entropy.mean() if config.ent_coef else 0.0  # a weight of 0 costs no gradient
+    return policy + config.vf_coef * value - bonus  # (eq-ppo-loss)
 
 
 def minibatches(size: int, batch_size: int, epochs: int, rng: np.random.Generator) -> Iterator[torch.Tensor]:

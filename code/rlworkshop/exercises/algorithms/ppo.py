@@ -84,7 +84,7 @@ def _range(answer: Callable) -> None:
 def kl_estimate(logp: np.ndarray, old_logp: np.ndarray) -> float:
     """Estimate of the KL divergence from the old policy to the new one, never negative.
 
-    logp, old_logp (B,), float32: log-probabilities of the same actions, which the old policy drew.
+    logp, old_logp (B,), float32: log-probabilities of the actions, drawn by the old policy.
     Returns the mean over the batch.
 
     Book: algorithms/ppo
@@ -147,8 +147,8 @@ def _small(answer: Callable) -> None:
 def diagnose(ratios: np.ndarray) -> str:
     """What the ratios of one update say about the code that computed them.
 
-    ratios (K, M): row k has the ratios of the minibatch that gradient step k was computed from,
-    before that step. Each row is of other transitions. Rounding moves a ratio by some 1e-6.
+    ratios (K, M): row k has the ratios of the minibatch that step k was computed from,
+    before that step. Each row has other transitions. Rounding moves a ratio by some 1e-6.
     Returns "fine", "not at one" where the first step does not begin at ratios of 1, or
     "never moves" where the policy was moved and the ratios do not show it.
 
