@@ -244,6 +244,25 @@ def test_what_belongs_together_stays_together():
     assert pairs and all(torch.equal(advantage > 0, actions == 1) for actions, (_, _, advantage) in pairs)
 
 
+def test_the_value_loss_is_given_values_returns_and_where_they_stood():
+    config, learner, batch, rng = learner_and_batch(config=dataclasses.replace(LONG, normalize_obs=False))
+    obs = torch.from_numpy(batch.obs[:-1][batch.valid])
+    with torch.no_grad():
+        before = learner.value(obs).squeeze(-1)
+    calls = []
+
+    def watch(values, returns, old_values, clip_range):
+        calls.append([x.detach().clone() for x in (values, returns, old_values)])
+        return ppo.squared_error(values, returns, old_values, clip_range)
+
+    ppo.update(learner, batch, config, 0.01, rng, ppo.Parts(value_loss=watch))
+    values, _, old = calls[0]  # nothing has moved
+    assert torch.allclose(values, old, atol=1e-5)
+    assert not torch.allclose(calls[-1][0], calls[-1][2], atol=1e-3)
+    epoch = torch.cat([old for *_, old in calls[: len(calls) // config.n_epochs]])
+    assert torch.allclose(epoch.sort().values, before.sort().values, atol=1e-5)
+
+
 def test_nothing_in_a_reset_row_changes_an_update():
     outcomes = []
     for garbage in (False, True):
