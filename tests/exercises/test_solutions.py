@@ -49,6 +49,11 @@ SAME = {  # changes that make no difference, by a part of them, and why
     "key-concepts-worth": {"P, R -> R, P": "a product"},
     "pixels-tower": {"np.round(np.array(rows": WHOLE, "np.trunc(np.array(rows": WHOLE},
     "policy-gradients-best-constant": {"sum -> mean   in: weight": "weights up to a factor"},
+    "ppo-details-scale": {"in: so_far = gamma": "turned round, the sums have the same spread"},
+    "ppo-details-value": {
+        "-clip_range -> -clip_range, values": "np.clip takes its numbers in any order here"
+    },
+    "ppo-details-verdicts": {"scores, baseline -> baseline, scores": "they differ both ways"},
     "ppo-slope": {"> -> >=": "a float is hardly ever equal", "< -> <=": "a float is hardly ever equal"},
     "vpg-mend-gae": {"terminated.astype(bool), truncated.astype(bool) -> pass": "the docstring says bool"},
     "vpg-score": {"in: powers": "what is taken from all logits cancels", ".max( -> .mean(": "it cancels"},
