@@ -1,6 +1,6 @@
 # Everything runs in the project's own environment, .venv, which the first command makes and later ones keep current.
 .DEFAULT_GOAL := help
-.PHONY: help html test check serve live chapter claims calibrate mutants linkcheck release-check clean distclean
+.PHONY: help html test check serve live chapter claims calibrate mutants linkcheck release-check benchmark-peers clean distclean
 
 RANGE  := sys.version_info[:2] in [(3, n) for n in range(11, 15)] and sys.implementation.name == "cpython"
 FIND    = for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -66,8 +66,13 @@ linkcheck: ## follow every link that leaves the site
 release-check: test ## all tests, and what a release needs beyond: stored runs that fit the code, and more
 	@$(IN_ENV) pytest -q tests/release.py
 
+benchmark-peers: ## speed of PPO beside other libraries, in an environment of its own
+	@test -x .venv-peers/bin/python || { $(PYTHON) -m venv .venv-peers && \
+	    .venv-peers/bin/python -m pip install -q -r benchmarks/peers.txt '.[mujoco]'; }
+	@cd benchmarks && OMP_NUM_THREADS=1 ../.venv-peers/bin/python ppo_peers.py
+
 clean: ## remove the site, keep executed results
 	@if test -x .venv/bin/python; then $(IN_ENV) bookbuild clean; fi
 
 distclean: ## remove everything that make has made, the environment too
-	rm -rf _build .venv .venv.lock .venv.log
+	rm -rf _build .venv .venv-peers .venv.lock .venv.log

@@ -10,8 +10,10 @@
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/ppo_vs_sb3.py
 """
 
+import functools
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,29 +48,45 @@ SEARCH, RACE, FINAL = range(3), range(100, 110), range(200, 210)
 TRAINING = 100_000
 
 
-def speed(env_id: str) -> dict[str, float]:
-    """Steps per CPU second of ours, theirs, and of the environment alone under random actions."""
+def train_ours(env_id: str, seed: int) -> Callable[[], Any]:
+    """Training of ours with the settings of ``SPEED``."""
+    config = ppo.Config(env_id=env_id, total_steps=STEPS, **SPEED[env_id])
+    return lambda: ppo.train(config, seed)
+
+
+def train_like_sb3(algorithm: Any, env_id: str, seed: int) -> Callable[[], Any]:
+    """Training of an ``algorithm`` with the interface of Stable-Baselines3, without its constructor."""
     same = SPEED[env_id]
-    n, found = same["num_envs"], {"ours": [], "sb3": [], "environment": []}
+    venv = make_vec_env(env_id, same["num_envs"], seed=seed)
+    names = {"n_steps": same["num_steps"], "n_epochs": same["n_epochs"], "batch_size": same["batch_size"]}
+    model = algorithm("MlpPolicy", venv, seed=seed, device="cpu", **names)
+    return lambda: model.learn(STEPS)
+
+
+def step_only(env_id: str, seed: int) -> Callable[[], Any]:
+    """Stepping our environments with random actions, and nothing else."""
+    world = envs.make(env_id, SPEED[env_id]["num_envs"])
+    envs.reset(world, seed)
+    actions = [world.action_space.sample() for _ in range(64)]
+    return lambda: [world.step(actions[t % 64]) for t in range(STEPS // world.num_envs)]
+
+
+CONTENDERS = {
+    "ours": train_ours,
+    "sb3": functools.partial(train_like_sb3, stable_baselines3.PPO),
+    "environment": step_only,
+}
+
+
+def speed(env_id: str, contenders: dict[str, Callable]) -> dict[str, float]:
+    """Median steps per CPU second of each, over ``ROUNDS`` in which they take turns."""
+    found: dict[str, list[float]] = {name: [] for name in contenders}
     for seed in range(ROUNDS):
-        config = ppo.Config(env_id=env_id, total_steps=STEPS, **same)
-        before = time.process_time()
-        ppo.train(config, seed)
-        found["ours"].append(STEPS / (time.process_time() - before))
-        model = stable_baselines3.PPO(
-            "MlpPolicy", make_vec_env(env_id, n), n_steps=same["num_steps"], n_epochs=same["n_epochs"],
-            batch_size=same["batch_size"], device="cpu",
-        )  # fmt: skip
-        before = time.process_time()
-        model.learn(STEPS)
-        found["sb3"].append(STEPS / (time.process_time() - before))
-        world = envs.make(env_id, n)
-        envs.reset(world, seed)
-        actions = [world.action_space.sample() for _ in range(64)]
-        before = time.process_time()
-        for t in range(STEPS // n):
-            world.step(actions[t % 64])
-        found["environment"].append(STEPS / (time.process_time() - before))
+        for name, begin in contenders.items():
+            training = begin(env_id, seed)
+            before = time.process_time()
+            training()
+            found[name].append(STEPS / (time.process_time() - before))
     return {name: statistics.median(values) for name, values in found.items()}
 
 
@@ -123,7 +141,7 @@ def main() -> None:
     torch.set_num_threads(1)
     ppo.train(ppo.Config(total_steps=2048), 0)  # the first use of either library warms it up
     stable_baselines3.PPO("MlpPolicy", make_vec_env("CartPole-v1", 8), device="cpu").learn(2048)
-    speeds = {env_id: speed(env_id) for env_id in SPEED}
+    speeds = {env_id: speed(env_id, CONTENDERS) for env_id in SPEED}
     for env_id, one in speeds.items():
         ratio, share = one["ours"] / one["sb3"], one["ours"] / one["environment"]
         print(f"{env_id}: ours / SB3 = {ratio:.2f} in steps a second; {share:.0%} of ours is the environment")
