@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
-from rlworkshop.envs.vector import OneNumber
+from rlworkshop.envs.vector import Checked
 
 
 def get_state(envs: VectorEnv) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _layers(env: gym.Env) -> list[gym.Env]:
 def _layer_state(layer: gym.Env) -> dict[str, Any]:
     if _has_own(layer):
         return {"own": layer.get_state()}
-    if isinstance(layer, OneNumber):
+    if isinstance(layer, Checked):
         return {}
     if isinstance(layer, gym.wrappers.TimeLimit):
         return {"elapsed": layer._elapsed_steps}
