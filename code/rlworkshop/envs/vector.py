@@ -320,6 +320,11 @@ class ObsNorm:
         self.count, self.mean, self.m2 = count, mean, m2  # m2: summed squared deviations
         self._scale = 1.0 / np.sqrt((m2 / count if count else np.ones_like(m2)) + 1e-8)
 
+    @property
+    def scale(self) -> np.ndarray:
+        """What deviations from the mean are multiplied with (*shape): one over the standard deviation."""
+        return self._scale
+
     def update(self, obs: np.ndarray) -> None:
         """Take in a batch of raw observations (B, *shape); an empty batch changes nothing."""
         if len(obs) == 0:
