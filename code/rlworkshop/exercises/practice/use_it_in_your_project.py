@@ -193,7 +193,8 @@ def act(
 
     obs (N, D): raw observations.
     mean, scale (D,): of the normaliser, which cuts off at -10 and 10.
-    W0 (D, H), b0 (H,), W1 (H, K), b1 (K,): of the layers. low, high (K,): bounds of the actions.
+    W0 (D, H), b0 (H,), W1 (H, K), b1 (K,): of the layers.
+    low, high (K,): bounds of the actions.
     Returns (N, K).
 
     Book: practice/use_it_in_your_project
