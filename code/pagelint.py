@@ -104,6 +104,7 @@ def open_code(notebook: reading.nbformat.NotebookNode) -> Iterator[str]:
 
 def _statements(source: str) -> list[str]:
     """The lines of a cell but imports, definitions, comments and empty ones."""
+    source = source.partition("\n")[2] if source.startswith("%%writefile ") else source  # a file's own text
     try:
         tree = ast.parse(source).body
     except SyntaxError:

@@ -2,6 +2,7 @@
 
 import sys
 
+import gymnasium as gym
 import pytest
 
 from rlworkshop import __main__ as console
@@ -15,6 +16,20 @@ def test_it_trains_what_is_asked_for(tmp_path, monkeypatch, capsys):
     run = runs.Run.load("here.npz")
     assert (run.algorithm, run.seed, run.config["total_steps"]) == ("rlworkshop.algorithms.vpg", 3, 1024)
     assert "CartPole-v1, seed 3: " in capsys.readouterr().out
+
+
+def test_it_finds_the_environment_of_who_calls_it_in_the_present_folder(tmp_path, monkeypatch):
+    text = "import gymnasium\ngymnasium.register('Own-v0', 'gymnasium.envs.classic_control:CartPoleEnv')\n"
+    (tmp_path / "own_module.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    try:
+        console.main(["train", "ppo", "--env-id", "own_module:Own-v0", "--total-steps", "1024"])
+    finally:
+        gym.registry.pop("Own-v0", None)
+        sys.modules.pop("own_module", None)
+    assert runs.Run.load("ppo.npz").env_id == "own_module:Own-v0"
 
 
 def test_it_passes_on_to_the_checker(capsys):

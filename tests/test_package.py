@@ -2,6 +2,7 @@
 
 import email
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -59,26 +60,48 @@ def test_the_wheel_holds_the_package_and_its_licence_and_nothing_else(wheel):
     assert not any("==" in need or "sphinx" in need.lower() for need in needs)
 
 
-def test_it_works_without_the_builder(wheel, tmp_path):
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--target",
-        tmp_path / "site",
-        wheel,
-    ]
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory) -> Path:
+    """A folder in which the wheel is installed, and nothing else."""
+    folder = tmp_path_factory.mktemp("installed") / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, wheel]
     subprocess.run(install, check=True, capture_output=True)
-    environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
-        "PYTHONPATH": str(tmp_path / "site")
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORT_ALL], cwd=tmp_path, env=environ, capture_output=True, text=True
-    )
+    return folder
+
+
+def as_a_reader(command: list, site: Path, folder: Path) -> str:
+    """What a command prints where the package is installed and the book is not."""
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(site)}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    place, *names = done.stdout.splitlines()
-    assert place == f"{tmp_path / 'site' / 'rlworkshop'} 0.1.0"
+    return done.stdout
+
+
+def test_it_works_without_the_builder(site, tmp_path):
+    place, *names = as_a_reader([sys.executable, "-c", IMPORT_ALL], site, tmp_path).splitlines()
+    assert place == f"{site / 'rlworkshop'} 0.1.0"
     assert len(names) + 1 == len(list(ROOT.glob("code/rlworkshop/**/*.py")))
+
+
+CELL = re.compile(r"^```\{code-cell\} ipython3\n(?:(?::[^\n]*\n)+\n)?(.*?)^```$", re.M | re.S)
+
+
+def test_ten_lines_of_the_page_lead_to_a_trained_saved_and_loaded_agent(site, tmp_path):
+    """The page's own cells, walked by one who has installed the package and has a folder of their own."""
+    cells = CELL.findall((ROOT / "book/practice/use_it_in_your_project.md").read_text(encoding="utf-8"))
+    files = dict(
+        re.findall(r"\A%%writefile (\w+\.py)\n(.*)", cell, re.S)[0] for cell in cells if cell[0] == "%"
+    )
+    (ten,) = (cell for cell in cells if 'run.save("grower.npz")' in cell)
+    assert len([line for line in ten.splitlines() if line.strip()]) <= 10
+    assert "torch.set_num_threads(1)" in ten  # or the test takes minutes where other work is done, too
+    for name, text in {**files, "ten.py": ten}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    score, days = re.fullmatch(r"(-\d+\.\d) ± \d+\.\d over (\d+) days\n", as_a_reader(
+        [sys.executable, "ten.py"], site, tmp_path
+    )).groups()  # fmt: skip
+    assert days == "30" and float(score) > -12  # doing nothing is worth about -42
+    assert as_a_reader([sys.executable, "play.py"], site, tmp_path).splitlines()[-1] == score
+    console = ["train", "ppo", "--env-id", "notched:Notched-v0", "--total-steps", "1024"]
+    said = as_a_reader([sys.executable, site / "bin" / "rlworkshop", *console], site, tmp_path)
+    assert said.startswith("notched:Notched-v0, seed 0: ") and (tmp_path / "ppo.npz").exists()

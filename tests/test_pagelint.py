@@ -104,6 +104,12 @@ def test_code_is_counted_between_two_stretches_of_prose(said):
     assert said(two.replace("x = 1\n" + "y = 2\n" * 2, "import x\n\n\ndef f():\n    pass\n")) == []
 
 
+def test_a_cell_that_writes_a_file_is_judged_by_that_file():
+    source = "%%writefile mine.py\nimport os\n\n\nclass A:\n    x = 1\n\n\n# a comment\nprint(A.x)"
+    assert pagelint._statements(source) == ["print(A.x)"]
+    assert pagelint._statements("%%time\nx = 1") == ["%%time", "x = 1"]
+
+
 def test_a_figure_with_words_passes(said):
     words = ":mystnb:\n:  image:\n:    alt: words\n\nknown_name = 3\nplt.show()"
     assert said(GOOD.replace("known_name = 3", words)) == []

@@ -1174,11 +1174,19 @@ def test_what_fails_in_silence_is_said():
         run, line = learn(envs=Endless), inspect.currentframe().f_lineno
     assert (told[0].filename, told[0].lineno) == (__file__, line)  # of who asked for the training
     assert len(run.notes) == 1 and len(run.metrics["return"]) == 0
+    assert "max_episode_steps= in its registration" in run.notes[0]
 
 
 def test_a_part_without_a_name_is_refused():
     with pytest.raises(TypeError, match="losses must be a function or a class, which has a name"):
         learn(parts={"losses": functools.partial(changes)})
+
+
+def test_a_class_where_an_id_belongs_is_led_to_where_it_belongs():
+    with pytest.raises(
+        TypeError, match="env_id is an id, a text: hand <class .*Endless'> to train, as envs="
+    ):
+        learn(Small(env_id=Endless))
 
 
 class Endless(gym.Env):
@@ -1254,7 +1262,7 @@ def asked(tmp_path, monkeypatch):
     monkeypatch.setattr(envs, "evaluate", lambda *args: played.append(args[2]) or evaluate(*args))
     played = []
 
-    def ask(*arguments, returns=(1.0, 2.0), module="toys.toy", fails=None, brief=False, **more):
+    def ask(*arguments, returns=(1.0, 2.0), module="toys.toy", fails=None, brief=False, script="", **more):
         called = {}
 
         def train(config, seed, **options):
@@ -1266,7 +1274,9 @@ def asked(tmp_path, monkeypatch):
 
         train.__module__ = module
         torch.set_num_threads(2)
-        monkeypatch.setattr(sys, "argv", ["/somewhere/copied.py", *(arguments if brief else ["--nonsense"])])
+        monkeypatch.setattr(
+            sys, "argv", [script or "/somewhere/copied.py", *(arguments if brief else ["--nonsense"])]
+        )
         given = {} if brief else {"arguments": arguments}
         line = plain_command if brief else command
         line(train, lambda run: types.SimpleNamespace(act=left), Small, **given, **more)
@@ -1312,6 +1322,8 @@ def test_the_command_line_says_when_the_return_has_not_improved(asked, capsys, r
 def test_a_copied_file_gives_its_run_its_own_name_and_an_error_is_one_line(asked):
     asked(module="__main__")
     assert runs.Run.load("copied.npz").seed == 0
+    asked(module="__main__", script="rlworkshop train toy")  # what the console command calls itself
+    assert runs.Run.load("toy.npz").seed == 0
     for error in (
         ValueError("no such world"),
         ImportError("no such world"),
@@ -1425,8 +1437,9 @@ def without_tensorboard(monkeypatch):
 def test_numbers_go_to_a_table_and_it_is_said_that_tensorboard_is_missing(tmp_path, monkeypatch, capsys):
     without_tensorboard(monkeypatch)
     with pytest.warns(UserWarning, match="pip install tensorboard") as told:
-        run = learn(log_dir=tmp_path / "log")
+        run, line = learn(log_dir=tmp_path / "log"), inspect.currentframe().f_lineno
     assert len(told) == 1 and capsys.readouterr() == ("", "")
+    assert (told[0].filename, told[0].lineno) == (__file__, line)  # of who asked for the training
     rows = table(tmp_path / "log")
     assert [float(row["step"]) for row in rows] == run.metrics["update_step"].tolist()
     assert [float(row["size"]) for row in rows] == run.metrics["size"].tolist()

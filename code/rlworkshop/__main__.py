@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     match given:
         case ["train", name, *options] if name in known:
             sys.argv = [f"rlworkshop train {name}", *options]
+            sys.path.insert(0, "")  # as with ``python -m``: one's own environment is found where one stands
             runpy.run_module(f"rlworkshop.algorithms.{name}", run_name="__main__")
             return 0
         case ["train", *_]:

@@ -57,6 +57,18 @@ FAMILIES = [
 MUJOCO = ["InvertedPendulum-v5", "Hopper-v5", "Ant-v5", "Reacher-v5", "Humanoid-v5", "Pusher-v5"]
 
 
+@pytest.mark.parametrize(
+    "wrapper", [gym.wrappers.FlattenObservation, lambda env: gym.wrappers.DtypeObservation(env, np.float64)]
+)
+def test_wrappers_that_remember_nothing_do_not_stand_in_the_way(wrapper):
+    envs = E.make(lambda: wrapper(Fickle()), 2)
+    E.reset(envs, 0)
+    state = E.get_state(envs)
+    first = play(envs, [np.zeros(2, int)] * 9)
+    E.set_state(envs, state)
+    assert all(map(np.array_equal, play(envs, [np.zeros(2, int)] * 9), first))
+
+
 def play(envs, actions):
     rows = [envs.step(a)[:4] for a in actions]
     return [np.stack(column) for column in zip(*rows, strict=True)]

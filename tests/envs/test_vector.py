@@ -1,6 +1,7 @@
 """Environments: making, counting, evaluating, and saying what is wrong."""
 
 import functools
+import re
 import textwrap
 
 import gymnasium as gym
@@ -250,6 +251,140 @@ def test_numbers_are_numbers(what):
 def test_a_reward_that_is_no_number_is_refused(reward):
     with pytest.raises(ValueError, match="it must be one number"):
         E.evaluate(stay, functools.partial(Paying, reward), 1, seed=0)
+
+
+class Odd(Countdown):
+    """Returns what it was told to, from its reset and from its step."""
+
+    def __init__(self, reset=None, step=None, render=None, render_mode=None):
+        super().__init__()
+        self.first, self.next, self.picture, self.render_mode = reset, step, render, render_mode
+
+    def reset(self, **kwargs):
+        made = super().reset(**kwargs)
+        return made if self.first is None else self.first
+
+    def step(self, action):
+        made = super().step(action)
+        return made if self.next is None else self.next(*made)
+
+    def render(self):
+        return self.picture
+
+
+class Seedless(Countdown):
+    def reset(self):
+        return super().reset()
+
+
+OBS = np.zeros(1, np.float32)
+WRONG = {
+    "seedless": (Seedless, r"takes no seed and options: write def reset\(self, \*, seed=None,"),
+    "no info": (functools.partial(Odd, OBS), "reset of .*Odd.* must return two things: an obs"),
+    "list": (functools.partial(Odd, [OBS, {}]), "must return two things"),
+    "no dictionary": (functools.partial(Odd, (OBS, None)), "must return two things"),
+    "first shape": (functools.partial(Odd, (np.zeros(2), {})), r"has the shape \(2,\), its .* \(1,\)"),
+    "number": (functools.partial(Odd, (0.0, {})), r"has the shape \(\), its observation_space \(1,\)"),
+    "four": (functools.partial(Odd, None, lambda o, r, end, cut, i: (o, r, end, i)), r"five things: .*got 4"),
+    "six": (functools.partial(Odd, None, lambda *made: (*made, 0)), "must return five things: observ"),
+    "nothing": (functools.partial(Odd, None, lambda *made: 5), "must return five things"),
+    "shape": (functools.partial(Odd, None, lambda o, *made: (o[None], *made)), r"has the shape \(1, 1\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("name", WRONG)
+def test_a_broken_rule_is_said_in_words(name, limited):
+    make, words = WRONG[name]
+    with pytest.raises(ValueError, match=words):
+        E.evaluate(stay, (lambda: gym.wrappers.TimeLimit(make(), 5)) if limited else make, 1, seed=0)
+
+
+def test_what_goes_wrong_within_an_environment_is_not_explained_away():
+    def fails(*made):
+        raise error
+
+    for error in (ValueError("not enough values to unpack (expected 2, got 1)"), TypeError("its own")):
+        with pytest.raises(type(error), match=re.escape(str(error))) as caught:
+            E.evaluate(stay, functools.partial(Odd, None, fails), 1, seed=0)
+        assert caught.value is error
+
+    class Stumbles(Countdown):
+        def reset(self, *, seed=None, options=None):
+            raise TypeError("its own")
+
+    with pytest.raises(TypeError, match="^its own$"):
+        E.evaluate(stay, Stumbles, 1, seed=0)
+
+
+def test_only_boxes_have_a_shape_that_is_asked_for():
+    assert len(E.evaluate(stay, "FrozenLake-v1", 2, seed=0)) == 2  # whole numbers
+    fine = functools.partial(Odd, ([3], {}), lambda o, *made: ([float(o[0])], *made))  # lists will do
+    assert E.evaluate(stay, fine, 2, seed=0).tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "space, words",
+    [(gym.spaces.Dict(a=gym.spaces.Discrete(2)), "not Dict"), (gym.spaces.Discrete(4), "not Discrete"),
+     (gym.spaces.Box(0, 1, (2, 2)), "not Box"), (gym.spaces.Box(0, 1, ()), "not Box")],
+)  # fmt: skip
+def test_what_is_no_vector_is_led_to_a_wrapper_that_makes_one(space, words):
+    with pytest.raises(ValueError, match=f"Box with one axis, {words}.*wrappers.FlattenObservation$"):
+        E.vector_length(space)
+    assert E.vector_length(gym.spaces.flatten_space(space)) == gym.spaces.flatdim(space)
+
+
+def test_what_to_do_about_actions_depends_on_the_space():
+    number = "which numbers all of them"
+    said = [
+        (gym.spaces.MultiDiscrete([3, 2]), number),
+        (gym.spaces.MultiBinary(3), number),
+        (gym.spaces.Discrete(3, start=-1), "from 0, and add -1 in a gymnasium.wrappers.TransformAction"),
+        (gym.spaces.Tuple([gym.spaces.Discrete(2)]), ": wrap the environment"),
+    ]
+    for space, words in said:
+        error = E.wrong_actions(space, "Discrete")
+        assert isinstance(error, ValueError) and str(error).startswith(
+            f"actions must be Discrete, not {space}: "
+        )
+        assert words in str(error)
+
+
+def test_an_environment_that_is_made_already_is_refused():
+    with pytest.raises(ValueError, match="made already: give its class, or a function that makes it"):
+        E.make(Countdown())
+
+
+def test_a_module_that_is_not_there_is_named():
+    with pytest.raises(
+        ImportError, match="^no_such.place:X-v0: Python finds no module 'no_such.place': start"
+    ):
+        E.make("no_such.place:X-v0")
+
+
+@pytest.mark.parametrize(
+    "picture, words",
+    [(None, "as a NoneType"), ([[1]], "as a list"), (np.zeros((4, 4), np.uint8), r"as uint8 \(4, 4\)"),
+     (np.zeros((4, 4, 3)), r"as float64 \(4, 4, 3\)")],
+)  # fmt: skip
+def test_what_is_no_picture_cannot_be_filmed(picture, words):
+    with pytest.raises(ValueError, match=f"draws itself {words}; to be filmed it has to take render_mode="):
+        E.record(stay, functools.partial(Odd, render=picture), seed=0)
+
+
+def test_what_cannot_be_filmed_says_what_it_lacks():
+    with pytest.raises(
+        ValueError, match=r"cannot make .*Countdown.*render_mode.*; to be filmed it has to take"
+    ):
+        E.record(stay, Countdown, seed=0)
+
+    class Blind(Countdown):
+        def __init__(self, render_mode=None):
+            super().__init__()
+            self.render_mode = render_mode
+
+    with pytest.raises(ValueError, match="draws itself as a NoneType"):
+        E.record(stay, Blind, seed=0)
 
 
 @pytest.mark.parametrize("reward", [1, 1.0, True, np.True_, np.float32(1), np.int64(1), np.array([1.0])])

@@ -57,6 +57,11 @@ SAME = {  # changes that make no difference, by a part of them, and why
     "ppo-slope": {"> -> >=": "a float is hardly ever equal", "< -> <=": "a float is hardly ever equal"},
     "vpg-mend-gae": {"terminated.astype(bool), truncated.astype(bool) -> pass": "the docstring says bool"},
     "vpg-score": {"in: powers": "what is taken from all logits cancels", ".max( -> .mean(": "it cancels"},
+    "use-it-in-your-project-endings": {"np.round(": WHOLE, "np.trunc(": WHOLE},
+    "use-it-in-your-project-export": {
+        "-10 -> -10, (obs": "np.clip takes its three numbers in any order here",
+        "low -> low, hidden": "so it does of bounds",
+    },
 }
 
 

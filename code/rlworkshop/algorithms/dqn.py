@@ -154,9 +154,7 @@ def make_q(
 
     Book: algorithms/dqn
     """
-    if not isinstance(obs_space, gym.spaces.Box) or len(obs_space.shape) != 1:
-        raise ValueError(f"observations must be a Box with one axis, not {obs_space}: flatten or encode them")
-    sizes = [obs_space.shape[0], *config.hidden, int(action_space.n)]
+    sizes = [rl_envs.vector_length(obs_space), *config.hidden, int(action_space.n)]
     return nets.mlp(sizes, generator, activation="relu")
 
 
@@ -248,9 +246,7 @@ def make_agent(
         ValueError: actions are not ``Discrete`` from 0, the device cannot be used, or what ``make_q`` raises.
     """
     if not isinstance(action_space, gym.spaces.Discrete) or action_space.start != 0:
-        raise ValueError(
-            f"actions must be Discrete from 0, not {action_space}: DQN takes a maximum over them"
-        )
+        raise rl_envs.wrong_actions(action_space, "Discrete from 0, for a maximum over them")
     q = make_q(obs_space, action_space, config, generator).to(nets.torch_device(config.device))
     norm = rl_envs.ObsNorm(obs_space.shape) if config.normalize_obs else None
     return Agent(q, norm, obs_space, action_space)

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from rlworkshop import envs as rl_envs
 from rlworkshop import nets, runs
 from rlworkshop.algorithms import dqn
 from rlworkshop.algorithms.dqn import Learner
@@ -134,13 +135,7 @@ def dueling_q(
     """
     if not config.hidden:
         raise ValueError("a dueling network needs a hidden layer: two heads on nothing are one head")
-    return Dueling(_inputs(obs_space), int(action_space.n), config, generator)
-
-
-def _inputs(obs_space: gym.Space) -> int:
-    if not isinstance(obs_space, gym.spaces.Box) or len(obs_space.shape) != 1:
-        raise ValueError(f"observations must be a Box with one axis, not {obs_space}: flatten or encode them")
-    return obs_space.shape[0]
+    return Dueling(rl_envs.vector_length(obs_space), int(action_space.n), config, generator)
 
 
 # --------------------------------------------------------------------------------- prioritised replay
@@ -384,7 +379,7 @@ def categorical_q(
 
     Book: algorithms/dqn_family
     """
-    sizes = [_inputs(obs_space), *config.hidden, int(action_space.n) * config.atoms]
+    sizes = [rl_envs.vector_length(obs_space), *config.hidden, int(action_space.n) * config.atoms]
     # a small head: at first all atoms are about equally likely
     return Categorical(nets.mlp(sizes, generator, activation="relu", head_gain=0.1), config)
 
@@ -455,7 +450,7 @@ def dueling_categorical_q(
     """
     if not config.hidden:
         raise ValueError("a dueling network needs a hidden layer: two heads on nothing are one head")
-    logits = DuelingLogits(_inputs(obs_space), int(action_space.n), config, generator)
+    logits = DuelingLogits(rl_envs.vector_length(obs_space), int(action_space.n), config, generator)
     return Categorical(logits, config)
 
 

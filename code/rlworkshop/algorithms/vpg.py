@@ -143,13 +143,12 @@ def make_policy(
 
     Book: algorithms/vpg
     """
-    if not isinstance(obs_space, gym.spaces.Box) or len(obs_space.shape) != 1:
-        raise ValueError(f"observations must be a Box with one axis, not {obs_space}: flatten or encode them")
+    obs_dim = rl_envs.vector_length(obs_space)
     if isinstance(action_space, gym.spaces.Discrete) and action_space.start == 0:
-        return CategoricalPolicy(obs_space.shape[0], int(action_space.n), hidden, generator)
+        return CategoricalPolicy(obs_dim, int(action_space.n), hidden, generator)
     if isinstance(action_space, gym.spaces.Box) and len(action_space.shape) == 1:
-        return GaussianPolicy(obs_space.shape[0], action_space.shape[0], hidden, generator)
-    raise ValueError(f"actions must be Discrete from 0, or a Box with one axis, not {action_space}")
+        return GaussianPolicy(obs_dim, action_space.shape[0], hidden, generator)
+    raise rl_envs.wrong_actions(action_space, "Discrete from 0, or a Box with one axis")
 
 
 @dataclass

@@ -24,9 +24,12 @@ from rlworkshop.envs.vector import (
     space_to_tree,
     spec,
     to_env,
+    vector_length,
+    wrong_actions,
 )
 
 __all__ = [
     "STREAMS", "Act", "Episodes", "ObsNorm", "batched", "evaluate", "get_state", "make", "policy_rng",
     "record", "reset", "seeds", "set_state", "space_from_tree", "space_to_tree", "spec", "to_env",
+    "vector_length", "wrong_actions",
 ]  # fmt: skip

@@ -9,14 +9,23 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
-from rlworkshop.envs.vector import OneNumber
+from rlworkshop.envs.vector import Checked
+
+# wrappers that remember nothing from step to step
+STATELESS = (
+    Checked,
+    gym.wrappers.FlattenObservation,
+    gym.wrappers.ClipAction,
+    gym.wrappers.RescaleAction,
+    gym.wrappers.DtypeObservation,
+)
 
 
 def get_state(envs: VectorEnv) -> dict[str, Any]:
     """All that decides how ``envs`` goes on, as a tree of plain values and arrays.
 
-    Known: CartPole's native vector environment, loops over classic control and MuJoCo, and whatever has
-    ``get_state`` and ``set_state`` methods of its own.
+    Known: CartPole's native vector environment, loops over classic control and MuJoCo, the commonest
+    wrappers, and whatever has ``get_state`` and ``set_state`` methods of its own.
 
     Raises:
         NotImplementedError: the state of this environment, or of a wrapper around it, is not known.
@@ -65,7 +74,7 @@ def _layers(env: gym.Env) -> list[gym.Env]:
 def _layer_state(layer: gym.Env) -> dict[str, Any]:
     if _has_own(layer):
         return {"own": layer.get_state()}
-    if isinstance(layer, OneNumber):
+    if isinstance(layer, STATELESS):
         return {}
     if isinstance(layer, gym.wrappers.TimeLimit):
         return {"elapsed": layer._elapsed_steps}

@@ -12,6 +12,7 @@ import difflib
 import functools
 import importlib
 import numbers
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "pygame": "classic-control"}  # 
 STREAMS = {"training": 0, "policy": 1, "network": 2, "evaluation": 3, "film": 4}  # of random numbers
 ENDLESS = 100_000  # steps after which an episode is said never to end
 ENDLESS_HINT = "register it with max_episode_steps, wrap it in TimeLimit, or raise max_steps"
+FILM_HINT = 'to be filmed it has to take render_mode="rgb_array", and then render pictures (H, W, 3) of bytes'
 
 
 def plain_make(env_id: str, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
@@ -58,6 +60,10 @@ def make(env_id: str | Callable[[], gym.Env] | VectorEnv, num_envs: int = 1, **k
     if num_envs < 1:
         raise ValueError(f"num_envs must be at least 1, not {num_envs}")
     try:
+        if isinstance(env_id, gym.Env):
+            raise ValueError(
+                "it is one environment, made already: give its class, or a function that makes it"
+            )
         if isinstance(env_id, VectorEnv):
             if kwargs:
                 raise ValueError(f"it is made already, and takes no {', '.join(kwargs)}")
@@ -85,25 +91,63 @@ def spec(env_id: str) -> gym.envs.registration.EnvSpec:
 
 def _make_one(env_id: str | Callable[[], gym.Env], **kwargs: Any) -> gym.Env:
     made = env_id(**kwargs) if callable(env_id) else gym.make(env_id, disable_env_checker=True, **kwargs)
-    return OneNumber(made)
+    return Checked(made)
 
 
-class OneNumber(gym.Wrapper):
-    """Says so when an environment's reward is not one number, which a vector of them would not."""
+class Checked(gym.Wrapper):
+    """Says so where an environment breaks the rules, which a vector of them would not, or not in words."""
+
+    def __init__(self, env: gym.Env):
+        super().__init__(env)
+        space = env.observation_space
+        self.obs_shape = space.shape if isinstance(space, gym.spaces.Box) else None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        """Begin an episode.
+
+        Raises:
+            ValueError: it takes no seed, or does not return an observation of its space and a dictionary.
+        """
+        try:
+            made = self.env.reset(seed=seed, options=options)
+        except TypeError as error:
+            if "reset() got an unexpected keyword argument" not in str(error):
+                raise
+            how = (
+                "def reset(self, *, seed=None, options=None), with super().reset(seed=seed) as its first line"
+            )
+            raise ValueError(f"the reset of {self.env} takes no seed and options: write {how}") from error
+        if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[1], dict)):
+            raise ValueError(f"the reset of {self.env} must return two things: an observation, a dictionary")
+        self._check(made[0])
+        return made
 
     def step(self, action):
         """Step the environment.
 
         Raises:
-            ValueError: the reward is not a number.
+            ValueError: it does not return five things, its observation has another shape than its space, or
+                the reward is not a number.
         """
-        obs, reward, terminated, truncated, info = self.env.step(action)
+        try:
+            obs, reward, terminated, truncated, info = self.env.step(action)
+        except (ValueError, TypeError) as error:
+            if not re.search(r"unpack \(expected 5|cannot unpack non-iterable", str(error)):
+                raise
+            five = "observation, reward, terminated, truncated and a dictionary"
+            raise ValueError(f"the step of {self.env} must return five things: {five} ({error})") from error
+        self._check(obs)
         if not isinstance(reward, numbers.Real | np.bool_):
             array = isinstance(reward, np.ndarray) and reward.size == 1 and reward.dtype.kind in "fiub"
             if not array:
                 raise ValueError(f"{self.env} returned the reward {reward!r}: it must be one number")
             reward = reward.item()
         return obs, reward, terminated, truncated, info
+
+    def _check(self, obs: Any) -> None:
+        if self.obs_shape is not None and np.shape(obs) != self.obs_shape:
+            shapes = f"shape {np.shape(obs)}, its observation_space {self.obs_shape}"
+            raise ValueError(f"an observation of {self.env} has the {shapes}")
 
 
 def seeds(seed: int, n: int, stream: str, *more: int) -> list[int]:
@@ -151,6 +195,30 @@ def batched(space: gym.Space, obs: np.ndarray) -> tuple[np.ndarray, bool]:
     raise ValueError(
         f"an observation has the shape {space.shape}, a batch (N, *{space.shape}); not {obs.shape}"
     )
+
+
+def vector_length(space: gym.Space) -> int:
+    """The length D of observations that are vectors.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if isinstance(space, gym.spaces.Box) and len(space.shape) == 1:
+        return space.shape[0]
+    flatten = "wrap the environment in gymnasium.wrappers.FlattenObservation"
+    raise ValueError(f"observations must be a Box with one axis, not {space}: {flatten}")
+
+
+def wrong_actions(space: gym.Space, wanted: str) -> ValueError:
+    """The error for actions of ``space``, where ``wanted`` are: it says how to wrap the environment."""
+    advice = "wrap the environment"
+    if isinstance(space, gym.spaces.MultiDiscrete | gym.spaces.MultiBinary):
+        advice = (
+            "wrap it in rlworkshop.practice.use_it_in_your_project.JointActions, which numbers all of them"
+        )
+    elif isinstance(space, gym.spaces.Discrete):
+        advice = f"number them from 0, and add {space.start} in a gymnasium.wrappers.TransformAction"
+    return ValueError(f"actions must be {wanted}, not {space}: {advice}")
 
 
 def space_to_tree(space: gym.Space) -> dict[str, Any]:
@@ -252,6 +320,11 @@ class ObsNorm:
         self.count, self.mean, self.m2 = count, mean, m2  # m2: summed squared deviations
         self._scale = 1.0 / np.sqrt((m2 / count if count else np.ones_like(m2)) + 1e-8)
 
+    @property
+    def scale(self) -> np.ndarray:
+        """What deviations from the mean are multiplied with (*shape): one over the standard deviation."""
+        return self._scale
+
     def update(self, obs: np.ndarray) -> None:
         """Take in a batch of raw observations (B, *shape); an empty batch changes nothing."""
         if len(obs) == 0:
@@ -332,20 +405,34 @@ def record(
     try:
         one = functools.partial(_make_one, env_id, render_mode="rgb_array", **kwargs)
         envs = SyncVectorEnv([one], autoreset_mode=AutoresetMode.NEXT_STEP)  # one path for one and for many
+    except TypeError as error:
+        raise ValueError(f"cannot make {env_id}: {error}; {FILM_HINT}") from error
     except Exception as error:
         raise _explained(str(env_id), error) from error
     frames, total, ended = [], 0.0, np.zeros(1, bool)
     try:
         obs = reset(envs, seed, "film")
         while len(frames) < max_steps and not ended[0]:
-            frames.append(_shrunk(envs.render()[0], size))
+            frames.append(_shrunk(_picture(envs, env_id), size))
             obs, reward, terminated, truncated, _ = envs.step(to_env(envs.action_space, act(obs)))
             total, ended = total + float(reward[0]), terminated | truncated
         if ended[0]:
-            frames.append(_shrunk(envs.render()[0], size))
+            frames.append(_shrunk(_picture(envs, env_id), size))
     finally:
         envs.close()
     return np.stack(frames), total
+
+
+def _picture(envs: VectorEnv, env_id: Any) -> np.ndarray:
+    """What the first environment draws of itself (H, W, 3), uint8."""
+    try:
+        frame = envs.render()[0]
+    except NotImplementedError:
+        frame = None
+    if isinstance(frame, np.ndarray) and frame.ndim == 3 and frame.dtype == np.uint8:
+        return frame
+    given = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else f"a {type(frame).__name__}"
+    raise ValueError(f"{env_id} draws itself as {given}; {FILM_HINT}")
 
 
 def _shrunk(frame: np.ndarray, size: int) -> np.ndarray:
@@ -372,6 +459,9 @@ def _explained(env_id: str, error: Exception) -> Exception:
             else f" Your own? Import the module that registers it, or ask for module:{env_id}."
         )
         return ValueError(f"no environment is called {env_id!r}: {hint}{own}")
+    module = env_id.rpartition(":")[0]
+    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+        return ImportError(f"{env_id}: Python finds no module {module!r}: start in its folder, or install it")
     if isinstance(error, gym.error.DependencyNotInstalled | ImportError):
         extra = next((e for word, e in EXTRAS.items() if word in text.lower()), None)
         hint = f"pip install 'gymnasium[{extra}]'" if extra else text

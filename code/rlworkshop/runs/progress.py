@@ -71,7 +71,7 @@ class Progress:
 
                 self.events = SummaryWriter(self.log_dir)
             if self.events is None:
-                warnings.warn(f"{file} is written, but no event files: pip install tensorboard", stacklevel=4)
+                warnings.warn(f"{file} is written, but no event files: pip install tensorboard", stacklevel=7)
         self.table.writerow({"step": step, **numbers})
         self.file.flush()
         for name, value in numbers.items():

@@ -134,6 +134,7 @@ class Training(Session):
 
     Raises:
         ValueError: there is no such environment, or ``checkpoint_every`` is below 1.
+        TypeError: a part is no function or class, or ``config.env_id`` no text.
 
     Book: start/how_to_use
     """
@@ -160,6 +161,8 @@ class Training(Session):
             if not hasattr(part, "__qualname__"):
                 raise TypeError(f"{name} must be a function or a class, which has a name; not {part!r}")
         given = config.env_id if envs is None else envs
+        if not isinstance(config.env_id, str):
+            raise TypeError(f"env_id is an id, a text: hand {config.env_id!r} to train, as envs=")
         made = rl_envs.make(given, config.num_envs, **(env_kwargs or {}))
         super().__init__(algorithm, config, seed, parts, callback, made)
         self.about = {**plain_config(config), **self.parts}
@@ -210,7 +213,10 @@ class Training(Session):
         elif json.dumps(nets.get_state(self.agent), default=_digest) == self.first:
             self._say("the policy has not changed: is the learning rate 0, or every reward the same?")
         if not returns:
-            self._say(f"no episode has ended in {self.steps} steps: does the environment ever end one?")
+            hint = "max_episode_steps= in its registration, or gymnasium.wrappers.TimeLimit, would"
+            self._say(
+                f"no episode has ended in {self.steps} steps: does the environment ever end one? {hint}"
+            )
         whole = {"env_id": self.env_id, "config": self.about, "notes": self.notes, "digest": self._digest()}
         run = dataclasses.replace(super().end(), **whole)
         self.progress.close()
@@ -293,7 +299,11 @@ def command(
 
     ``arguments`` are those of the command line where they are not given. A mistake in them is one line.
     """
-    name = train.__module__.rpartition(".")[2] if train.__module__ != "__main__" else Path(sys.argv[0]).stem
+    name = (
+        train.__module__.rpartition(".")[2]
+        if train.__module__ != "__main__"
+        else Path(sys.argv[0]).stem.split()[-1]
+    )
 
     def main(
         config: config = default or config(),  # noqa: B008

@@ -1,0 +1,1 @@
+"""Exercises of the part on practice, one module for each page."""
