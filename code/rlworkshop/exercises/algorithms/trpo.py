@@ -85,7 +85,7 @@ def solve(
     Book: algorithms/trpo
     """
     # solution
-    x, residual, direction = np.zeros(b.shape), b.astype(float), b.astype(float)  # (P,), (P,), (P,)
+    x, residual, direction = np.zeros(b.shape), b, b  # (P,), (P,), (P,)
     square = residual @ residual
     for _ in range(iterations):
         if square <= 1e-20 * (b @ b):
