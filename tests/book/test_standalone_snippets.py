@@ -350,6 +350,7 @@ def trained(bare: subprocess.Popen, name: str, env_id: str, steps: int, folder: 
     [
         ("vpg", "Acrobot-v1", 1024),
         ("vpg", "Pendulum-v1", 1024),
+        ("trpo", "Pendulum-v1", 1024),
         ("ppo", "Pendulum-v1", 1024),
         ("dqn", "Acrobot-v1", 1500),
         ("dqn_family", "CartPole-v1", 1500),

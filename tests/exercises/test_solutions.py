@@ -29,7 +29,7 @@ MORE = (  # what people write instead of it: another selection, a rounded or a w
 TRAINS = "dqn-stage-8"  # a training for each change: its wrong answers stand in the file of its page
 FREE = {  # a test is asked for, or a limit: more than one is right
     "dqn-is-broken", "vpg-is-broken", "bandits-too-sure", "function-approximation-diverges",
-    "policy-gradients-sees-the-action", "ppo-diagnose",
+    "policy-gradients-sees-the-action", "ppo-diagnose", "trpo-is-broken",
 }  # fmt: skip
 WHOLE = "the numbers are whole ones"
 SAME = {  # changes that make no difference, by a part of them, and why
@@ -55,6 +55,10 @@ SAME = {  # changes that make no difference, by a part of them, and why
     },
     "ppo-details-verdicts": {"scores, baseline -> baseline, scores": "they differ both ways"},
     "ppo-slope": {"> -> >=": "a float is hardly ever equal", "< -> <=": "a float is hardly ever equal"},
+    "trpo-conjugate-gradient": {
+        "* -> /   in: if square": "b @ b is of the size of 1 here",
+        "break -> continue": "it saves time alone",
+    },
     "vpg-mend-gae": {"terminated.astype(bool), truncated.astype(bool) -> pass": "the docstring says bool"},
     "vpg-score": {"in: powers": "what is taken from all logits cancels", ".max( -> .mean(": "it cancels"},
     "use-it-in-your-project-endings": {"np.round(": WHOLE, "np.trunc(": WHOLE},
