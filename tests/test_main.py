@@ -24,7 +24,7 @@ def test_it_passes_on_to_the_checker(capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [([], "usage: "), (["fly"], "usage: "), (["train"], "There is: dqn, dqn_family, pixels, ppo, vpg"),
+    [([], "usage: "), (["fly"], "usage: "), (["train"], "There is: a2c, dqn, dqn_family, pixels, ppo, vpg"),
      (["train", "dqm"], "train which algorithm")],
 )  # fmt: skip
 def test_a_mistake_is_one_line(arguments, words):
