@@ -214,17 +214,16 @@ def test_policy_and_value_function_share_nothing_and_one_optimiser_moves_both():
 
 
 def test_the_entropy_bonus_opens_a_policy_that_has_closed():
-    found = []
-    for weight in (0.0, 5.0):
-        config = dataclasses.replace(LONG, ent_coef=weight, normalize_obs=False)
-        config, learner, batch = learner_and_batch(config=config)
+    for weight in (0.0, 1.0):
+        config, learner, batch = learner_and_batch(config=dataclasses.replace(LONG, ent_coef=weight))
         with torch.no_grad():
             learner.agent.policy.net[-1].bias += torch.tensor([2.0, 0.0])
-        before = a2c.update(learner, batch, config, 0.02)["entropy"]
-        for _ in range(20):
-            after = a2c.update(learner, batch, config, 0.02)["entropy"]
-        found.append(after - before)
-    assert found[1] > 0.05 and found[1] > found[0] + 0.05
+        entropy = [a2c.update(learner, batch, config, 0.02, nothing)["entropy"] for _ in range(10)]
+        assert (np.diff(entropy[2:]) > 0).all() if weight else np.ptp(entropy[2:]) < 0.02
+
+
+def nothing(rewards, values, *rest):
+    return np.zeros_like(values[:-1])
 
 
 # ---------------------------------------------------------------- training
@@ -269,7 +268,7 @@ class Endless(gym.Env):
 
 
 def test_the_value_function_learns_returns_across_time_limits_and_rollouts():
-    # reward 1 for ever, cut after 8 steps: the value is 1/(1-gamma) = 10; 5 rows see about 4 of it
+    # reward 1 for ever, cut after 8 steps: the value is 1/(1-gamma) = 5; taken for an ending it is below 3
     gym.register("EndlessA2C-v0", Endless, max_episode_steps=8)
     values = []
 
@@ -278,11 +277,11 @@ def test_the_value_function_learns_returns_across_time_limits_and_rollouts():
         return vpg.gae(rewards, v, *rest)
 
     try:
-        config = a2c.Config("EndlessA2C-v0", 4, 5, 12_000, gamma=0.9, lr=2e-2, hidden=(8,))
+        config = a2c.Config("EndlessA2C-v0", 4, 5, 6_000, gamma=0.8, lr=3e-2, hidden=(8,))
         a2c.train(config, 0, advantages=watch)
     finally:
         del gym.registry["EndlessA2C-v0"]
-    assert values[-1].mean() == pytest.approx(10, abs=0.5)
+    assert values[-1].mean() == pytest.approx(5, abs=0.3)
 
 
 def test_the_value_of_a_world_of_one_step_is_its_reward_whatever_the_entropy():
@@ -294,7 +293,7 @@ def test_the_value_of_a_world_of_one_step_is_its_reward_whatever_the_entropy():
         values.append(v[:-1][rewards > 0].mean())
         return vpg.gae(rewards, v, *rest)
 
-    config = a2c.Config(num_envs=4, total_steps=6_000, ent_coef=1.0, lr=1e-2, hidden=(8,))
+    config = a2c.Config(num_envs=4, total_steps=4_000, ent_coef=1.0, lr=2e-2, hidden=(8,))
     run = a2c.train(config, 0, advantages=first_rows, envs=world)
     assert values[-1] == pytest.approx(1, abs=0.02) and run.metrics["entropy"][-1] > 0.68
 

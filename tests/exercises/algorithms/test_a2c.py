@@ -40,36 +40,23 @@ def closed_form(num_steps, gamma):
 # ---- rmsprop
 
 
-def shares_swapped(gradient, square, lr, alpha, eps):
-    return a2c.rmsprop_step(gradient, square, lr, 1 - alpha, eps)
+def variant(
+    begin=1.0, power=2, beside=False, root=0.5, sign=-1, before=False, forget=False, swap=False, use=True
+):
+    """RMSprop with one thing otherwise."""
 
+    def steps(gradients, lr, alpha, eps):
+        square, found, eps = np.full(gradients.shape[1], begin), [], eps * use
+        keep = 1 - alpha if swap else alpha
+        for gradient in gradients:
+            old, square = square, keep * square + (1 - keep) * np.abs(gradient) ** power
+            now = old if before else square
+            divisor = now**root + eps if beside else (now + eps) ** root
+            found.append(sign * lr * gradient / divisor)
+            square = old if forget else square
+        return np.array(found)
 
-def not_squared(gradient, square, lr, alpha, eps):
-    square = alpha * square + (1 - alpha) * np.abs(gradient)
-    return -lr * gradient / np.sqrt(square + eps), square
-
-
-def adagrad(gradient, square, lr, alpha, eps):
-    return -lr * gradient / np.sqrt(square + gradient**2 + eps), square + gradient**2
-
-
-def old_mean(gradient, square, lr, alpha, eps):
-    return -lr * gradient / np.sqrt(square + eps), a2c.rmsprop_step(gradient, square, lr, alpha, eps)[1]
-
-
-def upwards(gradient, square, lr, alpha, eps):
-    step, square = a2c.rmsprop_step(gradient, square, lr, alpha, eps)
-    return -step, square
-
-
-def no_root(gradient, square, lr, alpha, eps):
-    square = a2c.rmsprop_step(gradient, square, lr, alpha, eps)[1]
-    return -lr * gradient / (square + eps), square
-
-
-def as_pytorch(gradient, square, lr, alpha, eps):
-    square = a2c.rmsprop_step(gradient, square, lr, alpha, eps)[1]
-    return -lr * gradient / (np.sqrt(square) + eps), square
+    return steps
 
 
 # ---- leaks
@@ -108,13 +95,15 @@ WRONG = {
         (closed_form, "Seven steps"),
     ],
     "a2c-rmsprop": [
-        (shares_swapped, "the share of the old mean"),
-        (not_squared, "has to be squared"),
-        (adagrad, "a sum of squares"),
-        (old_mean, "from before this gradient"),
-        (upwards, "goes up the gradient"),
-        (no_root, "the root is missing"),
-        (as_pytorch, "beside the root"),
+        (variant(begin=0.0), "the mean begins at 0"),
+        (variant(power=1), "has to be squared"),
+        (variant(beside=True), "beside the root"),
+        (variant(root=1.0), "the root is missing"),
+        (variant(sign=1), "goes up the gradient"),
+        (variant(before=True), "from before this gradient"),
+        (variant(forget=True), "meets a mean of 1 again"),
+        (variant(swap=True), "the share of the old mean"),
+        (variant(use=False), "eps is not used"),
     ],
     "a2c-leaks": [
         (any_gradient, "a right loss"),

@@ -20,10 +20,10 @@ BREAK = "Break it"
 
 
 def surviving(num_steps: int, gamma: float) -> float:
-    """Share of a value function's error that the targets of a rollout keep, on average over its rows.
+    """Share of a value function's error that the targets of a rollout keep, on average.
 
     The value function is wrong by the same amount everywhere, no episode ends, λ is 1.
-    num_steps: T, at least 1. gamma: above 0, at most 1.
+    num_steps: T, the rows of the rollout, at least 1. gamma: above 0, at most 1.
 
     Book: algorithms/a2c
     """
@@ -74,63 +74,69 @@ def _undiscounted(answer: Callable) -> None:
 # ------------------------------------------------------------------------------------------ implement
 
 
-def rmsprop_step(
-    gradient: np.ndarray, square: np.ndarray, lr: float, alpha: float, eps: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """One step of RMSprop as TensorFlow 1 takes it: what is added to the parameters, and the new ``square``.
+def rmsprop_steps(gradients: np.ndarray, lr: float, alpha: float, eps: float) -> np.ndarray:
+    """The steps of RMSprop as TensorFlow 1 takes them, one for each gradient.
 
-    gradient (P,). square (P,): the running mean of squared gradients so far, which begins at ones.
-    alpha: the share of the old mean that is kept. eps stands under the root.
+    gradients (K, P), one row after the other; a step is added to the P parameters. The running
+    mean of squared gradients begins at ones, keeps the share alpha of itself, and takes in the
+    new square before it is used; eps stands under the root.
+    Returns (K, P).
 
     Book: algorithms/a2c
     """
     # solution
-    square = alpha * square + (1 - alpha) * gradient**2  # (P,)
-    return -lr * gradient / np.sqrt(square + eps), square
+    square, steps = np.ones(gradients.shape[1]), []  # (P,)
+    for gradient in gradients:
+        square = alpha * square + (1 - alpha) * gradient**2  # (P,)
+        steps.append(-lr * gradient / np.sqrt(square + eps))
+    return np.array(steps)
     # end
 
 
 RMSPROP = Exercise(
-    "a2c-rmsprop", "Implement: the optimiser that another library means", PAGE, OPTIMISER, rmsprop_step
+    "a2c-rmsprop", "Implement: the optimiser that another library means", PAGE, OPTIMISER, rmsprop_steps
 )
 
 
 @RMSPROP.probe(
-    "the mean of squares moves a little towards the square of the new gradient",
-    "alpha of the old one is kept, and 1 - alpha of the new square comes in.",
+    "the first step is the gradient, divided by the root of the new mean",
+    "With alpha = 0.75 and a gradient of 3 the mean is 0.75 · 1 + 0.25 · 9 = 3.",
 )
-def _mean(answer: Callable) -> None:
-    _, got = answer(np.array([3.0, 0.0]), np.ones(2), 0.1, 0.99, 1e-5)
-    expect(got, np.array([1.08, 0.99]), "Gradients 3 and 0, means of 1, alpha 0.99", {
-        "alpha is the share of the old mean": np.array([8.92, 0.01]),
-        "the gradient has to be squared": np.array([1.02, 0.99]),
-        "this is a sum of squares, as in Adagrad: nothing is forgotten": np.array([10.0, 1.0]),
-        "the mean is not moved": np.array([1.0, 1.0]),
+def _first(answer: Callable) -> None:
+    got = answer(np.array([[3.0]]), 0.1, 0.75, 0.0)
+    expect(got, np.array([[-(3**0.5) / 10]]), "A gradient of 3, alpha 0.75, lr 0.1, no eps", {
+        "this step goes up the gradient": np.array([[3**0.5 / 10]]),
+        "the mean from before this gradient is used": np.array([[-0.3]]),
+        "the root is missing": np.array([[-0.1]]),
+        "the mean begins at 0, as in PyTorch: the first step is then the same for every gradient":
+            np.array([[-0.2]]),
+        "alpha is the share of the old mean, not of the new square": np.array([[-0.3 / 7**0.5]]),
+        "the gradient has to be squared before it enters the mean": np.array([[-0.3 / 1.5**0.5]]),
     })  # fmt: skip
 
 
 @RMSPROP.probe(
-    "the step goes against the gradient, divided by the root of the new mean",
-    "The mean is updated first, then its root is taken.",
+    "the mean remembers, and forgets",
+    "After the gradients 3 and 0, with alpha = 0.75, the mean is 0.75 · 3 = 2.25.",
 )
-def _step(answer: Callable) -> None:
-    step, _ = answer(np.array([3.0]), np.ones(1), 0.1, 0.75, 0.0)  # the new mean is 3
-    expect(step, np.array([-(3**0.5) / 10]), "Gradient 3, mean 1, alpha 0.75, lr 0.1, no eps", {
-        "this step goes up the gradient": np.array([3**0.5 / 10]),
-        "the mean from before this gradient is used": np.array([-0.3]),
-        "the root is missing": np.array([-0.1]),
-        "`lr` is missing": np.array([-(3**0.5)]),
+def _second(answer: Callable) -> None:
+    got = answer(np.array([[3.0, 1.0], [0.0, 1.0], [1.0, 1.0]]), 0.1, 0.75, 0.0)
+    wanted = -0.1 * np.array([[3 / 3**0.5, 1], [0, 1], [1 / (0.75 * 2.25 + 0.25) ** 0.5, 1]])
+    expect(got, wanted, "Three gradients for each of two parameters", {
+        "each gradient meets a mean of 1 again":
+            -0.1 * np.array([[3 / 3**0.5, 1], [0, 1], [1, 1]]),
     })  # fmt: skip
 
 
 @RMSPROP.probe(
     "eps stands under the root",
-    "At a mean of 0 and eps of 0.01 the divisor is 0.1; beside the root it would be 0.01.",
+    "With alpha = 0 and a gradient of 0.01 the mean is 0.0001, and eps of 0.0003 makes it 0.0004.",
 )
 def _eps(answer: Callable) -> None:
-    step, _ = answer(np.array([1e-8]), np.zeros(1), 1.0, 0.99, 0.01)
-    expect(step * 1e8, np.array([-10.0]), "A tiny gradient, a mean of 0, eps 0.01, in hundred-millionths", {
-        "eps stands beside the root, as in PyTorch": np.array([-1 / (1e-9 + 0.01)]),
+    got = answer(np.array([[0.01]]), 1.0, 0.0, 0.0003)
+    expect(got, np.array([[-0.5]]), "A gradient of 0.01, alpha 0, lr 1, eps 0.0003", {
+        "eps stands beside the root, as in PyTorch": np.array([[-0.01 / 0.0103]]),
+        "eps is not used": np.array([[-1.0]]),
     })  # fmt: skip
 
 
@@ -141,14 +147,14 @@ def leaks(loss: Callable) -> bool:
     """Whether a joint loss lets the policy's part move the value function.
 
     loss(logp, values, returns): one number, a torch tensor, of tensors (B,); ``logp`` are the
-    log-probabilities of the actions that were taken. The weight of its value loss is unknown, and
-    its value loss need not be a squared error.
+    log-probabilities of the actions taken. How much its value loss weighs is unknown,
+    and it need not be a squared error.
 
     Book: algorithms/a2c
     """
     # solution
     found = []
-    for scale in (0.0, -3.0):  # whatever the actions' probabilities are, values get the same gradient
+    for scale in (0.0, -3.0):  # whatever the probabilities, values get the same gradient
         values = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
         logp = torch.full((3,), scale, requires_grad=True)
         loss(logp, values, torch.tensor([1.0, 1.0, -1.0])).backward()
