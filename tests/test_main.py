@@ -39,7 +39,8 @@ def test_it_passes_on_to_the_checker(capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [([], "usage: "), (["fly"], "usage: "), (["train"], "There is: dqn, dqn_family, pixels, ppo, trpo, vpg"),
+    [([], "usage: "), (["fly"], "usage: "),
+     (["train"], "There is: a2c, dqn, dqn_family, pixels, ppo, trpo, vpg"),
      (["train", "dqm"], "train which algorithm")],
 )  # fmt: skip
 def test_a_mistake_is_one_line(arguments, words):

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from rlworkshop import envs, runs
-from rlworkshop.algorithms import dqn, dqn_family, pixels, ppo, trpo, vpg
+from rlworkshop.algorithms import a2c, dqn, dqn_family, pixels, ppo, trpo, vpg
 
 CODE = Path(envs.__file__).resolve().parents[2]
 
@@ -42,6 +42,7 @@ class Algorithm:
 
 
 VPG = vpg.Config(num_envs=4, num_steps=32, total_steps=1500, hidden=(8,), value_steps=2)
+A2C = a2c.Config(num_envs=4, num_steps=8, total_steps=1500, hidden=(8,), normalize_obs=True)
 PPO = ppo.Config(
     num_envs=4, num_steps=32, total_steps=1500, n_epochs=3, batch_size=50, hidden=(8,), normalize_obs=True
 )  # fmt: skip
@@ -65,6 +66,7 @@ def member(name: str) -> Algorithm:
 
 ALGORITHMS = {
     "vpg": Algorithm(vpg.train, vpg.load_policy, VPG, ("CartPole-v1", "Pendulum-v1"), 4 * 32),
+    "a2c": Algorithm(a2c.train, a2c.load_policy, A2C, ("CartPole-v1", "Pendulum-v1"), 4 * 8),
     "trpo": Algorithm(trpo.train, trpo.load_policy, TRPO, ("CartPole-v1", "Pendulum-v1"), 4 * 32),
     "ppo": Algorithm(ppo.train, ppo.load_policy, PPO, ("CartPole-v1", "Pendulum-v1"), 4 * 32),
     "dqn": Algorithm(dqn.train, dqn.load_policy, DQN, CONTROL, 104, ("FrozenLake-v1", "Pendulum-v1")),
@@ -358,7 +360,7 @@ def test_a_policy_is_loaded_where_nothing_of_the_training_is(algorithm, env_id, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["vpg", "trpo", "ppo", "dqn", "dqn_family", "pixels"])
+@pytest.mark.parametrize("name", ["vpg", "a2c", "trpo", "ppo", "dqn", "dqn_family", "pixels"])
 def test_the_command_line(name, tmp_path):
     algorithm = next(a for key, a in ALGORITHMS.items() if key.split()[0] == name)
     command = [sys.executable, "-m", algorithm.module, "--total-steps", "2500", "--seed", "3"]
