@@ -99,7 +99,7 @@ def to_arrays(agent: Any) -> dict[str, np.ndarray]:
         next((known[type(layer)] for layer in net if type(layer) in known), "tanh")
     )
     if isinstance(agent.action_space, gym.spaces.Box):
-        arrays |= {"low": agent.action_space.low, "high": agent.action_space.high}
+        arrays |= {"low": agent.action_space.low.copy(), "high": agent.action_space.high.copy()}
     must_agree(agent, lambda obs: act_from_arrays(arrays, obs))
     return arrays
 
