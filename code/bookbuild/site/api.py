@@ -24,7 +24,7 @@ from bookbuild.site.snippets import hosted
 from standalone.source import SourceError, find, parsed
 
 BOOK = re.compile(r"^Book:\s*([^#\n]+).*", re.M)  # the pages, separated by commas
-STAR = re.compile(r"(?<=, )\*(?=\w+\))|(?<!`)\|(?=\w+\|)")  # as in (B, *shape) and |x|: they begin nothing
+STAR = re.compile(r"(?<=[ (])\*(?=\w+\))|(?<!`)\|(?=\w+\|)")  # as in (B, *shape) and |x|: they begin nothing
 TIGHT = re.compile(r"(: [^=]*?)=")  # as in (x: int=0)
 FACTORY = re.compile(r"(dataclasses\.)?field\(.*\)")  # of a default that is made anew
 

@@ -28,7 +28,6 @@ from rlworkshop.algorithms.vpg import (
     collect,
     gae,
     load_agent,
-    lr_at,
     make_policy,
     policy_loss,
     transitions,
@@ -143,6 +142,15 @@ def make_learner(
     norm = rl_envs.ObsNorm(space.shape) if config.normalize_obs else None
     both = optimizer([*policy.parameters(), *value.parameters()], config.lr)
     return Learner(Agent(policy, norm, space, envs.single_action_space), value, both)
+
+
+def lr_at(step: int, config: Config) -> float:
+    """Learning rate at an environment step: ``config.lr``, and at last down to 0.
+
+    Book: algorithms/a2c
+    """
+    left, over = 1 - step / config.total_steps, config.lr_decay_fraction
+    return config.lr * min(1.0, left / over) if over else config.lr
 
 
 def update(
