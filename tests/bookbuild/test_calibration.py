@@ -102,11 +102,13 @@ def test_claims_run_on_other_seeds_and_the_figures_are_kept(seeded, capsys):
 
 def test_a_claim_that_fails_on_some_seeds_is_counted(seeded, capsys):
     bound = sorted(expected(s) for s in (1, 2))[1]
-    seeded.edit("book/foundations/seeded.md", "0.01", repr(bound))
+    another = f'{bound!r}, seeds=4, name="high")\nclaim("and in the same cell", 3, at_least=2, name="cell")'
+    seeded.edit("book/foundations/seeded.md", '0.01, seeds=4, name="high")', another)
     assert calibration.rerun(Project.at(seeded.root), [1, 2], "foundations/seeded") == 1
     said = capsys.readouterr().out
     assert "held 1 of 2: seeded numbers are high" in said
     assert "held 2 of 2: two is two" in said  # it stands after the one that failed
+    assert "held 2 of 2: and in the same cell" in said
     assert not (seeded.root / "benchmarks").exists()
 
 

@@ -96,7 +96,7 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
     async def work(page: pages.Page, subject: Subject, changes: list[faults.Change] | None = None) -> None:
         key = store.key(subject)
         if changes is None:
-            outcome = await run.run_page(project, page, dict(subject.variables))
+            outcome = await run.run_page(project, faults.going_on(page), dict(subject.variables))
         else:
             outcome = await faults.run_page(project, page, changes)
             outcome.failures = [f for f in outcome.failures if "ClaimFailed" not in f.error]

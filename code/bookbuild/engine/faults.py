@@ -93,6 +93,14 @@ def subject(project: Project, page: Page, name: str, changes: Sequence[Change]) 
     return replace(plain, kind="claims", name=f"{page.name}, {name}", own=own)
 
 
+def going_on(page: Page) -> Page:
+    """The page with a first cell that lets its claims fail without ending their cell."""
+    notebook = copy.deepcopy(page.notebook)
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    first.source = "\n".join([GOES_ON, first.source])
+    return replace(page, notebook=notebook)
+
+
 async def run_page(project: Project, page: Page, changes: Sequence[Change]) -> run.Outcome:
     """Run a page with a fault planted."""
     own = page.file.relative_to(project.root).as_posix()
