@@ -110,7 +110,7 @@ async def run_page(project: Project, page: Page, changes: Sequence[Change]) -> r
     notebook = pages.read_notebook(text, page.file)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     before = [change.replace for change in changes if not change.file]
-    first.source = "\n".join([GOES_ON, *before, first.source])
+    first.source = "\n".join([*before, first.source])
     with tempfile.TemporaryDirectory(prefix="fault-") as folder:
         root = Path(folder).resolve()
         for entry in project.root.iterdir():
@@ -123,7 +123,7 @@ async def run_page(project: Project, page: Page, changes: Sequence[Change]) -> r
                 file.write_text(file.read_text("utf-8").replace(change.find, change.replace), "utf-8")
         there = Project(root, project.settings)
         runs = {"RLWORKSHOP_RUNS": str(root / "runs")}  # those of the right code are of no use here
-        outcome = await run.run_page(there, replace(page, notebook=copy.deepcopy(notebook)), runs)
+        outcome = await run.run_page(there, going_on(replace(page, notebook=notebook)), runs)
     for change in changes:
         outcome.inputs.pop(f"file {change.file}", None)
     return outcome
