@@ -220,6 +220,7 @@ class Statement:
         self.bound = [n for s in tables[0].get_symbols() if s.is_local() and (n := s.get_name()) in text]
         self.local = {s.get_name() for table in tables[1:] for s in table.get_symbols() if s.is_local()}
         used = {s.get_name() for table in tables for s in table.get_symbols() if s.is_global()}
+        used |= {n for node in parts if isinstance(node, ast.ClassDef) for n in _loaded_before_set(node)}
         names = [n for n in parts if isinstance(n, ast.Name) and n.id in used]
         outer = {n.value: n for n in parts if isinstance(n, ast.Attribute)}
         self.uses = [[n] for n in names + _quoted(parts)]  # each with the attributes taken of it
@@ -315,6 +316,17 @@ class Module:
 
 
 read = functools.lru_cache(maxsize=512)(Module)  # once for each content
+
+
+def _loaded_before_set(node: ast.ClassDef) -> Iterator[str]:
+    """The names that a class's body sets, but reads before: the module's, as in ``size: int = size``."""
+    stored: set[str] = set()
+    for statement in node.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            names = [n for n in ast.walk(statement) if isinstance(n, ast.Name)]
+            first = {n.id for n in names if isinstance(n.ctx, ast.Store)} - stored
+            yield from first & {n.id for n in names if isinstance(n.ctx, ast.Load)}
+            stored |= first
 
 
 def _quoted(parts: list[ast.AST]) -> list[ast.Name]:

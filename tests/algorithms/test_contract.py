@@ -44,7 +44,8 @@ class Algorithm:
 VPG = vpg.Config(num_envs=4, num_steps=32, total_steps=1500, hidden=(8,), value_steps=2)
 A2C = a2c.Config(num_envs=4, num_steps=8, total_steps=1500, hidden=(8,), normalize_obs=True)
 PPO = ppo.Config(
-    num_envs=4, num_steps=32, total_steps=1500, n_epochs=3, batch_size=50, hidden=(8,), normalize_obs=True
+    num_envs=4, num_steps=32, total_steps=1500, n_epochs=3, batch_size=50, hidden=(8,), normalize_obs=True,
+    normalize_rewards=True,
 )  # fmt: skip
 TRPO = trpo.Config(num_envs=4, num_steps=32, total_steps=1500, hidden=(8,), value_steps=2)
 DQN = dqn.Config(

@@ -525,7 +525,7 @@ def test_parts_are_used_and_named_in_the_run():
 
     run = trpo.train(SMALL, 0, trpo.Parts(search=watch))
     assert len(calls) == len(run.metrics["part"]) and run.config["search"].endswith("watch")
-    assert run.config["direction"] == "rlworkshop.algorithms.trpo:natural_gradient"
+    assert run.config["direction"] == f"{trpo.train.__module__}:natural_gradient"
     assert np.array_equal(run.metrics["kl"], trpo.train(SMALL, 0).metrics["kl"])
 
 

@@ -98,6 +98,15 @@ def test_what_is_asked_for_keeps_its_docstring(export):
     assert '    """Docstring.\n\n    Book: start/base\n    """\n' in export("tiny.base.used")[0]
 
 
+@pytest.mark.parametrize(
+    ("line", "comes"),
+    [("K: int = K", True), ("K = K + 1", True), ("K = 2\n    L = K", False), ("K: int = 3", False)],
+)
+def test_what_a_class_reads_before_it_sets_the_name_itself_is_the_modules(export, line, comes):
+    text, alone = export("tiny.base.A", base=f"K = 3\n\n\nclass A:\n    {line}\n")
+    assert ("K = 3\n\n\nclass" in text) is comes and alone["A"].K in (2, 3, 4)
+
+
 @pytest.mark.parametrize(("mark", "comes"), [("", True), ("# standalone: apart\n", False)])
 def test_what_stands_apart_comes_with_the_whole_module_alone(export, mark, comes):
     base = f"DONE = []\n\n\ndef f():\n    return DONE\n\n\n{mark}DONE.append(1)\n"
