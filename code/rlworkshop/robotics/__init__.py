@@ -1,0 +1,1 @@
+"""Robotics: what it takes that a policy trained in a simulator works on a robot."""
