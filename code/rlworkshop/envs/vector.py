@@ -344,11 +344,16 @@ class ObsNorm:
 def plain_evaluate(act: Act, env_id: str, episodes: int, seed: int) -> np.ndarray:
     """Undiscounted returns (episodes,) of episodes one after the other: ``evaluate`` in brief."""
     envs, played = make(env_id), Episodes(1)
-    obs = reset(envs, seed, "evaluation")
+    obs, forget = reset(envs, seed, "evaluation"), forgetting(act)
     while len(played.returns) < episodes:
         obs, reward, terminated, truncated, _ = envs.step(to_env(envs.action_space, act(obs)))
-        played.step(obs, reward, terminated, truncated)
+        forget(~played.step(obs, reward, terminated, truncated))
     return np.array(played.returns)
+
+
+def forgetting(act: Act) -> Callable[[np.ndarray], Any]:
+    """What tells a policy with a memory which observations (N,) bool begin an episode: its ``forget``."""
+    return getattr(act, "forget", lambda first: None)
 
 
 # standalone: plain_evaluate
@@ -366,7 +371,8 @@ def evaluate(
     No training of the same seed has met their first states.
 
     Every sub-environment plays a quota fixed beforehand. Taking the first episodes to finish would
-    favour the short ones: the classic way to a wrong score.
+    favour the short ones: the classic way to a wrong score. A policy with a memory has a method ``forget``,
+    which is told which of the next observations (N,) begin an episode.
 
     Raises:
         ValueError: fewer than one episode, one that does not end within ``max_steps``, or as ``make``.
@@ -379,11 +385,11 @@ def evaluate(
     n, played = envs.num_envs, Episodes(envs.num_envs)
     quota = episodes // n + (np.arange(n) < episodes % n)  # (N,)
     scores: list[list[float]] = [[] for _ in range(n)]
-    obs = reset(envs, seed, "evaluation")
+    obs, forget = reset(envs, seed, "evaluation"), forgetting(act)
     while any(len(own) < wanted for own, wanted in zip(scores, quota, strict=True)):
         obs, reward, terminated, truncated, _ = envs.step(to_env(envs.action_space, act(obs)))
         before = len(played.returns)
-        played.step(obs, reward, terminated, truncated)
+        forget(~played.step(obs, reward, terminated, truncated))
         for i, score in zip(played.who[before:], played.returns[before:], strict=True):
             scores[i].append(score)
         if played.running.max() >= max_steps:

@@ -9,7 +9,6 @@ Book: robotics/memory
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -289,7 +288,7 @@ class Batch:
 
 
 def told(envs: gym.vector.VectorEnv, config: Config) -> np.ndarray:
-    """What the critic sees besides the observation (N, P) float32; nothing, where there is nothing to tell."""
+    """What the critic sees besides the observation (N, P) float32; nothing where there is nothing to tell."""
     tell = getattr(envs.unwrapped, "privileged", None) if config.privileged else None
     return np.zeros((envs.num_envs, 0), np.float32) if tell is None else tell().astype(np.float32)
 
@@ -382,9 +381,7 @@ def update(
     seen = torch.cat([obs, torch.from_numpy(batch.privileged).to(device)], dim=2)  # (T+1, N, D + P)
     with torch.no_grad():
         values = critic(seen).squeeze(-1).cpu().numpy()  # (T+1, N)
-    estimates = gae(
-        batch.rewards, values, batch.terminated, batch.truncated, config.gamma, config.gae_lambda
-    )
+    estimates = gae(batch.rewards, values, batch.terminated, batch.truncated, config.gamma, config.gae_lambda)
     advantage, returns = (torch.from_numpy(x).to(device) for x in (estimates, estimates + values[:-1]))
     for group in learner.optimizer.param_groups:
         group["lr"] = lr
