@@ -173,6 +173,7 @@ class Actor(nn.Module):
 
     def __init__(self, obs_dim: int, actions: int, config: Config, generator: torch.Generator):
         super().__init__()
+        self.obs_dim = obs_dim
         self.memory = MEMORIES[config.memory](obs_dim, config.hidden, generator)
         sizes = [self.memory.features, config.hidden, config.hidden, actions]
         self.head = nets.mlp(sizes, generator, head_gain=0.01)
@@ -438,6 +439,71 @@ def train(config: Config, seed: int, **options: Any) -> runs.Run:
         obs = batch.obs[-1]  # (N, D)
         session.updated(obs, **update(learner, batch, config, lr, rng))
     # endregion
+    return session.end()
+
+
+# ---------------------------------------------------------------------------- learning from a teacher
+
+
+def imitate(
+    learner: Learner, teacher: Actor, batch: Batch, config: Config, lr: float, rng: np.random.Generator
+) -> dict[str, float]:
+    """Learn what ``teacher``, who is told the parameters, would have done in a batch of whole episodes.
+
+    The loss is the squared difference of mean actions, a mean over transitions.
+
+    Book: robotics/memory
+    """
+    actor = learner.agent.actor
+    device = actor.log_std.device
+    obs, first, state, told, valid = (
+        torch.from_numpy(x).to(device)
+        for x in (batch.obs[:-1], batch.first[:-1], batch.state, batch.privileged[:-1], batch.valid)
+    )
+    # region: labels
+    secret = teacher.obs_dim - obs.shape[2]  # parameters, which the student does not see
+    with torch.no_grad():
+        seen = torch.cat([obs, told[..., :secret]], dim=2)  # (T, N, D + P)
+        wanted, _ = teacher(seen, first, torch.zeros(obs.shape[1], teacher.memory.size, device=device))
+    # endregion
+    for group in learner.optimizer.param_groups:
+        group["lr"] = lr
+    for _ in range(config.n_epochs):
+        order = torch.from_numpy(rng.permutation(obs.shape[1])).to(device)  # (N,)
+        for who in order.tensor_split(config.num_minibatches):
+            mean, _ = actor(obs[:, who], first[:, who], state[who])  # (T, M, K)
+            real = valid[:, who]  # (T, M)
+            loss = ((mean - wanted[:, who])[real] ** 2).mean()
+            learner.optimizer.zero_grad()
+            loss.backward()
+            learner.optimizer.step()
+    return {"imitation_loss": loss.item(), "lr": lr}
+
+
+def distill(config: Config, seed: int, teacher: Agent, **options: Any) -> runs.Run:
+    """Train a student to do what ``teacher`` does, in the states that the student itself gets into.
+
+    Raises:
+        ValueError: the teacher does not see what the environment shows and tells.
+
+    Book: robotics/memory
+    """
+    session = Training(ALGORITHM, config, seed, **options)
+    envs, rng = session.envs, session.rng
+    learner = make_learner(envs, config, session.generator)
+    with torch.no_grad():
+        learner.agent.actor.log_std.fill_(-2.0)  # who imitates need not explore
+    shown = envs.single_observation_space.shape[0]
+    if not shown < teacher.actor.obs_dim <= shown + told(envs, config).shape[1]:
+        raise ValueError(
+            f"the teacher sees {teacher.actor.obs_dim} numbers: not {shown} and some that are told"
+        )
+    obs = session.begin(learner.agent, learner=learner)  # (N, D)
+    while session.running(envs.num_envs * config.num_steps):
+        lr = config.lr * (1 - 0.9 * session.steps / config.total_steps)
+        batch = collect(envs, learner.agent.actor, learner.memory, obs, session.episodes, rng, config)
+        obs = batch.obs[-1]
+        session.updated(obs, **imitate(learner, teacher.actor, batch, config, lr, rng))
     return session.end()
 
 
