@@ -34,11 +34,11 @@ class Config:
     """environment with a vector of observations and a box of actions"""
     memory: str = "recurrent"
     """what the actor remembers, a name of ``MEMORIES``: ``"none"``, ``"history"``, ``"recurrent"``"""
-    num_envs: int = 256
+    num_envs: int = 170
     """environments stepped together"""
-    num_steps: int = 101
-    """rows from each environment in a batch: an episode of 100 steps and the reset row after it"""
-    total_steps: int = 1_280_000
+    num_steps: int = 151
+    """rows from each environment in a batch: an episode of 150 steps and the reset row after it"""
+    total_steps: int = 1_020_000
     """environment steps of the training; reset rows do not count"""
     n_epochs: int = 3
     """how many times each batch is gone through"""
@@ -56,7 +56,7 @@ class Config:
     """weight of the value loss"""
     max_grad_norm: float = 0.5
     """the gradient of all parameters together is shortened to this length; 0: never"""
-    lr: float = 2e-3
+    lr: float = 5e-3
     """learning rate, which falls linearly to a tenth"""
     hidden: int = 64
     """width of the actor's layers and of its recurrent state"""

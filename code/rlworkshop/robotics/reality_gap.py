@@ -18,10 +18,11 @@ from rlworkshop import envs as rl_envs
 from rlworkshop.envs.single import One
 
 PARAMETERS = ("gain", "damping", "tilt x", "tilt y", "yaw", "latency")  # P of them, 0: as on the data sheet
-DT = 0.06  # seconds a step
-EPISODE = 100  # steps
-RADIUS, HOLD = 0.15, 4  # a goal counts when the puck has been this near for so many steps
+DT = 0.04  # seconds a step: 25 decisions a second
+EPISODE = 150  # steps, 6 seconds
+RADIUS, HOLD = 0.15, 6  # a goal counts when the puck has been this near for so many steps
 QUEUE = 8  # steps of latency that are possible, and one more
+LATENCY = 4.5  # steps for a parameter of 1
 STICTION = 0.5  # of real robots
 REAL = {"low": -1.1, "high": 1.1, "hole": 0.5, "stiction": STICTION}
 
@@ -32,7 +33,7 @@ class Robots:
     Attributes:
         gain: acceleration at full push (N, 1), 6 · 2^p. damping: (N, 1), 2 · 2^p per second.
         tilt: of the table, an acceleration (N, 2), 1.5 p. rotation: of the pushes against the camera
-            (N, 2, 2), by 45° p. latency: (N,) whole steps until a push arrives, 3 p where p is positive.
+            (N, 2, 2), by 45° p. latency: (N,) steps until a push arrives, 4.5 p rounded, where p is positive.
 
     Book: robotics/reality_gap
     """
@@ -43,7 +44,7 @@ class Robots:
         self.tilt = 1.5 * np.stack([tilt_x, tilt_y], axis=1)
         cos, sin = np.cos(yaw * np.pi / 4), np.sin(yaw * np.pi / 4)
         self.rotation = np.stack([cos, -sin, sin, cos], axis=1).reshape(-1, 2, 2)
-        self.latency = np.clip(np.rint(3 * latency), 0, QUEUE - 1).astype(int)
+        self.latency = np.clip(np.rint(LATENCY * latency), 0, QUEUE - 1).astype(int)
 
     def acceleration(self, velocity: np.ndarray, push: np.ndarray, stiction: float) -> np.ndarray:
         """Of the pucks (N, 2), at a ``velocity`` (N, 2), under the ``push`` (N, 2) that arrives now.
@@ -65,11 +66,11 @@ def draw(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, hole: floa
 
 
 class PuckEnvs(VectorEnv):
-    """N tables with a puck each, pushed (N, 2) to goals, NEXT_STEP. An episode takes 100 steps of 0.06 s.
+    """N tables with a puck each, pushed (N, 2) to goals, NEXT_STEP. An episode takes 150 steps of 0.04 s.
 
     An observation (N, 8) is position (2), half the velocity (2), the way to the goal (2) and the last push
     (2), and with ``told`` the robot's parameters (P). The reward is twice the way made good, 1 for a goal,
-    less 0.02 times the squared push. A goal counts when the puck has been within 0.15 of it for 4 steps, and
+    less 0.02 times the squared push. A goal counts when the puck has been within 0.15 of it for 6 steps, and
     a new one appears: ``info["goals"]`` (N,).
 
     Args:
@@ -300,7 +301,7 @@ def identify(velocity: np.ndarray, push: np.ndarray) -> np.ndarray:
             tilt_x / 1.5,
             tilt_y / 1.5,
             yaw * 4 / np.pi,
-            np.full(N, latency / 3),
+            np.full(N, latency / LATENCY),
         ]
         better = error < best * (1 - 1e-9)
         best, found[better] = np.where(better, error, best), np.stack(parameters, axis=1)[better]
