@@ -154,7 +154,7 @@ class Recurrent(nn.Module):
         begins = torch.nonzero(first.any(dim=1)).ravel().tolist()  # rows in which some episode begins
         pieces, edges = [], sorted({0, *begins, len(obs)})
         for start, end in zip(edges[:-1], edges[1:], strict=True):
-            state = state * ~first[start, :, None]  # a new episode begins with an empty memory
+            state = state * ~first[start, :, None]  # a new episode: an empty memory (eq-empty)
             states, last = self.gru(obs[start:end], state[None])
             pieces.append(states)
             state = last[0]
@@ -473,7 +473,7 @@ def imitate(
         for who in order.tensor_split(config.num_minibatches):
             mean, _ = actor(obs[:, who], first[:, who], state[who])  # (T, M, K)
             real = valid[:, who]  # (T, M)
-            loss = ((mean - wanted[:, who])[real] ** 2).mean()
+            loss = ((mean - wanted[:, who])[real] ** 2).mean()  # (eq-imitate)
             learner.optimizer.zero_grad()
             loss.backward()
             learner.optimizer.step()
