@@ -38,10 +38,10 @@ class WideningEnvs(PuckEnvs):
     def __init__(
         self,
         num_envs: int = 1,
-        probes: int = 24,
-        enough: float = 3.5,
-        few: float = 2.5,
-        step: float = 0.15,
+        probes: int = 12,
+        enough: float = 3.0,
+        few: float = 2.0,
+        step: float = 0.25,
         cap: float = 1.5,
         **kwargs: Any,
     ):
@@ -70,7 +70,7 @@ class WideningEnvs(PuckEnvs):
         full = self.counts >= self.probes  # (2, P)
         mean = self.sums / np.maximum(self.counts, 1)
         move = np.where(mean >= self.enough, self.step_size, np.where(mean <= self.few, -self.step_size, 0.0))
-        self.bounds = np.where(full, np.clip(self.bounds + move, 0, self.cap), self.bounds)
+        self.bounds = np.where(full, np.clip(self.bounds + move, 0, self.cap), self.bounds)  # (eq-adr)
         # endregion
         self.sums[full], self.counts[full] = 0, 0
         self.reached[which] = 0
