@@ -274,7 +274,7 @@ def expect(
     Book: start/how_to_use
     """
     want = np.asarray(want)
-    if isinstance(got, float) and want.ndim == 0:  # a number where a number is wanted
+    if type(got) in (int, float) and want.ndim == 0:  # a number where a number is wanted
         got = np.float64(got)
     if not isinstance(got, np.ndarray | np.generic):
         hint = f"Print type(...) of what you return. The docstring asks for an array of shape {want.shape}."
