@@ -61,6 +61,7 @@ SAME = {  # changes that make no difference, by a part of them, and why
     },
     "vpg-mend-gae": {"terminated.astype(bool), truncated.astype(bool) -> pass": "the docstring says bool"},
     "vpg-score": {"in: powers": "what is taken from all logits cancels", ".max( -> .mean(": "it cancels"},
+    "memory-first": {"np.round(": WHOLE, "np.trunc(": WHOLE},
     "reality-gap-determined": {"in: return int((singular > 1e-9": "no value is near the limit"},
     "use-it-in-your-project-endings": {"np.round(": WHOLE, "np.trunc(": WHOLE},
     "use-it-in-your-project-export": {
