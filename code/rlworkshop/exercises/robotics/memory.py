@@ -109,7 +109,7 @@ def first_flags(terminated: np.ndarray, truncated: np.ndarray) -> np.ndarray:
     over = terminated | truncated  # (T, N)
     first = np.zeros((len(over) + 1, over.shape[1]))
     first[0] = 1
-    first[2:] = over[:-1]  # row t + 1 is the reset row; the observation that it returns is the first
+    first[2:] = over[:-1]  # row t + 1 is the reset row, and what it returns is the first
     return first
     # end
 
