@@ -343,11 +343,17 @@ class Recall(VectorEnv):
         return np.stack([shown, np.full(self.num_envs, self.clock / self.LENGTH)], axis=1).astype(np.float32)
 
 
+if "Recall-v0" not in gym.registry:
+    gym.register("Recall-v0", vector_entry_point=Recall)
+
+
 def test_a_recurrent_policy_learns_what_has_to_be_remembered_longer_than_a_history_is():
-    config = Config(num_envs=32, num_steps=13, total_steps=32 * 12 * 60, gamma=1.0, hidden=16, lr=1e-2)
+    config = Config(
+        "Recall-v0", num_envs=32, num_steps=13, total_steps=32 * 12 * 60, gamma=1.0, hidden=16, lr=1e-2
+    )
     last = {}
     for name in memory.MEMORIES:
-        run = memory.train(dataclasses.replace(config, memory=name), 0, envs=Recall(32))
+        run = memory.train(dataclasses.replace(config, memory=name), 0)
         last[name] = run.metrics["return"][-320:].mean()
     assert last["recurrent"] > 0.8 and abs(last["history"]) < 0.2 and abs(last["none"]) < 0.2
 

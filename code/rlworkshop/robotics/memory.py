@@ -19,7 +19,7 @@ from torch import nn
 
 from rlworkshop import envs as rl_envs
 from rlworkshop import nets, runs
-from rlworkshop.algorithms.ppo import approximate_kl, clipped_loss, total_loss
+from rlworkshop.algorithms.ppo import approximate_kl, clipped_loss
 from rlworkshop.algorithms.vpg import gae, normalize, value_loss
 from rlworkshop.runs.training import Training, command
 
@@ -396,8 +396,9 @@ def update(
             gain = normalize(advantage[:, who][real])  # (B,)
             loss = clipped_loss(logp, old_logp[:, who][real], gain, config.clip_range)
             error = value_loss(critic(seen[:-1, who][real]).squeeze(-1), returns[:, who][real])
+            bonus = config.ent_coef * entropy.mean() if config.ent_coef else 0.0
             learner.optimizer.zero_grad()
-            total_loss(loss, error, entropy, config).backward()
+            (loss + config.vf_coef * error - bonus).backward()
             if config.max_grad_norm:
                 nn.utils.clip_grad_norm_([*actor.parameters(), *critic.parameters()], config.max_grad_norm)
             learner.optimizer.step()
