@@ -154,7 +154,8 @@ class Recurrent(nn.Module):
         begins = torch.nonzero(first.any(dim=1)).ravel().tolist()  # rows in which some episode begins
         pieces, edges = [], sorted({0, *begins, len(obs)})
         for start, end in zip(edges[:-1], edges[1:], strict=True):
-            state = state * ~first[start, :, None]  # a new episode: an empty memory (eq-empty)
+            # a new episode begins with an empty memory
+            state = state * ~first[start, :, None]  # (eq-empty)
             states, last = self.gru(obs[start:end], state[None])
             pieces.append(states)
             state = last[0]

@@ -291,7 +291,7 @@ def identify(velocity: np.ndarray, push: np.ndarray) -> np.ndarray:
         along_y = np.stack([uy, ux, -vy, none, one], axis=-1)
         rows = np.concatenate([along_x, along_y]).swapaxes(0, 1)  # (N, 2T, 5)
         seen = np.concatenate([change[..., 0], change[..., 1]]).T  # (N, 2T)
-        solution = (np.linalg.pinv(rows) @ seen[..., None])[..., 0]  # (N, 5) (eq-identify)
+        solution = (np.linalg.pinv(rows) @ seen[..., None])[..., 0]  # (eq-identify)
         error = ((np.einsum("ntk,nk->nt", rows, solution) - seen) ** 2).sum(axis=1)  # (N,)
         cos, sin, damping, tilt_x, tilt_y = solution.T
         gain, yaw = np.hypot(cos, sin), np.arctan2(sin, cos)
