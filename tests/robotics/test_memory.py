@@ -140,6 +140,16 @@ def test_a_player_that_forgets_plays_as_one_that_has_just_begun(name):
     assert np.allclose(found[:, 2:], expected[:, 2:], atol=1e-6) == (name == "none")
 
 
+def test_who_is_told_twice_to_forget_forgets_both_times():
+    agent = memory.load_policy(memory.train(dataclasses.replace(SMALL, num_steps=151), 0))
+    seen = np.random.default_rng(0).normal(size=(2, 2, 8)).astype(np.float32)
+    play, fresh = agent.act, agent.act
+    play(seen[0])
+    play.forget(np.array([True, False]))
+    play.forget(np.array([False, True]))
+    assert np.allclose(play(seen[1]), fresh(seen[1]), atol=1e-6)
+
+
 def test_a_player_takes_one_observation_or_as_many_as_before():
     agent = memory.load_policy(memory.train(dataclasses.replace(SMALL, num_steps=151), 0))
     obs = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)

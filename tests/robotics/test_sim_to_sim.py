@@ -88,6 +88,19 @@ def test_a_goal_counts_after_a_quarter_of_a_second_near_it():
         assert (table.goals == (step >= 48)).all()
 
 
+def test_time_near_a_goal_counts_anew_after_the_puck_has_left_it():
+    table, still = Table(SHEET), np.zeros((3, 2))
+    table.goal[:] = table.position
+    table.advance(0.2, still)
+    table.goal[:] += 1
+    table.advance(0.01, still)
+    table.goal[:] -= 1
+    table.advance(0.2, still)
+    assert not table.goals.any()
+    table.advance(0.05, still)
+    assert (table.goals == 1).all()
+
+
 def test_what_is_read_is_what_the_training_simulator_shows():
     made = gap.PuckEnvs(3)
     made.reset(seed=0)
@@ -177,7 +190,7 @@ def test_other_weights_are_noticed(contract):
 def test_another_rate_is_noticed(contract, period):
     with pytest.raises(ContractError, match="trained with 0.04 s"):
         deployed.check_period(contract, np.arange(20) * period)
-    deployed.check_period(contract, np.arange(20) * 0.04 + 0.003 * (np.arange(20) % 7 == 0))
+    deployed.check_period(contract, np.arange(20) * 0.04 + 0.03 * (np.arange(20) > 9))  # one that was late
 
 
 def test_implausible_observations_are_noticed(contract):
@@ -235,6 +248,16 @@ def test_a_sensor_that_stands_still_stops_its_robot(contract):
         stopped = not dog(obs)[1].any()
         assert stopped == (t >= 3)
     assert dog.tripped == {1: "frozen"}
+
+
+def test_whoever_is_stopped_stays_stopped_when_another_follows(contract):
+    dog, good = deployed.Watchdog(act, contract, np.zeros(2)), seen(3)[:3]
+    for i in (2, 0):
+        bad = good + 0.001 * i
+        bad[i, 1] = np.nan
+        dog(bad)
+    assert dog.tripped == {2: "not finite", 0: "not finite"}
+    assert not dog(good + 0.005)[[0, 2]].any() and dog(good + 0.006)[1].any()
 
 
 def test_stopping_is_not_always_zero(contract):
