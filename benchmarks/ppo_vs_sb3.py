@@ -4,7 +4,8 @@
    is stepping the environment is the limit of what a faster learner could gain.
 2. Race: training time to the first deterministic evaluation (10 episodes, every 5,000 steps, not counted) of
    at least 475. Each side has the best of three configurations, chosen by the median of three other seeds.
-3. Ten seeds with our defaults: 100 deterministic episodes after 100,000 steps.
+3. Ten seeds of ours, 100 deterministic episodes after 100,000 steps, with the one of the configurations that
+   solved the task (500 in each episode) on most of twenty other seeds.
 
     pip install stable-baselines3
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/ppo_vs_sb3.py
@@ -44,7 +45,8 @@ THEIRS: dict[str, dict[str, Any]] = {
     },
     "ours": {"n_envs": 8, "n_steps": 128, "batch_size": 256, "n_epochs": 4, "learning_rate": 3e-3},
 }  # fmt: skip
-SEARCH, RACE, FINAL = range(3), range(100, 110), range(200, 210)
+SEARCH, RACE = range(3), range(100, 110)
+TRIED, FINAL = range(300, 320), range(400, 410)
 TRAINING = 100_000
 
 
@@ -131,9 +133,9 @@ def best(race, configurations: dict[str, dict[str, Any]]) -> str:
     return min(median, key=median.get)
 
 
-def final(seed: int) -> float:
-    """Mean return of 100 deterministic episodes after a whole training with our defaults."""
-    agent = ppo.load_policy(ppo.train(ppo.Config(total_steps=TRAINING), seed))
+def final(seed: int, settings: dict[str, Any]) -> float:
+    """Mean return of 100 deterministic episodes after a whole training of ours."""
+    agent = ppo.load_policy(ppo.train(ppo.Config(**{"total_steps": TRAINING, **settings}), seed))
     return float(envs.evaluate(agent.act, "CartPole-v1", 100, seed=2_000_000 + seed).mean())
 
 
@@ -154,7 +156,10 @@ def main() -> None:
     median = {name: statistics.median(run["seconds"] for run in rows) for name, rows in found.items()}
     ratio = median["ppo"] / median["sb3"]
     print(f"median seconds: {median}; ours / theirs = {ratio:.3f}", flush=True)
-    scores = [final(seed) for seed in FINAL]
+    tried = {name: [final(seed, settings) for seed in TRIED] for name, settings in OURS.items()}
+    solid = max(tried, key=lambda name: (sum(score == 500 for score in tried[name]), np.mean(tried[name])))
+    print({name: sum(score == 500 for score in scores) for name, scores in tried.items()}, solid, flush=True)
+    scores = [final(seed, OURS[solid]) for seed in FINAL]
     print(f"final evaluations: {scores}, mean {np.mean(scores):.1f}")
     results = {
         "speed": speeds,
@@ -162,9 +167,10 @@ def main() -> None:
         "runs": found,
         "median_seconds": median,
         "ratio": ratio,
-        "final": {"scores": scores, "seeds": list(FINAL)},
+        "tried": tried,
+        "final": {"configuration": solid, "scores": scores, "seeds": list(FINAL)},
     }
-    seeds = [*SEARCH, *RACE, *FINAL]
+    seeds = [*SEARCH, *RACE, *TRIED, *FINAL]
     runs.store("ppo_vs_sb3", results, seeds, [ppo.ALGORITHM], __file__, packages=["stable-baselines3"])
 
 
