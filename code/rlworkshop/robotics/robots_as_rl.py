@@ -80,7 +80,8 @@ def semi_implicit(
     Book: robotics/robots_as_rl
     """
     velocity = velocity - h * g / length * math.sin(angle)
-    angle = angle + h * velocity  # (eq-semi-implicit) the velocity is the new one
+    # the new velocity: with the old one energy would grow from swing to swing
+    angle = angle + h * velocity  # (eq-semi-implicit)
     return angle, velocity
 
 
@@ -185,10 +186,20 @@ def pole(
     return Hardware(task, **hardware)
 
 
+def command_age(timestep: float, frame_skip: int, delay: int) -> float:
+    """How old a command is that acts, in seconds, on average: since the observation it was computed from.
+
+    Book: robotics/robots_as_rl
+    """
+    step = timestep * frame_skip  # seconds from one decision to the next
+    return delay * step + step / 2  # (eq-age)
+
+
 # ------------------------------------------------------------------------------------------- arms
 
 ARM = """
 <mujoco>
+  <compiler angle="radian"/>
   <option timestep="0.005" integrator="implicitfast"/>
   <default>
     <joint type="hinge" axis="0 -1 0" damping="0.2" armature="0.05"/>
@@ -214,11 +225,11 @@ ARM = """
 MOTORS = """
     <motor joint="shoulder" ctrlrange="-20 20"/>
     <motor joint="elbow" ctrlrange="-10 10"/>"""
-SERVOS = """
-    <position joint="shoulder" kp="60" kv="6" ctrlrange="-2.5 2.5" forcerange="-20 20"/>
-    <position joint="elbow" kp="30" kv="2" ctrlrange="-2.5 2.5" forcerange="-10 10"/>"""
+KP, KV = np.array([60.0, 30.0]), np.array([6.0, 2.0])  # Nm a radian, Nm s a radian
+SERVOS = f"""
+    <position joint="shoulder" kp="{KP[0]}" kv="{KV[0]}" ctrlrange="-2.5 2.5" forcerange="-20 20"/>
+    <position joint="elbow" kp="{KP[1]}" kv="{KV[1]}" ctrlrange="-2.5 2.5" forcerange="-10 10"/>"""
 ACTIONS = ("torque", "position", "delta")
-REACH = np.array([2.5, 2.5])  # radians: the joint angles that a position of 1 asks for
 INCREMENT = 0.1  # radians: by how much a delta of 1 moves the set point
 SKIP = 8  # time steps of 5 ms to a decision: 25 decisions a second
 
@@ -234,6 +245,8 @@ class Arm(gym.Env):
     - ``"position"``: the angles that a servo in each joint is to go to, as a part of 2.5 radians;
     - ``"delta"``: by how much these set points move, as a part of 0.1 radians.
 
+    ``xml`` is the model, with a place for ``{actuators}``.
+
     Raises:
         ValueError: ``actions`` is none of the three.
 
@@ -242,11 +255,11 @@ class Arm(gym.Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 25}
 
-    def __init__(self, actions: str = "torque", render_mode: str | None = None):
+    def __init__(self, actions: str = "torque", xml: str = ARM, render_mode: str | None = None):
         if actions not in ACTIONS:
             raise ValueError(f"actions={actions!r}: choose from {', '.join(ACTIONS)}")
         self.actions, self.render_mode = actions, render_mode
-        text = ARM.format(actuators=MOTORS if actions == "torque" else SERVOS)
+        text = xml.format(actuators=MOTORS if actions == "torque" else SERVOS)
         self.model = mujoco.MjModel.from_xml_string(text)
         self.data = mujoco.MjData(self.model)
         self.scale = self.model.actuator_ctrlrange[:, 1]  # (2,)
@@ -267,7 +280,7 @@ class Arm(gym.Env):
     def command(self, action: np.ndarray) -> np.ndarray:
         """What the actuators are told (2,), in Nm or radians, for an ``action`` (2,)."""
         if self.actions == "delta":
-            return np.clip(self.data.ctrl + INCREMENT * action, -self.scale, self.scale)  # (eq-delta)
+            return np.clip(self.data.ctrl + INCREMENT * action, -self.scale, self.scale)
         return self.scale * action
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
@@ -293,16 +306,68 @@ def tip(angles: np.ndarray) -> np.ndarray:
     Book: robotics/robots_as_rl
     """
     first, both = angles[0], angles[0] + angles[1]
-    return 0.4 * np.array(
-        [math.sin(first) + math.sin(both), 0, -math.cos(first) - math.cos(both)]
-    )  # (eq-tip)
+    return 0.4 * np.array([math.sin(first) + math.sin(both), 0, -math.cos(first) - math.cos(both)])
+
+
+def servo(goal: np.ndarray, angle: np.ndarray, velocity: np.ndarray) -> np.ndarray:
+    """Torques (2,) that pull the joints to ``goal`` (2,) and brake them: proportional-derivative control.
+
+    Book: robotics/robots_as_rl
+    """
+    return KP * (goal - angle) - KV * velocity  # (eq-servo)
+
+
+def hold(actions: str, goal: np.ndarray, every: int, seconds: float = 3.0) -> tuple[np.ndarray, float]:
+    """Bring an arm to joint angles ``goal`` (2,) by ``servo``, and keep it there.
+
+    With ``actions`` "torque" a program outside computes the torques, every ``every`` time steps of 5 ms, and
+    they are held in between; with "position" it sends the goal as often, and the servo in the joint computes.
+
+    Returns how far the joints are from the goal at the end (2,), in radians, and their largest speed in the
+    last second, in radians a second.
+
+    Book: robotics/robots_as_rl
+    """
+    arm = Arm(actions)
+    arm.reset(seed=0)
+    data, fastest = arm.data, 0.0
+    steps = round(seconds / arm.model.opt.timestep)
+    for t in range(steps):
+        if t % every == 0:
+            torque = np.clip(servo(goal, data.qpos, data.qvel), -arm.scale, arm.scale)
+            data.ctrl[:] = torque if actions == "torque" else goal
+        mujoco.mj_step(arm.model, data)
+        if t >= steps - round(1.0 / arm.model.opt.timestep):
+            fastest = max(fastest, float(np.abs(data.qvel).max()))
+    return np.abs(data.qpos - goal), fastest
+
+
+def explore(actions: str, seed: int, steps: int = 250) -> dict[str, float]:
+    """What uniformly random actions do to an arm in ``steps`` decisions, 25 a second.
+
+    Returns by name: ``speed``, the largest of a joint in radians a second; ``limit``, the share of decisions
+    during which a motor was at its torque limit; ``turns`` of the shoulder, the most it was away from hanging
+    down; ``places``, how many cells of 10 cm the tip has been in.
+
+    Book: robotics/robots_as_rl
+    """
+    arm, rng = Arm(actions), np.random.default_rng(seed)
+    arm.reset(seed=seed)
+    limits = 0.999 * np.array([20.0, 10.0])
+    speed, limit, turns, places = 0.0, 0, 0.0, set()
+    for _ in range(steps):
+        obs, _, _, _, info = arm.step(rng.uniform(-1, 1, 2))
+        speed, limit = max(speed, info["speed"].max()), limit + (info["torque"] > limits).any()
+        turns = max(turns, abs(obs[0]) / (2 * math.pi))
+        places.add(tuple(np.floor(obs[6:8] / 0.1)))
+    return {"speed": float(speed), "limit": limit / steps, "turns": float(turns), "places": len(places)}
 
 
 # ---------------------------------------------------------------------------------------- pictures
 
 MISSING = (
     "MuJoCo finds nothing to draw with here, so a picture is missing. "
-    "On Debian: apt install libegl1 libgl1 libosmesa6"
+    "On Debian: apt install libegl1 libgl1"
 )
 DRAWS = {"Linux": ("egl", "osmesa"), "Darwin": ("cgl", "glfw")}  # what draws without a window, by system
 
