@@ -366,8 +366,7 @@ def explore(actions: str, seed: int, steps: int = 250) -> dict[str, float]:
 # ---------------------------------------------------------------------------------------- pictures
 
 MISSING = (
-    "MuJoCo finds nothing to draw with here, so a picture is missing. "
-    "On Debian: apt install libegl1 libgl1"
+    "MuJoCo finds nothing to draw with here, so a picture is missing. On Debian: apt install libegl1 libgl1"
 )
 DRAWS = {"Linux": ("egl", "osmesa"), "Darwin": ("cgl", "glfw")}  # what draws without a window, by system
 
