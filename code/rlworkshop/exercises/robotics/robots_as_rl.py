@@ -84,8 +84,9 @@ def _backward(answer: Callable) -> None:
 def limit(wanted: np.ndarray, last: np.ndarray, fastest: float, dt: float) -> np.ndarray:
     """The set point (K,) that is sent to the servos: as near to ``wanted`` as it may be.
 
-    wanted (K,): the set point that a policy asks for, in radians. last (K,): the one that was sent before.
-    fastest: radians a second that each joint may turn. dt: seconds between two set points.
+    wanted (K,): the set point that a policy asks for, in radians.
+    last (K,): the one that was sent before. dt: seconds between the two.
+    fastest: radians a second that each joint may turn.
 
     Book: robotics/robots_as_rl
     """
@@ -114,12 +115,12 @@ def _near(answer: Callable) -> None:
     "np.clip the change, not the set point itself.",
 )
 def _far(answer: Callable) -> None:
-    got = answer(np.array([2.5, -2.5]), np.array([0.5, -0.3]), 1.0, 0.04)
-    expect(got, np.array([0.54, -0.34]), "A jump to 2.5 and -2.5, where 0.04 radians are allowed", {
-        "the limit is a velocity: multiply it with dt": np.array([1.5, -1.3]),
-        "the set point is clipped: clip its change": np.array([0.04, -0.04]),
-        "this is the change, not the set point": np.array([0.04, -0.04]),
-        "the change is cut off altogether: nothing moves": np.array([0.5, -0.3]),
+    got = answer(np.array([0.1]), np.array([0.5]), 1.0, 0.04)
+    expect(got, np.array([0.46]), "From 0.5 to 0.1 radians, where 0.04 are allowed", {
+        "the limit is a velocity: multiply it with dt": np.array([0.1]),
+        "the set point is clipped: clip its change": np.array([0.04]),
+        "this is the change, not the set point": np.array([-0.04]),
+        "the change is cut off altogether: nothing moves": np.array([0.5]),
     })  # fmt: skip
 
 
@@ -128,10 +129,9 @@ def _far(answer: Callable) -> None:
     "One joint that wants to go far should not slow down another that does not.",
 )
 def _each(answer: Callable) -> None:
-    got = answer(np.array([2.5, 0.02]), np.zeros(2), 2.0, 0.04)
-    scaled = np.array([2.5, 0.02]) * 0.08 / 2.5
-    length = np.array([2.5, 0.02]) * 0.08 / np.hypot(2.5, 0.02)
-    expect(got, np.array([0.08, 0.02]), "One joint far from its wish, one near", {
+    got, wanted = answer(np.array([0.1, 0.06]), np.zeros(2), 2.0, 0.04), np.array([0.1, 0.06])
+    scaled, length = wanted * 0.08 / 0.1, wanted * 0.08 / np.hypot(0.1, 0.06)
+    expect(got, np.array([0.08, 0.06]), "One joint far from its wish, one near", {
         "all joints are slowed down by the one that is furthest": scaled,
         "the length of the change is limited, not that of each joint": length,
     })  # fmt: skip
