@@ -133,6 +133,20 @@ def test_a_saved_state_goes_on_with_the_actions_under_way():
         assert np.array_equal(made.step(push)[0], other.step(push)[0])
 
 
+@pytest.mark.parametrize("actions", rr.ACTIONS)
+def test_an_arm_goes_on_from_a_saved_state_into_the_next_episode(actions):
+    made, other = rr.Arm(actions), rr.Arm(actions)
+    made.reset(seed=1)
+    other.reset(seed=2)
+    moves = np.random.default_rng(0).uniform(-1, 1, (20, 2))
+    for move in moves[:10]:
+        made.step(move)
+    other.set_state(made.get_state())
+    for move in moves[10:]:
+        assert np.array_equal(made.step(move)[0], other.step(move)[0])
+    assert np.array_equal(made.reset()[0], other.reset()[0])
+
+
 def test_a_pole_decides_as_often_as_asked():
     for timestep, skip in ((0.02, 2), (0.01, 3)):
         env = rr.pole(timestep, skip)

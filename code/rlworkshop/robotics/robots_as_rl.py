@@ -231,6 +231,7 @@ SERVOS = f"""
     <position joint="elbow" kp="{KP[1]}" kv="{KV[1]}" ctrlrange="-2.5 2.5" forcerange="-10 10"/>"""
 ACTIONS = ("torque", "position", "delta")
 INCREMENT = 0.1  # radians: by how much a delta of 1 moves the set point
+STATE = mujoco.mjtState.mjSTATE_INTEGRATION  # positions, velocities, commands, the target
 SKIP = 8  # time steps of 5 ms to a decision: 25 decisions a second
 
 
@@ -298,6 +299,18 @@ class Arm(gym.Env):
         place, goal = self.data.site_xpos[0, ::2], self.data.mocap_pos[0, ::2]
         parts = [self.data.qpos, self.data.qvel / 10, self.data.ctrl / self.scale, place, goal - place]
         return np.concatenate(parts)
+
+    def get_state(self) -> dict[str, Any]:
+        """All that decides how it goes on."""
+        physics = np.empty(mujoco.mj_stateSize(self.model, STATE))
+        mujoco.mj_getState(self.model, self.data, physics, STATE)
+        return {"rng": self.np_random.bit_generator.state, "physics": physics}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go back to what ``get_state`` gave."""
+        self.np_random.bit_generator.state = state["rng"]
+        mujoco.mj_setState(self.model, self.data, state["physics"], STATE)
+        mujoco.mj_forward(self.model, self.data)
 
 
 def tip(angles: np.ndarray) -> np.ndarray:
