@@ -2,7 +2,7 @@
 
 Models are MuJoCo's (Todorov, Erez & Tassa, *MuJoCo: A physics engine for model-based control*, 2012).
 Importing this module registers poles that are balanced late, and arms that are told torques, positions or
-increments.
+increments. It needs MuJoCo, ``pip install 'rlworkshop[mujoco]'``, and for pictures OpenGL.
 
 Book: robotics/robots_as_rl
 """
