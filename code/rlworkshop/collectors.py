@@ -10,6 +10,7 @@ Book: robotics/scale
 
 import contextlib
 import dataclasses
+import logging
 import multiprocessing
 import os
 import shutil
@@ -135,8 +136,8 @@ class Work:
     Book: robotics/scale
     """
 
-    env_id: str
-    """as ``gym.make`` takes it; ``module:Id-v0`` imports the module first, on whatever machine"""
+    env_id: str | Callable[[], gym.Env]
+    """as ``envs.make`` takes it: ``module:Id-v0`` imports the module first, on whatever machine"""
     num_envs: int = 8
     """N, environments of each worker"""
     num_steps: int = 64
@@ -414,7 +415,8 @@ def start_ray(address: str | None = None) -> Callable[[], None]:
         ray.init(address=address, log_to_driver=False, configure_logging=False)
         return ray.shutdown
     folder = tempfile.mkdtemp(prefix="ray", dir="/tmp" if os.path.isdir("/tmp") else None)
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # its default; said aloud it is not announced
+    # that connections need its token, Ray's default, is announced at length
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # workers find what we find
     try:

@@ -1,7 +1,7 @@
 """Actor-critic with V-trace: learning from fragments that older policies have played.
 
-Where acting and learning overlap, a fragment is older than the policy that learns from it, by a *policy lag* of
-some updates. V-trace weights what it says by importance ratios that are cut off above.
+Where acting and learning overlap, a fragment is older than the policy that learns from it, by a *policy lag*
+of some updates. V-trace weights what it says by importance ratios that are cut off above.
 
 Papers: Espeholt, Soyer, Munos, Simonyan, Mnih, Ward, Doron, Firoiu, Harley, Dunning, Legg & Kavukcuoglu,
 *IMPALA: scalable distributed deep-RL with importance weighted actor-learner architectures*, 2018
@@ -104,7 +104,7 @@ def vtrace(
         after = values[t + 1] * ~terminated[t]  # a terminal state is worth nothing
         advantages[t] = rho[t] * (
             rewards[t] + gamma * (after + correction) - values[t]
-        )  # (eq-vtrace-gradient)
+        )  # (eq-vtrace-pg)
         delta = rho[t] * (rewards[t] + gamma * after - values[t])
         correction = delta + gamma * c[t] * correction  # (eq-vtrace)
         targets[t] = values[t] + correction
@@ -281,7 +281,7 @@ def train(config: Config, seed: int, *, targets: Callable[..., Any] = vtrace, **
     session = Training(ALGORITHM, config, seed, {"targets": targets}, **options)
     envs, episodes = session.envs, session.episodes
     learner = make_learner(envs, config, session.generator)
-    delay = Delay([snapshot(learner.agent, 0)] * config.lag)
+    delay = Delay([snapshot(learner.agent, 0) for _ in range(config.lag)])  # each with arrays of its own
     obs = session.begin(learner.agent, learner=learner, delay=delay)  # (N, D)
     # region: loop
     while session.running(envs.num_envs * config.num_steps):
