@@ -66,7 +66,12 @@ def test_a_worker_goes_on_where_its_last_fragment_ended():
     assert (first.number, second.number, first.version, second.version) == (0, 1, 3, 4)
     both = Worker(dataclasses.replace(WORK, num_steps=48)).play(policy())
     assert np.array_equal(both.obs[:25], first.obs)
-    assert not np.array_equal(both.actions[24:], second.actions)  # each fragment has dice of its own
+
+
+def test_each_fragment_has_dice_of_its_own():
+    blind = Snapshot(0, [np.zeros((4, 2), np.float32)], [np.zeros(2, np.float32)])
+    worker = Worker(WORK)
+    assert not np.array_equal(worker.play(blind).actions, worker.play(blind).actions)
 
 
 def test_rows_are_transitions_and_reset_rows_are_marked():
@@ -147,7 +152,7 @@ def test_processes_play_what_one_process_plays_bit_for_bit():
 
 
 def test_a_worker_that_is_killed_is_replaced_and_owes_nothing():
-    with ProcessCollector(2, WORK) as others:
+    with ProcessCollector(2, WORK, timeout=15) as others:
         together(others, policy())
         os.kill(others.pids()[1], signal.SIGKILL)
         after = together(others, policy(1))
@@ -234,14 +239,12 @@ def test_what_makes_no_sense_is_refused(kind):
 # ---------------------------------------------------------------- Ray
 
 
-def run(script: str, timeout: float = 100, **environment: str) -> str:
+def run(script: str, *folders: Path) -> str:
     """What a script prints in a process of its own, where nothing of the tests is loaded."""
-    source = f"{CODE}{os.pathsep}{Path(__file__).parent}"
-    path = {"PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))}
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=timeout,
-        env={**os.environ, **path, **environment},
-    )  # fmt: skip
+    path = [*map(str, (CODE, Path(__file__).parent, *folders)), os.environ.get("PYTHONPATH")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -327,12 +330,7 @@ with RayCollector(1, Work("CartPole-v1", 4, 100_000), timeout=0.05) as cluster:
 
 @pytest.mark.slow
 def test_on_ray_errors_arrive_and_waiting_has_an_end(suicidal, tmp_path):
-    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    os.environ["PYTHONPATH"], before = path, os.environ.get("PYTHONPATH")
-    try:
-        said = run(FAILS)
-    finally:
-        os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+    said = run(FAILS, tmp_path)
     assert "no worker was asked" in said and "the motor is on fire" in said
     assert "no fragment within 0.05 seconds" in said and "num_cpus=0" in said
 

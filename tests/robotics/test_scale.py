@@ -74,12 +74,13 @@ def test_on_policy_with_lambda_one_targets_are_n_step_returns_and_advantages_gae
     assert advantages == pytest.approx(vpg.gae(rewards, values, *flags, GAMMA, 1.0))
 
 
-def test_uncorrected_heeds_no_ratio_and_unclipped_all_of_it():
+def test_uncorrected_heeds_no_ratio_and_the_unclipped_ones_all_of_it():
     given = rewards, values, ratio, *flags = rows()
     ones = rewards, values, np.ones_like(ratio), *flags
     for found, expected in (
         (scale.uncorrected(*given, GAMMA, LAM), scale.vtrace(*ones, GAMMA, LAM)),
         (scale.unclipped(*given, GAMMA, LAM), scale.vtrace(*given, GAMMA, LAM, 1e9, 1e9)),
+        (scale.rho_unclipped(*given, GAMMA, LAM), scale.vtrace(*given, GAMMA, LAM, 1e9, 1.0)),
     ):
         assert found[0] == pytest.approx(expected[0]) and found[1] == pytest.approx(expected[1])
 

@@ -102,9 +102,7 @@ def vtrace(
     for t in reversed(range(len(rewards))):
         correction = correction * ~(terminated[t] | truncated[t])  # nothing flows back over an end
         after = values[t + 1] * ~terminated[t]  # a terminal state is worth nothing
-        advantages[t] = rho[t] * (
-            rewards[t] + gamma * (after + correction) - values[t]
-        )  # (eq-vtrace-pg)
+        advantages[t] = rho[t] * (rewards[t] + gamma * (after + correction) - values[t])  # (eq-vtrace-pg)
         delta = rho[t] * (rewards[t] + gamma * after - values[t])
         correction = delta + gamma * c[t] * correction  # (eq-vtrace)
         targets[t] = values[t] + correction
@@ -141,6 +139,22 @@ def unclipped(
     Book: robotics/scale
     """
     return vtrace(rewards, values, ratio, terminated, truncated, gamma, lam, np.inf, np.inf)
+
+
+def rho_unclipped(
+    rewards: np.ndarray,
+    values: np.ndarray,
+    ratio: np.ndarray,
+    terminated: np.ndarray,
+    truncated: np.ndarray,
+    gamma: float,
+    lam: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """V-trace without its bias: ratios are cut off in the trace alone.
+
+    Book: robotics/scale
+    """
+    return vtrace(rewards, values, ratio, terminated, truncated, gamma, lam, rho_bar=np.inf)
 
 
 def truncated_policy(policy: np.ndarray, behaviour: np.ndarray, rho_bar: float) -> np.ndarray:
@@ -218,8 +232,9 @@ def update(
 
     Book: robotics/scale
     """
-    device, real = next(learner.value.parameters()).device, torch.from_numpy(fragment.valid)  # (T, N)
-    obs, actions = (torch.from_numpy(x).to(device) for x in (fragment.obs, fragment.actions))
+    device, real = next(learner.value.parameters()).device, torch.tensor(fragment.valid)  # (T, N)
+    # copies, since Ray's arrays are shared and may not be written to
+    obs, actions = (torch.tensor(x, device=device) for x in (fragment.obs, fragment.actions))
     # region: step
     logp, entropy = learner.agent.policy.log_prob(obs[:-1].flatten(0, 1), actions.flatten(0, 1))
     value = learner.value(obs).squeeze(-1)  # (T+1, N)
