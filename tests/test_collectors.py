@@ -113,7 +113,7 @@ class Backwards(LocalCollector):
 
     def next(self):
         """Play what was asked for last."""
-        self.asked.rotate(1)
+        self.owed = dict(reversed(self.owed.items()))
         return super().next()
 
 
@@ -134,7 +134,7 @@ def test_in_a_stream_a_fragment_is_as_many_updates_old_as_there_are_workers(work
 def test_who_has_delivered_plays_on_before_the_learner_learns():
     with LocalCollector(2, WORK) as local:
         one = next(stream(local, policy))
-        assert [worker for worker, _ in local.asked] == [1, one.worker]
+        assert [*local.owed] == [1, one.worker]
 
 
 # ---------------------------------------------------------------- processes
@@ -230,8 +230,15 @@ def test_no_process_is_left_behind():
 def test_what_makes_no_sense_is_refused(kind):
     with pytest.raises(ValueError, match="at least 1 worker"):
         kind(0, WORK)
-    with kind(1, WORK) as some, pytest.raises(ValueError, match="no worker was asked"):
-        some.next()
+    with kind(1, WORK) as some:
+        with pytest.raises(ValueError, match="no worker was asked"):
+            some.next()
+        with pytest.raises(ValueError, match="from 0 to 0, not 1"):
+            some.ask(1, policy())
+        some.ask(0, policy())
+        with pytest.raises(ValueError, match="worker 0 has not delivered"):
+            some.ask(0, policy())
+        assert some.next().number == 0
     with pytest.raises(ValueError, match="at least 1"):
         Work("CartPole-v1", num_steps=0)
 

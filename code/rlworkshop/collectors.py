@@ -17,7 +17,6 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
@@ -191,7 +190,11 @@ class Collector(Protocol):
     """how many have died and been replaced"""
 
     def ask(self, worker: int, policy: Snapshot) -> None:
-        """Have a worker play its next fragment with ``policy``. Does not wait for it."""
+        """Have a worker play its next fragment with ``policy``. Does not wait for it.
+
+        Raises:
+            ValueError: there is no such worker, or it has not delivered its last fragment.
+        """
 
     def next(self) -> Fragment:
         """A fragment that was asked for, whichever is ready first.
@@ -241,6 +244,36 @@ class _Collector:
         if workers < 1:
             raise ValueError(f"a collector needs at least 1 worker, not {workers}")
         self.workers, self.work, self.deaths, self._in_a_row = workers, work, 0, 0
+        self.owed: dict[int, Snapshot] = {}  # what workers were asked to play with, the first one first
+
+    def ask(self, worker: int, policy: Snapshot) -> None:
+        """Have a worker play its next fragment with ``policy``. Does not wait for it.
+
+        Raises:
+            ValueError: there is no such worker, or it has not delivered its last fragment.
+        """
+        if not 0 <= worker < self.workers:
+            raise ValueError(f"workers are numbered from 0 to {self.workers - 1}, not {worker}")
+        if worker in self.owed:
+            raise ValueError(f"worker {worker} has not delivered its last fragment: call next first")
+        self.owed[worker] = policy
+        self._send(worker)
+
+    def next(self) -> Fragment:
+        """A fragment that was asked for, whichever is ready first.
+
+        Raises:
+            WorkerError, TimeoutError, ValueError: as ``Collector`` says.
+        """
+        if not self.owed:
+            raise ValueError("no worker was asked for a fragment")
+        worker, fragment = self._receive()
+        del self.owed[worker]
+        self._in_a_row = 0
+        return fragment
+
+    def _send(self, worker: int) -> None:
+        """Tell a worker what it owes."""
 
     def _died(self, worker: int, why: str) -> None:
         self.deaths, self._in_a_row = self.deaths + 1, self._in_a_row + 1
@@ -275,22 +308,11 @@ class LocalCollector(_Collector):
     def __init__(self, workers: int, work: Work):
         super().__init__(workers, work)
         self.each = [Worker(work, worker) for worker in range(workers)]
-        self.asked: deque[tuple[int, Snapshot]] = deque()
 
-    def ask(self, worker: int, policy: Snapshot) -> None:
-        """Have a worker play its next fragment; it does so when ``next`` comes to it."""
-        self.asked.append((worker, policy))
-
-    def next(self) -> Fragment:
-        """Play what was asked for first.
-
-        Raises:
-            ValueError: nothing was asked for.
-        """
-        if not self.asked:
-            raise ValueError("no worker was asked for a fragment")
-        worker, policy = self.asked.popleft()
-        return self.each[worker].play(policy)
+    def _receive(self) -> tuple[int, Fragment]:
+        """Play what was asked for first."""
+        worker, policy = next(iter(self.owed.items()))
+        return worker, self.each[worker].play(policy)
 
 
 # ------------------------------------------------------------------------------------ other processes
@@ -323,60 +345,44 @@ class ProcessCollector(_Collector):
     def __init__(self, workers: int, work: Work, timeout: float = PATIENCE):
         super().__init__(workers, work)
         self.timeout, self.context = timeout, multiprocessing.get_context("spawn")
-        self.lines: list[Connection | None] = [None] * workers
+        self.lines: list[Any] = [None] * workers
         self.processes: list[Any] = [None] * workers
-        self.owed: dict[int, deque[Snapshot]] = {worker: deque() for worker in range(workers)}
+        self.lives = [0] * workers
         for worker in range(workers):
-            self._start(worker, life=0)
+            self._start(worker)
 
-    def _start(self, worker: int, life: int) -> None:
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(
-            target=serve, args=(theirs, self.work, worker, life), daemon=True, name=f"worker {worker}"
-        )
-        process.start()
+    def _start(self, worker: int) -> None:
+        self.lines[worker], theirs = self.context.Pipe()
+        place = theirs, self.work, worker, self.lives[worker]
+        self.processes[worker] = self.context.Process(target=serve, args=place, daemon=True)
+        self.processes[worker].start()
         theirs.close()  # so that we see the end of the line when the worker dies
-        self.lines[worker], self.processes[worker] = ours, process
-        self.lives = {**getattr(self, "lives", {}), worker: life}
 
-    def ask(self, worker: int, policy: Snapshot) -> None:
-        """Send ``policy`` to a worker."""
-        self.owed[worker].append(policy)
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # dead: ``next`` will see to it
-            self.lines[worker].send(policy)
+    def _send(self, worker: int) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # dead: ``_receive`` will see it
+            self.lines[worker].send(self.owed[worker])
 
-    def next(self) -> Fragment:
-        """A fragment, whichever is ready first.
-
-        Raises:
-            WorkerError, TimeoutError, ValueError: as ``Collector`` says.
-        """
-        owing = {self.lines[worker]: worker for worker, owed in self.owed.items() if owed}
-        if not owing:
-            raise ValueError("no worker was asked for a fragment")
-        ready = wait(list(owing), self.timeout)
-        if not ready:
-            raise self._late(self.timeout)
-        worker = owing[ready[0]]
-        try:
-            answer = ready[0].recv()
-        except (EOFError, ConnectionResetError) as error:
-            self._replace(worker, repr(error))
-            return self.next()
-        if isinstance(answer, str):
-            raise WorkerError(f"worker {worker} failed:\n{answer}")
-        self.owed[worker].popleft()
-        self._in_a_row = 0
-        return answer
+    def _receive(self) -> tuple[int, Fragment]:
+        while ready := wait([self.lines[worker] for worker in self.owed], self.timeout):
+            worker = self.lines.index(ready[0])
+            try:
+                answer = ready[0].recv()
+            except (EOFError, ConnectionResetError) as error:
+                self._replace(worker, repr(error))
+                continue
+            if isinstance(answer, str):
+                raise WorkerError(f"worker {worker} failed:\n{answer}")
+            return worker, answer
+        raise self._late(self.timeout)
 
     def _replace(self, worker: int, why: str) -> None:
-        """Another worker in the place of one that has died, asked for all that this one owed."""
+        """Another worker in the place of one that has died, asked for what this one owed."""
         self._died(worker, why)
         self.lines[worker].close()
         self.processes[worker].join(1)
-        self._start(worker, self.lives[worker] + 1)
-        for policy in self.owed[worker]:
-            self.lines[worker].send(policy)
+        self.lives[worker] += 1
+        self._start(worker)
+        self._send(worker)
 
     def pids(self) -> list[int]:
         """The processes of the workers."""
@@ -474,44 +480,28 @@ class RayCollector(_Collector):
         self.actor = ray.remote(Worker).options(**options)
         self.lives = [0] * workers
         self.actors = [self.actor.remote(work, worker) for worker in range(workers)]
-        self.owed: dict[Any, tuple[int, Snapshot]] = {}  # what is on its way: who plays it, with what
+        self.coming: dict[Any, int] = {}  # what is on its way, and from whom
 
-    def ask(self, worker: int, policy: Snapshot) -> None:
-        """Send ``policy`` to a worker."""
-        self.owed[self.actors[worker].play.remote(policy)] = worker, policy
+    def _send(self, worker: int) -> None:
+        self.coming[self.actors[worker].play.remote(self.owed[worker])] = worker
 
-    def next(self) -> Fragment:
-        """A fragment, whichever is ready first.
-
-        Raises:
-            WorkerError, TimeoutError, ValueError: as ``Collector`` says.
-        """
-        if not self.owed:
-            raise ValueError("no worker was asked for a fragment")
-        ready, _ = self.ray.wait(list(self.owed), num_returns=1, timeout=self.timeout)
-        if not ready:
-            raise self._late(self.timeout)
-        worker, _ = self.owed[ready[0]]
-        try:
-            answer = self.ray.get(ready[0], timeout=self.timeout)
-        except self.ray.exceptions.RayActorError as error:
-            self._replace(worker, str(error))
-            return self.next()
-        except self.ray.exceptions.RayTaskError as error:
-            raise WorkerError(f"worker {worker} failed:\n{error}") from error
-        del self.owed[ready[0]]
-        self._in_a_row = 0
-        return answer
+    def _receive(self) -> tuple[int, Fragment]:
+        while ready := self.ray.wait([*self.coming], num_returns=1, timeout=self.timeout)[0]:
+            worker = self.coming.pop(ready[0])
+            try:
+                return worker, self.ray.get(ready[0], timeout=self.timeout)
+            except self.ray.exceptions.RayActorError as error:
+                self._replace(worker, str(error))
+            except self.ray.exceptions.RayTaskError as error:
+                raise WorkerError(f"worker {worker} failed:\n{error}") from error
+        raise self._late(self.timeout)
 
     def _replace(self, worker: int, why: str) -> None:
-        """Another actor in the place of one that has died, asked for all that this one owed."""
+        """Another actor in the place of one that has died, asked for what this one owed."""
         self._died(worker, why)
         self.lives[worker] += 1
         self.actors[worker] = self.actor.remote(self.work, worker, self.lives[worker])
-        lost = {reference: policy for reference, (who, policy) in self.owed.items() if who == worker}
-        for reference, policy in lost.items():
-            del self.owed[reference]
-            self.ask(worker, policy)
+        self._send(worker)
 
     def pids(self) -> list[int]:
         """The processes of the workers."""
