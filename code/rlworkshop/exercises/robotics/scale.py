@@ -13,7 +13,12 @@ PAGE = "robotics/scale"
 VTRACE = "V-trace"
 
 
-def vtrace_targets(rewards: np.ndarray, values: np.ndarray, ratio: np.ndarray, gamma: float) -> np.ndarray:
+def vtrace_targets(
+    rewards: np.ndarray,
+    values: np.ndarray,
+    ratio: np.ndarray,
+    gamma: float,
+) -> np.ndarray:
     """V-trace targets (T,) of a fragment of one environment without an end in it.
 
     rewards (T,). values (T+1,): of the state before each step, and of the last one.
