@@ -31,7 +31,7 @@ class Dice:
     Book: robotics/learning_from_demonstrations
     """
 
-    def __init__(self, seeds: Sequence[int]):
+    def __init__(self, seeds: Sequence[int | Sequence[int]]):
         if not len(seeds):
             raise ValueError("Dice needs at least one seed, such as verify.seeds(5)")
         self.generators = [np.random.default_rng(seed) for seed in seeds]
@@ -63,9 +63,7 @@ class Nets(nn.Module):
         self.weights = nn.ParameterList(
             dice.normal(m, n) * math.sqrt((1 + h) / m) for (m, n), h in zip(pairs, hidden, strict=True)
         )
-        self.biases = nn.ParameterList(
-            dice.normal(1, n) * h for (_, n), h in zip(pairs, hidden, strict=True)
-        )
+        self.biases = nn.ParameterList(dice.normal(1, n) * h for (_, n), h in zip(pairs, hidden, strict=True))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs of each seed's network for that seed's rows."""
@@ -81,14 +79,14 @@ class Nets(nn.Module):
 class Regression:
     """A network trained by mean squared error: one action for each observation.
 
-    A policy has a ``loss`` of each row, and actions ``act(obs, latent)`` that are a function of the observation
+    A policy has a ``loss`` of each row, and actions ``act(obs, latent)`` that are a function of what is seen
     and of ``latents`` standard normal numbers, which the caller draws: here none.
 
     Book: robotics/learning_from_demonstrations
     """
 
     def __init__(self, obs_dim: int, actions: int, dice: Dice, hidden: int = 64):
-        self.latents = 0
+        self.actions, self.latents = actions, 0
         self.net = Nets([obs_dim, hidden, hidden, actions], dice)
 
     def loss(self, obs: torch.Tensor, action: torch.Tensor, dice: Dice) -> torch.Tensor:
@@ -145,26 +143,26 @@ class Flow:
     EULER = 8  # steps of integration
 
     def __init__(self, obs_dim: int, actions: int, dice: Dice, hidden: int = 64):
-        self.latents = actions
+        self.actions = self.latents = actions
         self.net = Nets([obs_dim + actions + 1, hidden, hidden, actions], dice)
 
-    def velocity(self, obs: torch.Tensor, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        """Where, and how fast, ``x`` (S, B, A) moves at ``time`` (S, B, 1)."""
-        return self.net(torch.cat([obs, x, time], dim=2))
+    def velocity(self, obs: torch.Tensor, y: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        """Where, and how fast, ``y`` (S, B, A) moves at ``time`` (S, B, 1)."""
+        return self.net(torch.cat([obs, y, time], dim=2))
 
     def loss(self, obs: torch.Tensor, action: torch.Tensor, dice: Dice) -> torch.Tensor:
         """Squared error (S, B) of the velocity, at a random time on the way from noise to each action."""
         noise, time = dice.normal(*action.shape[1:]), dice.uniform(action.shape[1], 1)
-        x = (1 - time) * noise + time * action
-        return ((self.velocity(obs, x, time) - (action - noise)) ** 2).mean(dim=2)  # (eq-flow-loss)
+        y = (1 - time) * noise + time * action
+        return ((self.velocity(obs, y, time) - (action - noise)) ** 2).mean(dim=2)  # (eq-flow-loss)
 
     def act(self, obs: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Actions (S, B, A): the latent numbers, carried along."""
-        x = latent
+        y = latent
         for i in range(self.EULER):
-            time = torch.full((*x.shape[:2], 1), i / self.EULER)
-            x = x + self.velocity(obs, x, time) / self.EULER  # (eq-euler)
-        return x
+            time = torch.full((*y.shape[:2], 1), i / self.EULER)
+            y = y + self.velocity(obs, y, time) / self.EULER  # (eq-euler)
+        return y
 
 
 Policy = Regression | Mixture | Flow
@@ -218,9 +216,7 @@ class Episodes:
 
 
 @torch.no_grad()
-def play(
-    act: Act, start: torch.Tensor, dice: Dice, steps: int, gust: float = 0.0, lag: int = 0
-) -> Episodes:
+def play(act: Act, start: torch.Tensor, dice: Dice, steps: int, gust: float = 0.0, lag: int = 0) -> Episodes:
     """Move robots from ``start`` (S, N, 2) by ``act(t, obs, position)``.
 
     gust: standard deviation of what the wind adds to each coordinate in a step. lag: age of what is seen.
