@@ -91,7 +91,7 @@ class Regression:
 
     def loss(self, obs: torch.Tensor, action: torch.Tensor, dice: Dice) -> torch.Tensor:
         """Squared error (S, B), the mean over the components of an action."""
-        return ((self.net(obs) - action) ** 2).mean(dim=2)
+        return ((self.net(obs) - action) ** 2).mean(dim=2)  # (eq-cloning)
 
     def act(self, obs: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Actions (S, B, A)."""
@@ -192,6 +192,7 @@ def fit(
         )
     optimizer = torch.optim.Adam(policy.net.parameters(), lr)
     of_seed = torch.arange(len(obs))[:, None]
+    # region: fitting
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = lr * (1 - step / steps)
         rows = dice.rows(obs.shape[1], batch_size)  # (S, B)
@@ -200,6 +201,7 @@ def fit(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    # endregion
     return policy
 
 
@@ -392,6 +394,7 @@ def reinforce(
     """
     optimizer = torch.optim.Adam(policy.net.parameters(), lr)
     curve = []
+    # region: iteration
     for _ in range(iterations):
         played = world.play(
             lambda t, obs, position: policy.net(obs) + std * dice.normal(episodes, 2), episodes, dice, gust, 0
@@ -404,4 +407,5 @@ def reinforce(
         (-(advantage * log_prob).mean(dim=1).sum()).backward()
         optimizer.step()
         curve.append(reward.mean(dim=1))
+    # endregion
     return curve
