@@ -15,18 +15,24 @@ PAGE = "robotics/learning_from_demonstrations"
 # ------------------------------------------------------------------------------------------ mixture
 
 
-def mixture_loss(action: np.ndarray, weight: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+def mixture_loss(
+    action: np.ndarray,
+    weight: np.ndarray,
+    mean: np.ndarray,
+    std: np.ndarray,
+) -> np.ndarray:
     """Negative log-likelihood (B,) of actions (B,) under mixtures of K normal distributions.
 
-    weight, mean, std: (B, K) each; the weights of a row add up to 1. Must not overflow, however far away an
-    action lies.
+    weight, mean, std: (B, K) each; the weights of a row add up to 1. Must not overflow, however
+    far away an action lies.
 
     Book: robotics/learning_from_demonstrations
     """
     # solution
     z = (action[:, None] - mean) / std  # (B, K)
-    terms = np.log(weight) - 0.5 * z**2 - np.log(std) - 0.5 * np.log(2 * np.pi)  # (B, K)
-    highest = terms.max(axis=1)  # (B,) taken out of the sum: what is left lies between 1 and K
+    log_normal = -0.5 * z**2 - np.log(std) - 0.5 * np.log(2 * np.pi)  # (B, K)
+    terms = np.log(weight) + log_normal
+    highest = terms.max(axis=1)  # (B,) taken out of the sum: the rest lies between 1 and K
     return -highest - np.log(np.exp(terms - highest[:, None]).sum(axis=1))
     # end
 
@@ -94,7 +100,7 @@ def _far(answer: Callable) -> None:
 def carry(velocity: Callable, noise: np.ndarray, steps: int) -> np.ndarray:
     """Where a flow carries ``noise`` in unit time, in so many Euler steps of equal length.
 
-    velocity(y, time): an array of the shape of ``noise``; time runs from 0 (noise) to 1 (action).
+    velocity(y, time): an array of the shape of ``noise``; time runs from 0 to 1.
 
     Book: robotics/learning_from_demonstrations
     """
