@@ -23,8 +23,8 @@ def mixture_loss(
 ) -> np.ndarray:
     """Negative log-likelihood (B,) of actions (B,) under mixtures of K normal distributions.
 
-    weight, mean, std: (B, K) each; the weights of a row add up to 1. Must not overflow, however
-    far away an action lies.
+    weight, mean, std: (B, K) each; the weights of a row add up to 1. Must not overflow,
+    however far away an action lies.
 
     Book: robotics/learning_from_demonstrations
     """
