@@ -7,8 +7,8 @@
 ``run I/N`` does every N-th job, beginning with job I, in one process; what is done already is not done again,
 so it may be stopped and started. ``store`` puts all that was done together. Ten seeds of each arm, five of
 those without memory. Kept of each run are its mean goals in an episode on sets of robots that are fixed once,
-and of ranges that widen the bounds after each update. ``found`` is the range that ``widening`` ended with, for
-the same seed, from the first batch on.
+and of ranges that widen the bounds after each update. ``found`` is the range that ``widening`` ended
+with, for the same seed, from the first batch on.
 """
 
 import argparse

@@ -30,8 +30,8 @@ def moved(
 ) -> np.ndarray:
     """Bounds (...) after their probes.
 
-    One whose buffer is ``full`` goes ``step`` further out where its mean ``score`` (...) is ``enough`` or more,
-    back in where it is ``few`` or less. No bound goes beyond ``cap``, nor back over the data sheet.
+    Where the buffer is ``full``, a bound goes out by ``step`` if its mean ``score`` (...) is ``enough`` or
+    more, and in if it is ``few`` or less. None goes beyond ``cap``, nor back over the data sheet.
 
     Book: robotics/automatic_domain_randomization
     """

@@ -26,19 +26,19 @@ Looks = Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray, np.nd
 # ------------------------------------------------------------------------------------ a cart, exactly
 
 
-def robust_gain(low: float, high: float) -> float:
+def robust_gain(low: Any, high: Any) -> Any:
     """Feedback k with the least mean of (1 - k g)² over carts with gain g = 2^p, p uniform in low ... high.
 
-    A cart that is off by e is pushed by k e and is then off by (1 - k g) e.
+    A cart that is off by e is pushed by k e and is then off by (1 - k g) e. Numbers, or arrays of one shape.
 
     Raises:
         ValueError: ``low`` is above ``high``.
 
     Book: robotics/domain_randomization
     """
-    if low > high:
+    if np.any(np.greater(low, high)):
         raise ValueError(f"low={low} is above high={high}")
-    return 2 / (2**low + 2**high)  # (eq-robust-gain)
+    return 2 / (2.0**low + 2.0**high)  # (eq-robust-gain)
 
 
 # ------------------------------------------------------------------------------------ pucks
@@ -61,8 +61,8 @@ def train(config: memory.Config, seed: int, width: float, **options: Any) -> run
 def outlying(n: int, seed: int, inner: float = 2.5, outer: float = 2.75, rest: float = 0.5) -> np.ndarray:
     """Parameters (n, P) of robots that lie outside every range up to ``inner``.
 
-    One parameter of each, drawn at random, is between ``inner`` and ``outer``; the others are within ``rest``.
-    Latency is never the one: a puck's queue ends at 7 steps, which ranges up to 2.5 contain.
+    One parameter of each, at random, is between ``inner`` and ``outer``; the others lie within ``rest``.
+    Latency is never the one: a push is at most 7 steps late, which wide ranges contain.
 
     Book: robotics/domain_randomization
     """
