@@ -5,13 +5,15 @@
     python benchmarks/domain_randomization.py store
 
 ``run I/N`` does every N-th job, beginning with job I, in one process; what is done already is not done again,
-so it may be stopped and started. ``store`` puts all that was done together. Ten seeds of each arm, five of
-those without memory. Kept of each run are its mean goals in an episode on sets of robots that are fixed once,
-and of ranges that widen the bounds after each update. ``found`` is the range that ``widening`` ended
-with, for the same seed, from the first batch on.
+so it may be stopped and started. ``store`` puts all that was done together. Ten seeds of each arm; five of
+those without memory, and of the long ones, which train two and a half times as long. "capped" widens to 1.5
+at most, "found" is the range that "widening" ended with, for the same seed, from the first batch on. Kept are
+the mean goals of each run in an episode on sets of robots that are fixed once, and the bounds of ranges that
+widen, after each update.
 """
 
 import argparse
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -25,13 +27,15 @@ from rlworkshop.robotics import domain_randomization as dr
 from rlworkshop.robotics import memory, reality_gap
 
 SEEDS = range(7000, 7010)
-FEWER = SEEDS[:5]  # without memory
+FEWER, LONG = SEEDS[:5], 2.5  # seeds without memory and of long trainings, which have so many times the steps
 ITERATIONS, BATCH = 40, 25_500
 WIDTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 ARMS = {
     **{f"recurrent {width}": ("recurrent", width) for width in WIDTHS},
-    **{f"none {width}": ("none", width) for width in WIDTHS},
+    **{f"none {width}": ("none", width) for width in (0.0, 1.0, 2.0)},
+    **{f"long {width}": ("recurrent", width) for width in (1.5, 2.0)},
     "widening": ("recurrent", "widening"),
+    "capped": ("recurrent", "capped"),
     "found": ("recurrent", "found"),
 }
 N, SET = 512, 3  # robots in a set, and the seed that draws them
@@ -56,8 +60,10 @@ def trained(arm: str, seed: int, iterations: int, parts: Path) -> runs.Run:
     """A run of one seed of one arm."""
     remembers, how = ARMS[arm]
     config = memory.Config(memory=remembers, total_steps=max(iterations * BATCH, 25_670))
-    if how == "widening":
-        return adr.train(config, seed)
+    if arm.startswith("long"):
+        config = dataclasses.replace(config, total_steps=int(LONG * config.total_steps))
+    if how in ("widening", "capped"):
+        return adr.train(config, seed, {"cap": 1.5 if how == "capped" else 2.5})
     if how == "found":
         path = parts / f"widening_{seed}.json"
         if not path.exists():
@@ -102,7 +108,8 @@ def main() -> None:
     parts = PARTS / "quick" if chosen.quick else PARTS
     parts.mkdir(parents=True, exist_ok=True)
     done = {
-        arm: [s for s in seeds if not arm.startswith("none") or chosen.quick or s in FEWER] for arm in ARMS
+        arm: [s for s in seeds if not arm.startswith(("none", "long")) or chosen.quick or s in FEWER]
+        for arm in ARMS
     }
     jobs = [(arm, s) for s in seeds for arm in chosen.arms if arm != "found" and s in done[arm]]
     jobs += [("found", s) for s in seeds if "found" in chosen.arms]  # last: they need what was found

@@ -110,14 +110,14 @@ def test_plain_pictures_look_alike_and_random_ones_do_not():
     for looks in (dr.plain, dr.randomized):
         seen, _ = dr.pictures(looks, np.random.default_rng(0), 300)
         spread[looks] = seen[:, 0, 0].std()  # a corner, which no disc reaches
-    assert spread[dr.plain] < 0.03 and spread[dr.randomized] > 0.2
+    assert spread[dr.plain] < 0.03 and spread[dr.randomized] > 0.15
 
 
 def test_patches_are_soft_and_each_is_another():
     found = dr.patches(np.random.default_rng(0), 100)
     steps = np.abs(np.diff(found, axis=2))
-    assert steps.max() < 0.4 and (found.std(axis=(1, 2)) > 0.05).all()
-    assert np.abs(found[0] - found[1:]).max(axis=(1, 2)).min() > 0.1
+    assert steps.max() < 0.4 and found.std(axis=(1, 2)).min() < 0.02 < 0.15 < found.std(axis=(1, 2)).max()
+    assert np.abs(found[0] - found[1:]).max(axis=(1, 2)).min() > 0.05
 
 
 def test_lamps_are_brighter_on_one_side():
@@ -135,10 +135,11 @@ def test_an_eye_learns_what_it_is_shown():
     assert all(torch.equal(a, b) for a, b in zip(eye.parameters(), again.parameters(), strict=True))
 
 
-def test_an_eye_does_not_notice_a_stronger_lamp():
-    eye = dr.Eye(torch.Generator().manual_seed(0))
-    seen = torch.rand(5, 16, 16)
-    assert torch.allclose(eye(seen), eye(3 * seen + 1), atol=1e-4) and eye(seen).shape == (5, 2)
+def test_an_eye_sees_every_place():
+    eye, seen = dr.Eye(torch.Generator().manual_seed(0)), torch.rand(5, 16, 16)
+    said = eye(seen)
+    seen[:, 3, 12] += 1
+    assert said.shape == (5, 2) and ((eye(seen) - said).abs() > 1e-6).all()
 
 
 def test_a_miss_is_a_distance():

@@ -89,18 +89,18 @@ def plain(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def patches(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Random textures (n, 16, 16) between 0.3 and 1: soft patches of a size that is drawn for each.
+    """Random textures (n, 16, 16) from 0.3 to 1: soft patches of random size, brightness and contrast.
 
     Book: robotics/domain_randomization
     """
-    found = np.empty((n, SIZE, SIZE))
-    cells = rng.integers(2, 9, n)
+    level, contrast, cells = rng.uniform(0.5, 0.85, n), rng.uniform(0, 0.35, n), rng.integers(2, 9, n)
+    soft = np.empty((n, SIZE, SIZE))
     for count in range(2, 9):
         which = np.flatnonzero(cells == count)
         knots = np.linspace(-1, 1, count)
         spread = np.maximum(0, 1 - np.abs(PIXELS[:, None] - knots) / (knots[1] - knots[0]))  # (16, count)
-        found[which] = spread @ rng.uniform(0.3, 1.0, (len(which), count, count)) @ spread.T
-    return found
+        soft[which] = spread @ rng.uniform(-1, 1, (len(which), count, count)) @ spread.T
+    return np.clip(level[:, None, None] + contrast[:, None, None] * soft, 0.3, 1)
 
 
 def lamps(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -149,7 +149,7 @@ def pictures(looks: Looks, rng: np.random.Generator, n: int) -> tuple[np.ndarray
 
 
 class Eye(nn.Module):
-    """Where the disc is (B, 2), from pictures (B, 16, 16), whose mean and contrast do not matter.
+    """Where the disc is (B, 2), from pictures (B, 16, 16): two convolutions, two layers.
 
     Book: robotics/domain_randomization
     """
@@ -167,9 +167,7 @@ class Eye(nn.Module):
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
         """Positions (B, 2)."""
-        centred = seen - seen.mean(dim=(1, 2), keepdim=True)
-        scaled = centred / centred.std(dim=(1, 2), keepdim=True)
-        return self.say(self.see(scaled[:, None]))
+        return self.say(self.see((seen[:, None] - 0.6) / 0.3))
 
 
 def train_eye(looks: Looks, seed: int, steps: int = 300, batch: int = 64) -> Eye:
