@@ -5,11 +5,11 @@
     python benchmarks/domain_randomization.py store
 
 ``run I/N`` does every N-th job, beginning with job I, in one process; what is done already is not done again,
-so it may be stopped and started. ``store`` puts all that was done together. Ten seeds of each arm; five of
-those without memory, and of the long ones, which train two and a half times as long. "capped" widens to 1.5
-at most, "found" is the range that "widening" ended with, for the same seed, from the first batch on. Kept are
-the mean goals of each run in an episode on sets of robots that are fixed once, and the bounds of ranges that
-widen, after each update.
+so it may be stopped and started. ``store`` puts all that was done together. Ten seeds of fixed ranges with a
+recurrent policy, of ranges that widen, and of "found": the range that "widening" ended with, for the same
+seed, from the first batch on. Five of the rest: "strict" and "uncapped" differ from "widening" in its
+thresholds and its cap, and "long" ones train two and a half times as long. Kept are the mean goals of each
+run in an episode on sets of robots that are fixed once, and the bounds of ranges that widen.
 """
 
 import argparse
@@ -27,17 +27,19 @@ from rlworkshop.robotics import domain_randomization as dr
 from rlworkshop.robotics import memory, reality_gap
 
 SEEDS = range(7000, 7010)
-FEWER, LONG = SEEDS[:5], 2.5  # seeds without memory and of long trainings, which have so many times the steps
+FEWER, LONG = SEEDS[:5], 2.5  # seeds of what is no main arm; by how much long trainings are longer
 ITERATIONS, BATCH = 40, 25_500
 WIDTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 ARMS = {
     **{f"recurrent {width}": ("recurrent", width) for width in WIDTHS},
     **{f"none {width}": ("none", width) for width in (0.0, 1.0, 2.0)},
     **{f"long {width}": ("recurrent", width) for width in (1.5, 2.0)},
-    "widening": ("recurrent", "widening"),
-    "capped": ("recurrent", "capped"),
+    "widening": ("recurrent", {}),
+    "strict": ("recurrent", {"enough": 3.0, "few": 2.0}),
+    "uncapped": ("recurrent", {"cap": WIDTHS[-1]}),
     "found": ("recurrent", "found"),
 }
+MAIN = ("recurrent", "widening", "found")  # how the names of arms with all seeds begin
 N, SET = 512, 3  # robots in a set, and the seed that draws them
 PARTS = Path(__file__).resolve().parents[1] / "_build" / "domain_randomization"
 
@@ -62,8 +64,8 @@ def trained(arm: str, seed: int, iterations: int, parts: Path) -> runs.Run:
     config = memory.Config(memory=remembers, total_steps=max(iterations * BATCH, 25_670))
     if arm.startswith("long"):
         config = dataclasses.replace(config, total_steps=int(LONG * config.total_steps))
-    if how in ("widening", "capped"):
-        return adr.train(config, seed, {"cap": 1.5 if how == "capped" else 2.5})
+    if isinstance(how, dict):
+        return adr.train(config, seed, how)
     if how == "found":
         path = parts / f"widening_{seed}.json"
         if not path.exists():
@@ -107,12 +109,9 @@ def main() -> None:
     iterations, seeds = (2, [0]) if chosen.quick else (ITERATIONS, list(SEEDS))
     parts = PARTS / "quick" if chosen.quick else PARTS
     parts.mkdir(parents=True, exist_ok=True)
-    done = {
-        arm: [s for s in seeds if not arm.startswith(("none", "long")) or chosen.quick or s in FEWER]
-        for arm in ARMS
-    }
+    done = {arm: seeds if arm.startswith(MAIN) or chosen.quick else list(FEWER) for arm in ARMS}
     jobs = [(arm, s) for s in seeds for arm in chosen.arms if arm != "found" and s in done[arm]]
-    jobs += [("found", s) for s in seeds if "found" in chosen.arms]  # last: they need what was found
+    jobs += [("found", s) for s in done["found"] if "found" in chosen.arms]  # last: they need what was found
     if chosen.what == "run":
         first, every = map(int, chosen.share.split("/"))
         for arm, seed in jobs[first::every]:

@@ -100,6 +100,37 @@ def test_goals_are_counted_from_what_the_tables_say():
     assert total.sum() > 10 and np.array_equal(made.reached, total)
 
 
+def test_a_bound_moves_when_its_buffer_is_full():
+    bounds, score = np.full((2, 3), 0.5), np.array([[3.0, 2.9, 2.1], [2.0, 9.0, 0.0]])
+    full = np.array([[True, True, True], [True, False, False]])
+    found = adr.moved(bounds, score, full, 3.0, 2.0, 0.25, 9.0)
+    assert found == pytest.approx(np.array([[0.75, 0.5, 0.5], [0.25, 0.5, 0.5]]))
+    ends = adr.moved(np.array([0.1, 1.4]), np.array([0.0, 5.0]), np.ones(2, bool), 3.0, 2.0, 0.25, 1.5)
+    assert ends == pytest.approx([0.0, 1.5])
+
+
+def test_what_was_scored_at_the_old_bound_does_not_count_at_the_new_one():
+    made = world(5, probes=1)
+    episode(made)
+    moved = made.bounds > 0
+    assert moved.any() and not made.counts[moved].any() and not made.sums[moved].any()
+
+
+def test_half_an_episode_is_no_probe():
+    made = adr.WideningEnvs(64, probes=10**6)
+    made.reset(seed=0)
+    for _ in range(20):
+        made.step(STILL)
+    made.reset(seed=1)
+    assert not made.counts.any()
+
+
+def test_training_takes_the_settings_of_the_ranges():
+    config = memory.Config(memory="none", num_envs=16, total_steps=16 * 151, hidden=8, critic_hidden=(8,))
+    with pytest.raises(ValueError, match="few lies below enough"):
+        adr.train(config, 0, {"enough": 0.5})
+
+
 def test_the_entropy_is_the_mean_logarithm_of_the_widths():
     bounds = np.full((3, 2, 6), 0.5)
     bounds[1] = 0

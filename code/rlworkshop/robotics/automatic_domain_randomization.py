@@ -59,10 +59,10 @@ class WideningEnvs(PuckEnvs):
         self,
         num_envs: int = 1,
         probes: int = 12,
-        enough: float = 3.0,
-        few: float = 2.0,
+        enough: float = 1.5,
+        few: float = 1.0,
         step: float = 0.25,
-        cap: float = 2.5,
+        cap: float = 1.5,
         **kwargs: Any,
     ):
         super().__init__(num_envs, **kwargs)

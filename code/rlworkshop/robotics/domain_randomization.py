@@ -140,7 +140,7 @@ def pictures(looks: Looks, rng: np.random.Generator, n: int) -> tuple[np.ndarray
 
     Book: robotics/domain_randomization
     """
-    place = rng.uniform(-0.8, 0.8, (n, 2))
+    place = rng.uniform(-0.6, 0.6, (n, 2))
     background, light, shade = looks(rng, n)
     x, y = PIXELS[None, None, :] - place[:, 0, None, None], PIXELS[None, :, None] - place[:, 1, None, None]
     share = np.clip((DISC - np.hypot(x, y)) * SIZE / 2 + 0.5, 0, 1)  # of each pixel that the disc covers
