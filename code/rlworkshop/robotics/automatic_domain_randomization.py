@@ -127,7 +127,7 @@ def entropy(bounds: np.ndarray, at_least: float = 0.05) -> np.ndarray:
 
     Book: robotics/automatic_domain_randomization
     """
-    return np.log(np.maximum(bounds.sum(axis=-2), at_least)).mean(axis=-1)
+    return np.log(np.maximum(bounds.sum(axis=-2), at_least)).mean(axis=-1)  # (eq-adr-entropy)
 
 
 def train(
