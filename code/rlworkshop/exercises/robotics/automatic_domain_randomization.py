@@ -13,11 +13,18 @@ PAGE = "robotics/automatic_domain_randomization"
 ALGORITHM = "Probe, average, move"
 
 
-def follow(scores: np.ndarray, probes: int, enough: float, few: float, step: float) -> np.ndarray:
-    """Where an upper bound, which begins at 0, stands after each score (T,) of its probes: (T,).
+def follow(
+    scores: np.ndarray,
+    probes: int,
+    enough: float,
+    few: float,
+    step: float,
+) -> np.ndarray:
+    """Where an upper bound that begins at 0 stands after each score (T,) of its probes: (T,).
 
-    When ``probes`` scores have come in, their mean decides: ``enough`` or more moves the bound
-    out by ``step``, ``few`` or less moves it in, though not below 0. Then the count begins anew.
+    When ``probes`` scores have come in, their mean decides: ``enough`` or more moves the
+    bound out by ``step``, ``few`` or less moves it in, though not below 0. Then the count
+    begins anew.
 
     Book: robotics/automatic_domain_randomization
     """
@@ -67,12 +74,12 @@ def _kept(scores: np.ndarray, probes: int, enough: float, few: float, step: floa
     "Empty the list after the decision.",
 )
 def _mean(answer: Callable) -> None:
-    scores = np.array([5.0, 3, 4, 4, 1, 5])
+    scores = np.array([5.0, 3, 5, 4, 1, 5])
     expect(answer(scores, 2, 4.0, 2.0, 0.5), np.array([0, 0.5, 0.5, 1.0, 1.0, 1.0]), (
         "Six scores, two probes to a decision, out at 4 or more, in at 2 or less, step 0.5"
     ), {
         "each score decides by itself: the mean of two should": [0.5, 0.5, 1.0, 1.5, 1.0, 1.5],
-        "a mean that equals `enough` is enough": np.zeros(6),
+        "a mean that equals `enough` is enough": [0, 0, 0, 0.5, 0.5, 0.5],
         "the buffer is never emptied: the same scores decide again and again":
             _rolling(scores, 2, 4.0, 2.0, 0.5),
     })  # fmt: skip

@@ -60,9 +60,9 @@ def _three(answer: Callable) -> None:
 
 
 def held_out(robots: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """How far robots (N, P) lie outside the range low ... high, both (P,): (N,), 0 for one inside.
+    """How far robots (N, P) lie outside the range low ... high, both (P,): (N,).
 
-    What counts is the parameter that lies furthest beyond its bound.
+    What counts is the parameter that lies furthest beyond its bound. A robot inside gets 0.
 
     Book: robotics/domain_randomization
     """
