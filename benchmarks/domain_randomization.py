@@ -65,14 +65,14 @@ def trained(arm: str, seed: int, iterations: int, parts: Path) -> runs.Run:
     if arm.startswith("long"):
         config = dataclasses.replace(config, total_steps=int(LONG * config.total_steps))
     if isinstance(how, dict):
-        return adr.train(config, seed, how)
+        return adr.train_widening(config, seed, how)
     if how == "found":
         path = parts / f"widening_{seed}.json"
         if not path.exists():
             raise SystemExit(f"{path} is not there yet: let its job end, then run this again")
         low, high = np.array(json.loads(path.read_text())["bounds"][-1]) * [[-1], [1]]
         return memory.train(config, seed, envs=reality_gap.PuckEnvs(config.num_envs, low, high))
-    return dr.train(config, seed, how)
+    return dr.train_within(config, seed, how)
 
 
 def one(arm: str, seed: int, iterations: int, parts: Path = PARTS) -> dict:

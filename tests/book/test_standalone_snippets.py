@@ -37,7 +37,7 @@ PAGES = {file: file.read_text(encoding="utf-8") for file in sorted(ROOT.glob("bo
 SNIPPETS = sorted({name for text in PAGES.values() for name in SHOWN.findall(text)})
 MODULES = sorted({name for text in PAGES.values() for name in OFFERED.findall(text)})
 HOMES = sorted({source.locate(Project.at(ROOT), name)[0] for name in SNIPPETS + MODULES})
-ALLOWED = {"gymnasium", "numpy", "torch", "tyro"}
+ALLOWED = {"gymnasium", "mujoco", "numpy", "torch", "tyro"}
 DRAWING = {"rlworkshop.plots"}  # what draws may need more
 
 ALONE = """

@@ -128,7 +128,7 @@ def test_half_an_episode_is_no_probe():
 def test_training_takes_the_settings_of_the_ranges():
     config = memory.Config(memory="none", num_envs=16, total_steps=16 * 151, hidden=8, critic_hidden=(8,))
     with pytest.raises(ValueError, match="few lies below enough"):
-        adr.train(config, 0, {"enough": 0.5})
+        adr.train_widening(config, 0, {"enough": 0.5})
 
 
 def test_the_entropy_is_the_mean_logarithm_of_the_widths():
@@ -158,7 +158,7 @@ def test_thresholds_the_wrong_way_round_are_refused():
 
 def test_a_training_keeps_the_bounds_after_each_update():
     config = memory.Config(memory="none", num_envs=16, total_steps=16 * 151 * 3, hidden=8, critic_hidden=(8,))
-    run = adr.train(config, 0)
+    run = adr.train_widening(config, 0)
     bounds = run.metrics["bounds"]
     assert bounds.shape == (3, 2, 6) and (bounds >= 0).all()
     assert run.algorithm == memory.ALGORITHM and memory.load_policy(run).act(np.zeros((2, 8))).shape == (2, 2)

@@ -47,7 +47,7 @@ def test_robots_are_drawn_from_the_width(monkeypatch):
     seen = []
     monkeypatch.setattr(memory, "train", lambda config, seed, envs, **options: seen.append((seed, envs)))
     for width in (0.0, 1.5):
-        dr.train(memory.Config(num_envs=300), 7, width)
+        dr.train_within(memory.Config(num_envs=300), 7, width)
     (_, sheet), (number, wide) = seen
     wide.reset(seed=0)
     sheet.reset(seed=0)
@@ -58,13 +58,13 @@ def test_robots_are_drawn_from_the_width(monkeypatch):
 
 def test_a_width_trains_a_policy():
     config = memory.Config(memory="none", num_envs=8, total_steps=8 * 151, hidden=8, critic_hidden=(8,))
-    run = dr.train(config, 0, 0.5)
+    run = dr.train_within(config, 0, 0.5)
     assert memory.load_policy(run).act(np.zeros((2, 8))).shape == (2, 2)
 
 
 def test_a_negative_width_is_refused():
     with pytest.raises(ValueError, match="negative"):
-        dr.train(memory.Config(), 0, -1.0)
+        dr.train_within(memory.Config(), 0, -1.0)
 
 
 def test_outlying_robots_have_one_parameter_beyond_and_the_rest_at_home():

@@ -130,7 +130,7 @@ def entropy(bounds: np.ndarray, at_least: float = 0.05) -> np.ndarray:
     return np.log(np.maximum(bounds.sum(axis=-2), at_least)).mean(axis=-1)  # (eq-adr-entropy)
 
 
-def train(
+def train_widening(
     config: memory.Config, seed: int, widening: dict[str, Any] | None = None, **options: Any
 ) -> runs.Run:
     """PPO on ranges that widen; its run has the metric ``bounds`` (U, 2, P), after each update.

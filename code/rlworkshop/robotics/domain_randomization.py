@@ -44,7 +44,7 @@ def robust_gain(low: Any, high: Any) -> Any:
 # ------------------------------------------------------------------------------------ pucks
 
 
-def train(config: memory.Config, seed: int, width: float, **options: Any) -> runs.Run:
+def train_within(config: memory.Config, seed: int, width: float, **options: Any) -> runs.Run:
     """PPO on pucks whose parameters are drawn from ±``width`` of the large deviation; 0: the data sheet.
 
     Raises:
