@@ -21,7 +21,7 @@ import torch
 
 from rlworkshop import envs, runs
 from rlworkshop.algorithms import a2c, dqn, dqn_family, pixels, ppo, trpo, vpg
-from rlworkshop.robotics import memory
+from rlworkshop.robotics import memory, scale
 
 CODE = Path(envs.__file__).resolve().parents[2]
 
@@ -56,6 +56,7 @@ DQN = dqn.Config(
 RECURRENT = memory.Config(
     num_envs=4, num_steps=32, total_steps=1500, n_epochs=2, num_minibatches=2, hidden=8, critic_hidden=(8,)
 )
+LATE = scale.Config(num_envs=4, num_steps=32, total_steps=1500, lag=2, hidden=(8,))
 FAMILY = dqn_family.MemberConfig(**dataclasses.asdict(DQN), n=3, atoms=7, v_max=50.0)
 PIXELS = dataclasses.replace(
     pixels.BREAKOUT, env_id="CatchStack2-v0", num_envs=4, total_steps=600, learning_starts=100,
@@ -74,6 +75,7 @@ ALGORITHMS = {
     "a2c": Algorithm(a2c.train, a2c.load_policy, A2C, ("CartPole-v1", "Pendulum-v1"), 4 * 8),
     "trpo": Algorithm(trpo.train, trpo.load_policy, TRPO, ("CartPole-v1", "Pendulum-v1"), 4 * 32),
     "ppo": Algorithm(ppo.train, ppo.load_policy, PPO, ("CartPole-v1", "Pendulum-v1"), 4 * 32),
+    "scale": Algorithm(scale.train, scale.load_policy, LATE, ("CartPole-v1", "Pendulum-v1"), 4 * 32),
     **{
         f"memory {name}": Algorithm(
             memory.train,

@@ -260,22 +260,6 @@ def test_without_lag_corrected_and_uncorrected_are_the_same_training():
     assert one[-1] != pytest.approx(two[-1], rel=1e-3)
 
 
-def test_the_same_seed_gives_the_same_bits_and_a_run_that_was_interrupted_too(tmp_path):
-    config = dataclasses.replace(SMALL, lag=2, total_steps=64 * 8)
-
-    def interrupt(session):
-        if len(session.metrics["update_step"]) == 6:
-            raise KeyboardInterrupt
-
-    whole = scale.train(config, 0)
-    place = {"checkpoint": tmp_path / "kept.npz", "checkpoint_every": 5}
-    with pytest.raises(KeyboardInterrupt):
-        scale.train(config, 0, callback=interrupt, **place)
-    resumed, again = scale.train(config, 0, **place), scale.train(config, 0)
-    for name, values in whole.metrics.items():
-        assert np.array_equal(values, again.metrics[name]) and np.array_equal(values, resumed.metrics[name])
-
-
 def test_it_learns_to_balance():
     config = scale.Config(num_envs=16, num_steps=32, total_steps=60_000, lr=5e-3, gae_lambda=0.95)
     returns = scale.train(config, 0).metrics["return"]
