@@ -38,7 +38,7 @@ SNIPPETS = sorted({name for text in PAGES.values() for name in SHOWN.findall(tex
 MODULES = sorted({name for text in PAGES.values() for name in OFFERED.findall(text)})
 HOMES = sorted({source.locate(Project.at(ROOT), name)[0] for name in SNIPPETS + MODULES})
 ALLOWED = {"gymnasium", "mujoco", "numpy", "torch", "tyro"}
-DRAWING = {"rlworkshop.plots"}  # what draws may need more
+DRAWING = {"rlworkshop.plots", "rlworkshop.robotics.robots_as_rl"}  # what draws may need more
 
 ALONE = """
 import json, os, runpy, sys, torch

@@ -63,6 +63,11 @@ SAME = {  # changes that make no difference, by a part of them, and why
     "vpg-score": {"in: powers": "what is taken from all logits cancels", ".max( -> .mean(": "it cancels"},
     "memory-first": {"np.round(": WHOLE, "np.trunc(": WHOLE},
     "reality-gap-determined": {"in: return int((singular > 1e-9": "no value is near the limit"},
+    "robots-as-rl-limit": {"-step -> -step, wanted": "np.clip takes its three numbers in any order here"},
+    "robots-as-rl-velocity": {
+        "+ -> -   in: moved": "half a turn on and half a turn back are the same place",
+        "// -> /   in: moved": "a turn has an even number of counts",
+    },
     "use-it-in-your-project-endings": {"np.round(": WHOLE, "np.trunc(": WHOLE},
     "use-it-in-your-project-export": {
         "-10 -> -10, (obs": "np.clip takes its three numbers in any order here",

@@ -75,13 +75,13 @@ def _kept(scores: np.ndarray, probes: int, enough: float, few: float, step: floa
 )
 def _mean(answer: Callable) -> None:
     scores = np.array([5.0, 3, 5, 4, 1, 5])
-    expect(answer(scores, 2, 4.0, 2.0, 0.5), np.array([0, 0.5, 0.5, 1.0, 1.0, 1.0]), (
-        "Six scores, two probes to a decision, out at 4 or more, in at 2 or less, step 0.5"
+    expect(answer(scores, 2, 4.0, 2.0, 0.25), np.array([0, 0.25, 0.25, 0.5, 0.5, 0.5]), (
+        "Six scores, two probes to a decision, out at 4 or more, in at 2 or less, step 0.25"
     ), {
-        "each score decides by itself: the mean of two should": [0.5, 0.5, 1.0, 1.5, 1.0, 1.5],
-        "a mean that equals `enough` is enough": [0, 0, 0, 0.5, 0.5, 0.5],
+        "each score decides by itself: the mean of two should": [0.25, 0.25, 0.5, 0.75, 0.5, 0.75],
+        "a mean that equals `enough` is enough": [0, 0, 0, 0.25, 0.25, 0.25],
         "the buffer is never emptied: the same scores decide again and again":
-            _rolling(scores, 2, 4.0, 2.0, 0.5),
+            _rolling(scores, 2, 4.0, 2.0, 0.25),
     })  # fmt: skip
 
 
@@ -90,13 +90,14 @@ def _mean(answer: Callable) -> None:
     "After a decision the buffer is empty, whether the bound moved or not.",
 )
 def _anew(answer: Callable) -> None:
-    scores = np.array([9.0, 9, 9, 1, 1, 1, 3, 3, 3])
+    scores = np.array([9.0, 9, 9, 2, 2, 2, 3, 3, 3])
     expect(answer(scores, 3, 4.0, 2.0, 0.5), np.array([0, 0, 0.5, 0.5, 0.5, 0, 0, 0, 0]), (
-        "Nine scores, three probes to a decision: three of 9, three of 1, three of 3"
+        "Nine scores, three probes to a decision: three of 9, three of 2, three of 3"
     ), {
         "old scores still count: the mean is that of everything since the beginning":
             _kept(scores, 3, 4.0, 2.0, 0.5),
-        "the bound never moves back in": [0, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5],
+        "the bound never moves back in, and a mean of `few` is too little": [
+            0, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5],
     })  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def held_out(robots: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
 HELD_OUT = Exercise(
     "domain-randomization-held-out", "Diagnose: is the held-out set held out?", PAGE, WIDTH, held_out
 )
-ROBOTS = np.array([[0.0, 0.9], [1.2, 0.3], [-1.5, 1.4], [0.2, -1.1], [1.0, -1.0]])
+ROBOTS = np.array([[0.0, 0.9], [1.25, 0.3], [-1.5, 1.4], [0.2, -1.1], [1.0, -1.0]])
 ONE = np.ones(2)
 
 

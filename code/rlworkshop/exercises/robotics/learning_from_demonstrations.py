@@ -88,9 +88,13 @@ def _far(answer: Callable) -> None:
     action = np.array([100.0, -100.0])
     with np.errstate(all="ignore"):
         got = answer(action, weight, mean, std)
+        turned = answer(action, weight[:, ::-1], mean[:, ::-1], std[:, ::-1])
     terms = np.log(weight) - 0.5 * ((action[:, None] - mean) / std) ** 2 - np.log(std * np.sqrt(2 * np.pi))
     expect(got, -terms.max(axis=1), "Two actions a hundred away", {
         "all densities have become 0, and the loss is infinite": np.full(2, np.inf),
+    })  # fmt: skip
+    expect(turned, -terms.max(axis=1), "The same with the components in another order", {
+        "it hangs on the order of the components: take out the largest": np.full(2, -np.inf),
     })  # fmt: skip
 
 
