@@ -45,7 +45,7 @@ def test_fingers_are_where_mujoco_puts_them():
     assert np.allclose(dx.fingers(made.pose[0]), np.stack([roots, knuckles, tips], axis=1), atol=1e-7)
 
 
-@pytest.mark.parametrize(("p", "slower"), [(0.0, 1), (1.0, 3), (-1.0, 1 / 3)])
+@pytest.mark.parametrize(("p", "slower"), [(0.0, 1), (1.0, 2), (-1.0, 0.5)])
 def test_a_sliding_block_is_braked_by_damping_and_the_tables_friction(p, slower):
     made = hand(table=p)
     put(made, velocity=[0.6, 0, 0, *[0] * 6])
@@ -95,15 +95,23 @@ def test_zeros_of_joints_that_are_off_are_seen_by_nobody():
 def test_the_block_has_the_size_and_shape_that_it_was_given(size, shape):
     made = hand(size=size, shape=shape)
     a, b = made.models[0].geom_size[0, :2]
-    assert a * b == pytest.approx((0.26 * 1.25**size) ** 2) and a / b == pytest.approx(1.2 ** (2 * shape))
+    assert a * b == pytest.approx((0.26 * 1.2**size) ** 2) and a / b == pytest.approx(1.15 ** (2 * shape))
     assert made.models[0].geom_rbound[0] >= np.linalg.norm([a, b])  # or MuJoCo would miss its corners
+    assert made.models[0].body_inertia[1, 2] == pytest.approx(0.5 / 3 * (a**2 + b**2))
 
 
-def test_grip_and_stiction_reach_the_physics_and_the_data_sheet_stays():
-    made = hand(grip=1.0, stiction=0.2)
-    assert np.allclose(made.models[0].geom_friction[:, 0], 2.4)
+def test_grip_and_stiction_reach_the_physics_and_the_next_hand_knows_nothing_of_them():
+    made, sheet = hand(grip=1.0, stiction=0.2), hand()
+    assert np.allclose(made.models[0].geom_friction[:, 0], 1.6)
     assert np.allclose(made.models[0].dof_frictionloss[3:], 0.2)
-    assert np.allclose(dx.nominal().geom_friction[:, 0], 0.8) and not dx.nominal().dof_frictionloss[3:].any()
+    assert np.allclose(sheet.models[0].geom_friction[:, 0], 0.8)
+    assert not sheet.models[0].dof_frictionloss[3:].any()
+
+
+def test_the_hand_of_the_data_sheet_is_the_one_of_the_description():
+    mine, described = hand().models[0], mujoco.MjModel.from_xml_string(dx.xml())
+    for name in ("geom_size", "geom_friction", "dof_frictionloss", "dof_damping", "actuator_gainprm"):
+        assert np.array_equal(getattr(mine, name), getattr(described, name)), name
 
 
 def test_joints_that_stick_move_less():
@@ -116,7 +124,7 @@ def test_joints_that_stick_move_less():
     assert 0 <= moved[1] < 0.9 * moved[0]
 
 
-@pytest.mark.parametrize(("p", "steps"), [(0, 0), (0.25, 1), (1.0, 4), (1.1, 4), (3.0, 5)])
+@pytest.mark.parametrize(("p", "steps"), [(0, 0), (1 / 3, 1), (1.0, 3), (1.1, 3), (3.0, 4)])
 def test_a_target_arrives_after_the_latency(p, steps):
     made, moved = hand(latency=p), []
     put(made)

@@ -28,8 +28,8 @@ EPISODE = 150  # steps, 7.5 seconds
 TURN, NEAR = 1.0, 0.25  # radians from one goal to the next, and how near counts
 DROPPED = 0.45  # how far from the middle the block is out of reach
 SIDE, GRIP, STRENGTH = 0.26, 0.8, 6.0  # of the block (half), of fingers on it, torque of a motor per radian
-OFFSET = 0.4  # radians by which a joint's zero is off for a parameter of 1
-LATENCY, QUEUE = 4, 6  # steps that an action is late for a parameter of 1; that are possible, and one more
+OFFSET = 0.3  # radians by which a joint's zero is off for a parameter of 1
+LATENCY, QUEUE = 3, 5  # steps that an action is late for a parameter of 1; that are possible, and one more
 REST, REACH = (0.0, 0.7), 1.2  # radians: of root and knuckle of each finger, and from there to any target
 STICTION = 0.3  # torque that the joints of real hands lose to it
 REAL = {"low": -1.1, "high": 1.1, "hole": 0.5, "stiction": STICTION}
@@ -62,9 +62,9 @@ def xml() -> str:
 </default>
 <worldbody>
   <body name="block">
-    <joint type="slide" axis="1 0 0" frictionloss="1" damping="2" armature="0"/>
-    <joint type="slide" axis="0 1 0" frictionloss="1" damping="2" armature="0"/>
-    <joint type="hinge" axis="0 0 1" frictionloss="0.15" damping="0.2" armature="0"/>
+    <joint name="block x" type="slide" axis="1 0 0" frictionloss="1" damping="2" armature="0"/>
+    <joint name="block y" type="slide" axis="0 1 0" frictionloss="1" damping="2" armature="0"/>
+    <joint name="block turns" axis="0 0 1" frictionloss="0.15" damping="0.2" armature="0"/>
     <geom name="block" type="box" size="{SIDE} {SIDE} 0.2" mass="0.5" contype="2" conaffinity="1"/>
   </body>{"".join(fingers)}
 </worldbody>
@@ -73,31 +73,30 @@ def xml() -> str:
 
 
 @functools.cache
-def nominal() -> mujoco.MjModel:
-    """The compiled model of the data sheet; do not change it.
+def _parts() -> mujoco.MjSpec:
+    return mujoco.MjSpec.from_string(xml())
+
+
+def compiled(parameters: np.ndarray, stiction: float = 0.0) -> mujoco.MjModel:
+    """The hand, block and table with these ``parameters`` (P,), whose joints stick so much.
+
+    It is compiled, not changed: from sizes and masses MuJoCo derives more when it compiles.
 
     Book: robotics/dexterity
     """
-    return mujoco.MjModel.from_xml_string(xml())
-
-
-def build(model: mujoco.MjModel, parameters: np.ndarray, stiction: float) -> None:
-    """Make of ``model`` the hand, block and table with these ``parameters`` (P,), whose joints stick so much.
-
-    Book: robotics/dexterity
-    """
-    size, shape, table, grip, strength, speed, *_ = parameters
-    sheet, side = nominal(), SIDE * 1.25**size
-    # the block is geom 0, its joints are dofs 0 to 2
-    model.geom_size[0, :2] = side * 1.2**shape, side / 1.2**shape
-    # MuJoCo derives this when it compiles: with an old one it misses contacts at the block's corners
-    model.geom_rbound[0] = np.linalg.norm(model.geom_size[0])
-    model.dof_frictionloss[:3] = sheet.dof_frictionloss[:3] * 3**table
-    model.dof_frictionloss[3:] = stiction
-    model.geom_friction[:, 0] = GRIP * 3**grip
-    model.actuator_gainprm[:, 0] = STRENGTH * 3**strength
-    model.actuator_biasprm[:, 1] = -STRENGTH * 3**strength
-    model.dof_damping[3:] = sheet.dof_damping[3:] * 3**-speed
+    size, shape, table, grip, strength, speed, *_ = map(float, parameters)
+    spec, side = _parts(), SIDE * 1.2**size
+    spec.geom("block").size = [side * 1.15**shape, side / 1.15**shape, 0.2]
+    for joint in spec.joints:
+        if joint.name.startswith("block"):
+            joint.frictionloss = 2**table * (0.15 if joint.name == "block turns" else 1.0)
+        else:
+            joint.frictionloss, joint.damping[0] = stiction, 0.4 * 2**-speed
+    for geom in spec.geoms:
+        geom.friction[0] = GRIP * 2**grip
+    for motor in spec.actuators:
+        motor.gainprm[0], motor.biasprm[1] = STRENGTH * 2**strength, -STRENGTH * 2**strength
+    return spec.compile()
 
 
 class HandEnvs(VectorEnv):
@@ -107,7 +106,7 @@ class HandEnvs(VectorEnv):
     draws anew; what counts as reached is 0.25 radians. The episode terminates when the block is out of reach,
     further than 0.45 from the middle. An observation (N, 18) is: the joints' angles (6), the block's place
     (2), cosines of its angle and of the way to the goal (2), their sines (2), the last action (6). The reward
-    is 5 times the angle and once the distance from the middle made good, 5 for a goal, less 1 for a lost block
+    is 5 times the angle and once the distance from the middle made good, 5 for a goal, less 1 for a lost one
     and 0.002 times the squared action. ``info["goals"]`` (N,) counts.
 
     Args:
@@ -151,7 +150,7 @@ class HandEnvs(VectorEnv):
         self.single_action_space = gym.spaces.Box(-1, 1, (6,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, N)
         self.action_space = batch_space(self.single_action_space, N)
-        self.models = [nominal().__copy__() for _ in range(N)]
+        self.models = [compiled(np.zeros(len(PARAMETERS)))] * N
         self.data = [mujoco.MjData(model) for model in self.models]
         self.parameters, self.pose = np.zeros(shape), np.zeros((N, 9))
         self.goal, self.way = np.zeros(N), np.ones(N)  # angle of the block that is wanted, direction
@@ -215,13 +214,17 @@ class HandEnvs(VectorEnv):
         spread = self.np_random.uniform(-1, 1, (N, 9)) * [0.05, 0.05, np.pi, *[0.1] * 6]
         self.way = np.where(which, self.np_random.choice([-1.0, 1.0], N), self.way)
         for i in np.flatnonzero(which):
-            build(self.models[i], self.parameters[i], self.stiction)
-            mujoco.mj_resetData(self.models[i], self.data[i])
+            self._take(i)
             self.data[i].qpos[:] = spread[i] + [0, 0, 0, *self.rest[i]]
             self.pose[i] = self.data[i].qpos
         self.goal = np.where(which, self.pose[:, 2] + TURN * self.way, self.goal)
         self.last[which], self.queue[:, which], self.clock[which] = 0, 0, 0
         self.over = self.over & ~which
+
+    def _take(self, i: int) -> None:
+        """Take the i-th hand with its parameters, at rest."""
+        self.models[i] = compiled(self.parameters[i], self.stiction)
+        self.data[i] = mujoco.MjData(self.models[i])
 
     def _seen(self) -> np.ndarray:
         angles, joints = np.stack([self.pose[:, 2], self.off], axis=1), self.pose[:, 3:] - self.rest
@@ -235,7 +238,7 @@ class HandEnvs(VectorEnv):
 
     def get_state(self) -> dict[str, Any]:
         """All that decides how it goes on."""
-        physics = np.empty((self.num_envs, mujoco.mj_stateSize(nominal(), PHYSICS)))
+        physics = np.empty((self.num_envs, mujoco.mj_stateSize(self.models[0], PHYSICS)))
         for model, data, row in zip(self.models, self.data, physics, strict=True):
             mujoco.mj_getState(model, data, row, PHYSICS)
         kept = {name: np.array(getattr(self, name)) for name in STATE}
@@ -253,7 +256,7 @@ class HandEnvs(VectorEnv):
         for name in STATE:
             setattr(self, name, state[name].copy())
         for i, row in enumerate(state["physics"]):
-            build(self.models[i], self.parameters[i], self.stiction)
+            self._take(i)
             mujoco.mj_setState(self.models[i], self.data[i], row, PHYSICS)
             mujoco.mj_forward(self.models[i], self.data[i])
 
