@@ -20,7 +20,7 @@ INGREDIENTS = "The ingredients, and what is left without one"
 def tips(root: np.ndarray, heading: float, joints: np.ndarray, links: tuple[float, float]) -> np.ndarray:
     """Places (T, 2) of the tip of one finger, seen from above.
 
-    root (2,): where it is fixed. heading: the direction, in radians, in which it points with both joints at 0.
+    root (2,): where it is fixed. heading: the direction, in radians, in which it points with joints at 0.
     joints (T, 2): angles of root and knuckle in radians, anticlockwise, each against the link before it.
     links: lengths of the two links.
 
@@ -65,7 +65,7 @@ def _straight(answer: Callable) -> None:
 )
 def _bent(answer: Callable) -> None:
     right = tips(ROOT, -2.0, JOINTS, LINKS)
-    expect(answer(ROOT, -2.0, JOINTS, LINKS), right, "The same finger, direction -2, three positions of its joints", {
+    expect(answer(ROOT, -2.0, JOINTS, LINKS), right, "The same finger, direction -2, three positions", {
         "the second link does not turn along with the first": _absolute(ROOT, -2.0, JOINTS, LINKS),
         "the joints turn clockwise": tips(ROOT, -2.0, -JOINTS, LINKS),
     })  # fmt: skip
@@ -99,7 +99,7 @@ LOST = np.array([[0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]], bool)
     "np.cumsum(lost, axis=0) is the number of losses so far.",
 )
 def _ends(answer: Callable) -> None:
-    expect(answer(HITS, LOST), np.array([2, 1, 3]), "Three hands, four steps; the third never loses its block", {
+    expect(answer(HITS, LOST), np.array([2, 1, 3]), "Three hands, four steps; the third loses nothing", {
         "all goals are counted, also those with the next block": np.array([3, 2, 3]),
         "a goal in the very step in which the block is lost was reached all the same": np.array([1, 0, 3]),
         "one loss ends the row of all hands": np.array([1, 1, 2]),
