@@ -172,7 +172,9 @@ def test_a_block_out_of_reach_ends_the_episode_and_the_next_step_begins_another(
     put(made, block=(0.46, 0.0, 0.0))
     _, reward, lost, late, _ = made.step(np.zeros((2, 6)))
     assert lost.tolist() == [True, False] and not late.any() and reward[0] < -0.9
-    obs, reward, lost, late, _ = made.step(np.ones((2, 6)))
+    made.goal[0] = made.pose[0, 2]  # a reset row reaches no goal, wherever the old block was
+    obs, reward, lost, late, info = made.step(np.ones((2, 6)))
+    assert info["goals"][0] == 0
     assert reward[0] == 0 and not lost.any() and not late.any()
     assert made.clock.tolist() == [0, 2] and np.abs(made.pose[0, :2]).max() <= 0.05
     assert np.array_equal(obs[0, 12:], np.zeros(6)) and np.array_equal(obs[1, 12:], np.ones(6))
