@@ -324,7 +324,7 @@ def serve(line: Connection, work: Work, worker: int, life: int) -> None:
         own = Worker(work, worker, life)
         while True:
             line.send(own.play(line.recv()))
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (EOFError, ConnectionError, KeyboardInterrupt):
         return  # nobody is there any more
     except Exception:
         line.send(traceback.format_exc())
