@@ -61,7 +61,7 @@ WRONG = {
         (forward_only, "change is taken for one forward"),
     ],
     "robots-as-rl-limit": [
-        (no_dt, "multiply it with dt"),
+        (no_dt, "multiply it by dt"),
         (change, "this is the change"),
         (clipped, "clip its change"),
         (all_alike, "slowed down by the one"),

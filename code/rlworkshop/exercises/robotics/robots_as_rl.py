@@ -117,7 +117,7 @@ def _near(answer: Callable) -> None:
 def _far(answer: Callable) -> None:
     got = answer(np.array([0.1]), np.array([0.5]), 1.0, 0.04)
     expect(got, np.array([0.46]), "From 0.5 to 0.1 radians, where 0.04 are allowed", {
-        "the limit is a velocity: multiply it with dt": np.array([0.1]),
+        "the limit is a velocity: multiply it by dt": np.array([0.1]),
         "the set point is clipped: clip its change": np.array([0.04]),
         "this is the change, not the set point": np.array([-0.04]),
         "the change is cut off altogether: nothing moves": np.array([0.5]),
