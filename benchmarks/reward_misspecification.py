@@ -30,7 +30,7 @@ def one(leak: float, seed: int, updates: int) -> dict:
     """Curves (U,) of one training."""
     batch = rm.PPO.num_envs * rm.PPO.num_steps
     run = rm.train_homing(dataclasses.replace(rm.PPO, total_steps=updates * batch), seed, leak=leak)
-    names = ("return", "docked", "way", "effort")
+    names = ("return", "docked", "way")
     curves = {name: run.metrics[name].reshape(updates, -1).mean(axis=1) for name in names}
     return {name: curve.round(3).tolist() for name, curve in curves.items()}
 
@@ -62,7 +62,7 @@ def main() -> None:
             name: np.array(
                 [json.loads((parts / f"{leak}_{seed}.json").read_text())[name] for seed in seeds]
             ).tolist()
-            for name in ("return", "docked", "way", "effort")
+            for name in ("return", "docked", "way")
         }
         for leak in LEAKS
     }
