@@ -479,7 +479,7 @@ class Life(NamedTuple):
     ended: np.ndarray
 
     def per_episode(self, what: str, first: int | None = None) -> np.ndarray:
-        """Mean sum (N,) of ``reward`` or ``performance`` in the (``first``) episodes of each agent that ended.
+        """Mean sum (N,) of ``reward`` or ``performance`` over the (``first``) episodes that each agent ended.
 
         Raises:
             ValueError: an agent ended fewer episodes, or none.
