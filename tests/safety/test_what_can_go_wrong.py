@@ -174,6 +174,8 @@ def test_lava_ends_the_episode_where_it_is_and_nowhere_else():
                 if outcome.over:
                     break
             assert outcome.over and outcome.reward == (-51 if lava == name else 49)
+    t = Tables(what.LavaShift())
+    assert t.seen[t.starts[0]] == t.seen[t.starts[1]]  # the agent does not see where the lava is
     assert best(what.LavaShift()) == 43 and best(what.LavaShift(1.0)) == 45
 
 

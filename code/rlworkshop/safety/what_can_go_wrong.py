@@ -42,7 +42,7 @@ class BoatRace(Rules):
     def outcomes(self, state, action):
         """A move along the course, or against the bank."""
         cell = self.walk(state[0], action)
-        crossed = cell != state[0] and self[cell] == "^>v<"[action]
+        crossed = self[cell] == "^>v<"[action]
         ahead = (self.RING.index(cell) - self.RING.index(state[0]) + 1) % len(self.RING) - 1
         return [Outcome((cell,), reward=3.0 * crossed - 1, performance=float(ahead))]
 
