@@ -21,7 +21,7 @@ def walk(rules, actions, state=None):
     return np.array(found), outcome
 
 
-def after(rules, kind, steps=4000, n=4, paid="reward", **settings):
+def after(rules, kind, steps=2000, n=4, paid="reward", **settings):
     """Agents after training, as policies."""
     agent = kind(n, Tables(rules).observations, **settings)
     what.live(rules, agent, Rngs(list(range(n))), steps, paid)

@@ -402,7 +402,7 @@ class Sarsa:
 
 
 class QLearning(Sarsa):
-    """The same with the best action in place of the one that comes (Watkins & Dayan, 1992).
+    """Q (N, O, A), which learns what the best actions would be worth (Watkins & Dayan, 1992).
 
     Book: safety/what_can_go_wrong
     """
