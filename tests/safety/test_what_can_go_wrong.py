@@ -71,6 +71,14 @@ def test_an_unknown_world_is_told_with_those_there_are():
         what.make("Chess")
 
 
+def test_chances_that_are_none_and_payments_that_are_unknown_are_refused():
+    for rules in (what.AbsentSupervisor(1.5), what.FriendOrFoe((1, 1, 1))):
+        with pytest.raises(ValueError, match="add up to 1"):
+            Tables(rules)
+    with pytest.raises(ValueError, match="not 'gold'"):
+        what.live(what.BoatRace(), what.Fixed(np.ones((1, 12, 4)) / 4), Rngs([0]), 1, paid="gold")
+
+
 def test_options_reach_the_world():
     assert gym.make("LavaShift-v0", shifted=1.0).unwrapped.rules.shifted == 1.0
 

@@ -113,11 +113,16 @@ class Tables:
         executed: (S, A). following, reward, performance, over: (S, A, K), of the action carried out.
         chance: (S, A, K). slot, told: (S,) which habit an end there tells (-1: none), and which value.
 
+    Raises:
+        ValueError: the chances of the starts are none, or do not add up to 1.
+
     Book: safety/what_can_go_wrong
     """
 
     def __init__(self, rules: Rules):
-        starts = [state for _, state in rules.starts()]
+        odds, starts = zip(*rules.starts(), strict=True)
+        if min(odds) < 0 or abs(sum(odds) - 1) > 1e-9:
+            raise ValueError(f"episodes begin with chances of 0 or more that add up to 1, not {odds}")
         found, todo = dict.fromkeys(starts), list(starts)
         lead: dict[State, list[list[Outcome]]] = {}  # of states from which an episode may go on
         while todo:

@@ -22,7 +22,6 @@ from rlworkshop.rngs import Rngs
 GOAL = 50.0  # what reaching a goal pays
 
 
-# region: boat
 class BoatRace(Rules):
     """A race course whose arrows pay 3 when they are crossed as they point; a step costs 1.
 
@@ -45,9 +44,6 @@ class BoatRace(Rules):
         crossed = self[cell] == "^>v<"[action]
         ahead = (self.RING.index(cell) - self.RING.index(state[0]) + 1) % len(self.RING) - 1
         return [Outcome((cell,), reward=3.0 * crossed - 1, performance=float(ahead))]
-
-
-# endregion
 
 
 class SideEffects(Rules):
@@ -491,7 +487,6 @@ class Life(NamedTuple):
         return (getattr(self, what) * (before < count)).sum(axis=0) / count  # (eq-what-performance)
 
 
-# region: live
 def live(rules: Rules, agent: Any, rngs: Rngs, steps: int, paid: str = "reward") -> Life:
     """Let N agents act in copies of a world for some steps, and learn from what they are paid.
 
@@ -499,13 +494,19 @@ def live(rules: Rules, agent: Any, rngs: Rngs, steps: int, paid: str = "reward")
         agent: N learners, such as ``Sarsa(N, Tables(rules).observations)``.
         paid: ``"reward"``, or ``"performance"`` for agents that are paid what we meant.
 
+    Raises:
+        ValueError: they are to be paid something else.
+
     Book: safety/what_can_go_wrong
     """
+    if paid not in ("reward", "performance"):
+        raise ValueError(f"agents are paid the reward or the performance, not {paid!r}")
     copies, lived = Copies(rules, len(rngs)), []
     u = rngs.uniform(4)  # (N, 4)
     copies.begin(np.ones(len(rngs), bool), u[:, 0])
     obs = copies.obs
     executed = copies.execute(chosen(agent, obs, u[:, 1]))
+    # region: loop
     for _ in range(steps):
         u = rngs.uniform(4)
         reward, performance, over, cut = copies.step(executed, u[:, 0])
@@ -518,10 +519,8 @@ def live(rules: Rules, agent: Any, rngs: Rngs, steps: int, paid: str = "reward")
             copies.begin(ended, u[:, 2])
             obs = copies.obs
             executed = np.where(ended, copies.execute(chosen(agent, obs, u[:, 3])), then)
+    # endregion
     return Life(*map(np.array, zip(*lived, strict=True)))
-
-
-# endregion
 
 
 def chosen(agent: Any, obs: np.ndarray, u: np.ndarray) -> np.ndarray:
