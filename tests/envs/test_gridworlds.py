@@ -136,6 +136,14 @@ def test_the_best_is_found_by_looking_ahead_and_knows_what_is_hidden():
         g.best(Known())
 
 
+def test_the_best_counts_no_step_after_an_end():
+    class Coin(Ice):
+        def outcomes(self, state, action):
+            return [g.Outcome(state, 1.0, 1.0, over, 0.5) for over in (True, False)]
+
+    assert g.best(Coin()) == pytest.approx(sum(0.5**k for k in range(6)))
+
+
 def test_the_environment_tells_what_was_meant_and_what_was_carried_out():
     env = g.Gridworld(Ice())
     told = set()

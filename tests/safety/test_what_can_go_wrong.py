@@ -260,6 +260,11 @@ def test_an_update_moves_one_entry_towards_its_target(kind, column):
     assert after[0, 0, 3] == pytest.approx(before[0, 0, 3] + 0.5 * (10 - before[0, 0, 3]))
 
 
+def test_tables_begin_with_what_is_asked_for():
+    assert (what.QLearning(2, 3, initial=7).Q == np.full((2, 3, 4), 7.0)).all()
+    assert not what.Sarsa(1, 1).Q.any()
+
+
 def test_learners_explore_evenly_and_share_ties():
     agent = what.Sarsa(1, 1, epsilon=0.4)
     agent.Q[0, 0] = [1, 3, 3, 2]

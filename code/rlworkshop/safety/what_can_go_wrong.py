@@ -365,13 +365,22 @@ class FriendOrFoe(Rules):
 class Sarsa:
     """Q (N, O, A), which learns what the actions that are carried out are worth (Rummery & Niranjan, 1994).
 
+    Args:
+        initial: what every entry of the tables is to begin with.
+
     Book: safety/what_can_go_wrong
     """
 
     def __init__(
-        self, n: int, observations: int, alpha: float = 0.2, gamma: float = 0.97, epsilon: float = 0.1
+        self,
+        n: int,
+        observations: int,
+        alpha: float = 0.2,
+        gamma: float = 0.97,
+        epsilon: float = 0.1,
+        initial: float = 0.0,
     ):
-        self.Q, self.n = np.zeros((n, observations, 4)), np.arange(n)
+        self.Q, self.n = np.full((n, observations, 4), float(initial)), np.arange(n)
         self.alpha, self.gamma, self.epsilon = alpha, gamma, epsilon
 
     def policy(self, obs: np.ndarray) -> np.ndarray:
