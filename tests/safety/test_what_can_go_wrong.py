@@ -261,7 +261,7 @@ def test_an_update_moves_one_entry_towards_its_target(kind, column):
 
 
 def test_tables_begin_with_what_is_asked_for():
-    assert (what.QLearning(2, 3, initial=7).Q == np.full((2, 3, 4), 7.0)).all()
+    assert (np.full((2, 3, 4), 7.0) == what.QLearning(2, 3, initial=7).Q).all()
     assert not what.Sarsa(1, 1).Q.any()
 
 
