@@ -18,10 +18,10 @@ BREAK = "Break it"
 
 
 def lost(following: np.ndarray, before: int, after: int) -> np.ndarray:
-    """1.0 for each state (S,) that can be reached from ``before`` and cannot from ``after``, else 0.0.
+    """1.0 for each state (S,) that ``before`` can reach and ``after`` cannot, else 0.0.
 
-    following (S, A): the state that each action leads to. Every state can be reached from itself, in no
-    steps.
+    following (S, A): the state that each action leads to. Every state can be reached from
+    itself, in no steps.
 
     Book: safety/what_can_go_wrong
     """
@@ -98,10 +98,11 @@ def replayed(
     alpha: float,
     gamma: float,
 ) -> np.ndarray:
-    """Q (O, A) after one pass of Q-learning over the log of an episode in which a person may intervene.
+    """Q (O, A) after a pass of Q-learning over a log in which a person may have intervened.
 
-    seen (T+1,): what the agent saw before the first step, and after each. chosen (T,): the actions that it
-    chose. executed (T,): those that were carried out. paid (T,). No step of the log ends the episode.
+    seen (T+1,): what the agent saw before the first step, and after each. chosen (T,): the
+    actions that it chose. executed (T,): those that were carried out. paid (T,). No step of the
+    log ends the episode.
 
     Book: safety/what_can_go_wrong
     """
