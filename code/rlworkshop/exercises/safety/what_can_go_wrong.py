@@ -101,8 +101,8 @@ def replayed(
     """Q (O, A) after a pass of Q-learning over a log in which a person may have intervened.
 
     seen (T+1,): what the agent saw before the first step, and after each. chosen (T,): the
-    actions that it chose. executed (T,): those that were carried out. paid (T,). No step of the
-    log ends the episode.
+    actions that it chose. executed (T,): those that were carried out. paid (T,). No step of
+    the log ends the episode.
 
     Book: safety/what_can_go_wrong
     """
