@@ -94,7 +94,11 @@ class Cart(One):
         super().__init__(Carts(1, **kwargs))
 
 
-gym.register("ShiftedCart-v0", f"{__name__}:Cart", vector_entry_point=f"{__name__}:Carts")
+def _register() -> None:
+    gym.register("ShiftedCart-v0", f"{__name__}:Cart", vector_entry_point=f"{__name__}:Carts")
+
+
+_register()
 
 
 @dataclass(frozen=True)

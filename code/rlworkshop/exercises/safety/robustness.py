@@ -17,10 +17,10 @@ PAGE = "safety/robustness"
 
 
 def step(weights: np.ndarray, obs: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """The observation (D,), moved so that a linear policy prefers its action as little as possible.
+    """The observation (D,) at which a linear policy prefers its action as little as can be.
 
-    The policy pushes right where weights (D,) @ obs (D,) is positive, else left. Component i may move by
-    size[i] (D,) at the most.
+    The policy pushes right where weights (D,) @ obs (D,) is positive, else left.
+    Component i may move by size[i] at the most; size is (D,).
 
     Book: safety/robustness
     """
@@ -81,7 +81,7 @@ def _ignored(answer: Callable) -> None:
 
 
 def level(scores: np.ndarray, rate: float) -> float:
-    """The alarm level that a fresh ordinary episode exceeds with probability ``rate`` at the most.
+    """The alarm level that a fresh ordinary episode exceeds with probability ``rate`` at most.
 
     scores (n,): of n ordinary episodes, in any order. Infinite if n is too small for the rate.
 
