@@ -402,9 +402,9 @@ def selective_risk(scores: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.
 def auc(scores: np.ndarray, bad: np.ndarray) -> float:
     """Area under the ROC curve: how often a ``bad`` case scores above one that is not, ties counting half.
 
+    Of cases of one kind alone it is nan.
+
     Book: safety/robustness
     """
     bad = np.asarray(bad, bool)
-    if bad.all() or not bad.any():
-        raise ValueError("the area needs cases of both kinds")
-    return probability_of_improvement(scores[bad], scores[~bad])
+    return probability_of_improvement(scores[bad], scores[~bad]) if bad.any() and not bad.all() else math.nan
