@@ -193,7 +193,7 @@ def drift(n: int, low: float, high: float, seed: int) -> tuple[np.ndarray, np.nd
 
 @pytest.fixture(scope="module")
 def model() -> rb.Ensemble:
-    return rb.Ensemble(*drift(1000, -1, 1, 0), seeds=[1, 2, 3], steps=250, hidden=16)
+    return rb.Ensemble(*drift(1000, -1, 1, 0), seeds=[1, 2, 3], steps=150, hidden=16)
 
 
 def test_members_learn_the_world_and_differ_most_where_they_have_not_been(model):
