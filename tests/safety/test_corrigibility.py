@@ -97,7 +97,7 @@ def test_worth_is_the_best_the_executed_or_the_chosen_action():
     assert np.array_equal(cor.safe_sarsa_worth(Q, chosen, executed), [3, 2])
 
 
-def learned(worth, held, world=CORRIDOR, steps=2500):
+def learned(worth, held, world=CORRIDOR, steps=5000):
     return cor.learn_held(world, held, worth, Rngs(range(8)), steps)
 
 
@@ -117,7 +117,7 @@ def test_sarsa_flees_from_the_person_and_safe_sarsa_does_not():
 
 def test_sarsa_comes_to_the_value_of_what_is_carried_out():
     held = cor.holds(0.5)
-    Q = cor.learn_held(CORRIDOR, held, cor.sarsa_worth, Rngs(range(8)), 4000, alpha=0.03, epsilon=0.0)
+    Q = cor.learn_held(CORRIDOR, held, cor.sarsa_worth, Rngs(range(8)), 7000, alpha=0.03, epsilon=0.0)
     assert Q[:, cor.START, cor.LEFT].mean() == pytest.approx(-5, abs=0.3)
 
 

@@ -212,7 +212,7 @@ def learn_held(
     for _ in range(steps):
         rewards, following = simulator.step(states, executed)
         then_chosen, then_executed = decide(following)
-        next_worth = worth(Q[n, following], then_chosen, then_executed) * ~world.terminal[following]
+        next_worth = worth(Q[n, following], then_chosen, then_executed)  # 0 at the goal: no update there
         action = executed  # not the chosen one, to which the person's doing would be put down
         Q[n, states, action] += alpha * (rewards + next_worth - Q[n, states, action])  # (eq-held-update)
         over = world.terminal[following]
