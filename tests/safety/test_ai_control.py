@@ -1,4 +1,4 @@
-"""Audits, deferral, the red team's best response, collusion and decoys: closed forms, and games that are played."""
+"""Audits, deferral, the red team's best response, collusion and decoys: closed forms, and games played."""
 
 import itertools
 from statistics import NormalDist
@@ -180,8 +180,3 @@ def test_only_both_measures_together_stop_collusion():
 def test_a_signal_that_never_survives_is_honesty():
     found = ctl.Collusion(survives=0.0).strategies()
     assert found["signal"] == pytest.approx(found["honest"])
-
-
-def test_a_frontier_keeps_what_nothing_beats():
-    points = [(0.9, 0.2), (0.5, 0.9), (0.7, 0.6), (0.6, 0.5), (0.9, 0.1)]
-    assert ctl.frontier(points) == [(0.5, 0.9), (0.7, 0.6), (0.9, 0.2)]

@@ -13,7 +13,6 @@ Book: safety/ai_control
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -256,16 +255,3 @@ class Collusion:
     def safety(self) -> float:
         """Probability that no backdoor gets into use, if they agree on what is best for them."""
         return 1 - max(self.strategies().values())
-
-
-def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Those of some (usefulness, safety) pairs that no other one beats in both, by usefulness.
-
-    Book: safety/ai_control
-    """
-    kept, best = [], -math.inf
-    for useful, safe in sorted(points, reverse=True):
-        if safe > best:
-            kept.append((useful, safe))
-            best = safe
-    return kept[::-1]
