@@ -17,9 +17,9 @@ RESPONSE = "The red team's best response"
 
 
 def patient(caught: np.ndarray, foiled: np.ndarray, slips: np.ndarray) -> np.ndarray:
-    """Probability that a backdoor gets into use, against a red team with no end of tasks: a number.
+    """Probability that a backdoor gets into use, by a red team with no end of tasks: a number.
 
-    Of an attack on each kind of task (K,): caught ends the game, slips wins it, foiled leads on.
+    Of an attack on each kind of task (K,): caught ends the game, slips wins it, foiled goes on.
     The three add up to 1 for each kind, and every kind comes again and again.
 
     Book: safety/ai_control
@@ -74,8 +74,8 @@ def stopping(
 ) -> np.ndarray:
     """Probability that a backdoor gets into use in a deployment of ``tasks`` tasks: a number.
 
-    share (K,): how often each kind of task comes; the kind is seen before the red team decides.
-    Of an attack on each kind (K,): caught ends the game, slips wins it, foiled leads on.
+    share (K,): how often each kind of task comes. The red team sees the kind, then decides.
+    Of an attack on each kind (K,): caught ends the game, slips wins it, foiled goes on.
 
     Book: safety/ai_control
     """

@@ -18,7 +18,7 @@ EFFECTS = "Side effects, and compared with what"
 
 
 def incentive(utility: np.ndarray, belief: np.ndarray, lets: np.ndarray) -> np.ndarray:
-    """What waiting for the human is worth, above the better of acting at once and switching off.
+    """What waiting for the human is worth, above the better of acting and switching off.
 
     utility (K,): what the action may be worth. belief (K,): how likely each is; adds up to 1.
     lets (K,): how likely the human lets the robot act, for each. A number; off is worth 0.
