@@ -19,7 +19,7 @@ RESPONSE = "The red team's best response"
 def patient(caught: np.ndarray, foiled: np.ndarray, slips: np.ndarray) -> np.ndarray:
     """Probability that a backdoor gets into use, by a red team with no end of tasks: a number.
 
-    Of an attack on each kind of task (K,): caught ends the game, slips wins it, foiled goes on.
+    Of an attack on each kind of task (K,): caught ends it, slips wins, foiled goes on.
     The three add up to 1 for each kind, and every kind comes again and again.
 
     Book: safety/ai_control
@@ -75,7 +75,7 @@ def stopping(
     """Probability that a backdoor gets into use in a deployment of ``tasks`` tasks: a number.
 
     share (K,): how often each kind of task comes. The red team sees the kind, then decides.
-    Of an attack on each kind (K,): caught ends the game, slips wins it, foiled goes on.
+    Of an attack on each kind (K,): caught ends it, slips wins, foiled goes on.
 
     Book: safety/ai_control
     """
