@@ -108,11 +108,16 @@ def test_q_learning_learns_the_corridor_without_the_person():
     assert Q[:, cor.HOLD, cor.LEFT] == pytest.approx(np.full(8, -2.0), abs=0.05)
 
 
-def test_sarsa_flees_from_the_person_and_safe_sarsa_does_not():
-    held = cor.holds(0.9)
-    assert (learned(cor.sarsa_worth, held)[:, cor.START].argmax(axis=1) == cor.RIGHT).all()
-    assert (learned(cor.safe_sarsa_worth, held)[:, cor.START].argmax(axis=1) == cor.LEFT).all()
-    assert (learned(cor.sarsa_worth, cor.holds(0.0))[:, cor.START].argmax(axis=1) == cor.LEFT).all()
+@pytest.mark.parametrize(
+    ("worth", "probability", "goes"),
+    [
+        (cor.sarsa_worth, 0.9, cor.RIGHT),
+        (cor.safe_sarsa_worth, 0.9, cor.LEFT),
+        (cor.sarsa_worth, 0.0, cor.LEFT),
+    ],
+)
+def test_sarsa_flees_from_the_person_and_safe_sarsa_does_not(worth, probability, goes):
+    assert (learned(worth, cor.holds(probability))[:, cor.START].argmax(axis=1) == goes).all()
 
 
 def test_sarsa_comes_to_the_value_of_what_is_carried_out():
