@@ -120,8 +120,7 @@ def corridor(harm: float = 10.0) -> World:
 
     Book: safety/corrigibility
     """
-    P, R = np.zeros((14, 3, 14)), np.full((14, 3, 14), -1.0)
-    drawings = []
+    P, R, drawings = np.zeros((14, 3, 14)), np.full((14, 3, 14), -1.0), []
     for s in range(14):
         cell, pressed = s % 7, s >= 7
         for action in range(3) if cell != GOAL else ():
@@ -237,10 +236,9 @@ MOVE_COST, PER_STEP, RESCUE = 0.1, 5.0, 50.0
 def _moved(rows: tuple[str, ...], state: tuple, action: int) -> tuple:
     """Robot and thing after one step: the robot moves and pushes, then the belt runs."""
     (row, column), thing = state
-    height, width = len(rows), len(rows[0])
 
     def free(cell: tuple[int, int], banned: str) -> bool:
-        inside = 0 <= cell[0] < height and 0 <= cell[1] < width
+        inside = 0 <= cell[0] < len(rows) and 0 <= cell[1] < len(rows[0])
         return inside and rows[cell[0]][cell[1]] not in banned
 
     to = row + STEPS[action][0], column + STEPS[action][1]
@@ -539,8 +537,7 @@ def cells_of(ground: np.ndarray, entered: np.ndarray) -> np.ndarray:
 
     Book: safety/corrigibility
     """
-    kinds = np.arange(3)[:, None, None, None]
-    return ((ground == kinds) & entered).sum(axis=(2, 3)).T.astype(float)
+    return ((ground == np.arange(3)[:, None, None, None]) & entered).sum(axis=(2, 3)).T.astype(float)
 
 
 def designer_posterior(counts: np.ndarray, weights: np.ndarray, proxy: int, temperature: float) -> np.ndarray:
