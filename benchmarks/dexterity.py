@@ -20,10 +20,12 @@ from rlworkshop import runs
 from rlworkshop.robotics import dexterity, memory
 
 SEEDS = range(9000, 9010)
-HANDS, BATCHES = 85, 120
+HANDS, BATCHES = 43, 240
 BATCH = HANDS * 150  # steps
 WORLD = "rlworkshop.robotics.dexterity:"
-FULL = memory.Config(env_id=f"{WORLD}HandRandomized-v0", num_envs=HANDS, total_steps=BATCHES * BATCH + HANDS)
+FULL = memory.Config(
+    env_id=f"{WORLD}HandRandomized-v0", num_envs=HANDS, lr=2.5e-3, total_steps=BATCHES * BATCH + HANDS
+)
 ARMS = {
     "all": FULL,
     "no randomisation": dataclasses.replace(FULL, env_id=f"{WORLD}Hand-v0"),

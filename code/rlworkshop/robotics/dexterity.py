@@ -53,7 +53,7 @@ def xml() -> str:
   </body>""")
     motors = "".join(f'<position joint="{j}{k}"/>' for k in range(3) for j in ("root", "knuckle"))
     return f"""<mujoco>
-<compiler angle="degree"/>
+<compiler angle="degree"/> <size memory="1M"/>
 <option timestep="{DT / SUBSTEPS}" gravity="0 0 0" integrator="implicitfast" cone="elliptic"/>
 <default>
   <joint damping="0.4" armature="0.02"/> <position kp="{STRENGTH}" forcerange="-4 4"/>
