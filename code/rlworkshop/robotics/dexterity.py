@@ -102,9 +102,8 @@ def compiled(parameters: np.ndarray, stiction: float = 0.0) -> mujoco.MjModel:
 class HandEnvs(VectorEnv):
     """N hands, whose joints get targets (N, 6), NEXT_STEP. An episode takes 150 steps of 0.05 s at most.
 
-    A block is to be turned by 1 radian, then by another one, and so on, in a direction that each episode
-    draws anew; what counts as reached is 0.25 radians. The episode terminates when the block is out of reach,
-    further than 0.45 from the middle. An observation (N, 18) is: the joints' angles (6), the block's place
+    A block is to be turned anticlockwise by 1 radian, then by another one, and so on; what counts as reached
+    is 0.25 radians. The episode terminates when the block is out of reach, further than 0.45 from the middle. An observation (N, 18) is: the joints' angles (6), the block's place
     (2), cosines of its angle and of the way to the goal (2), their sines (2), the last action (6). The reward
     is 5 times the angle and once the distance from the middle made good, 5 for a goal, less 1 for a lost one
     and 0.002 times the squared action. ``info["goals"]`` (N,) counts.
@@ -153,7 +152,7 @@ class HandEnvs(VectorEnv):
         self.models = [compiled(np.zeros(len(PARAMETERS)))] * N
         self.data = [mujoco.MjData(model) for model in self.models]
         self.parameters, self.pose = np.zeros(shape), np.zeros((N, 9))
-        self.goal, self.way = np.zeros(N), np.ones(N)  # angle of the block that is wanted, direction
+        self.goal = np.zeros(N)  # angle of the block that is wanted
         self.last, self.queue = np.zeros((N, 6)), np.zeros((QUEUE, N, 6))  # last actions, in a ring
         self.clock, self.over, self.ticks = np.zeros(N, int), np.zeros(N, bool), 0
 
@@ -172,7 +171,7 @@ class HandEnvs(VectorEnv):
         hit, lost = (off < NEAR) & ~begins, (away > DROPPED) & ~begins
         reward = 5 * (before - off) + far - away + 5 * hit - lost - 0.002 * (action**2).sum(axis=1)
         self.last, self.clock, self.ticks = action, self.clock + 1, self.ticks + 1
-        self.goal = np.where(hit, self.pose[:, 2] + TURN * self.way, self.goal)
+        self.goal = np.where(hit, self.pose[:, 2] + TURN, self.goal)
         self.over = lost | ((self.clock >= EPISODE) & ~begins)
         late = self.over & ~lost
         if begins.any():
@@ -212,12 +211,11 @@ class HandEnvs(VectorEnv):
         drawn = draw(self.np_random, self.low, self.high, self.hole)  # (N, P), of which some are used
         self.parameters = np.where(which[:, None], drawn, self.parameters)
         spread = self.np_random.uniform(-1, 1, (N, 9)) * [0.05, 0.05, np.pi, *[0.1] * 6]
-        self.way = np.where(which, self.np_random.choice([-1.0, 1.0], N), self.way)
         for i in np.flatnonzero(which):
             self._take(i)
             self.data[i].qpos[:] = spread[i] + [0, 0, 0, *self.rest[i]]
             self.pose[i] = self.data[i].qpos
-        self.goal = np.where(which, self.pose[:, 2] + TURN * self.way, self.goal)
+        self.goal = np.where(which, self.pose[:, 2] + TURN, self.goal)
         self.last[which], self.queue[:, which], self.clock[which] = 0, 0, 0
         self.over = self.over & ~which
 
@@ -267,7 +265,7 @@ class HandEnvs(VectorEnv):
 
 
 PHYSICS = mujoco.mjtState.mjSTATE_INTEGRATION
-STATE = ("parameters", "pose", "goal", "way", "last", "queue", "clock", "over", "ticks", "low", "high")
+STATE = ("parameters", "pose", "goal", "last", "queue", "clock", "over", "ticks", "low", "high")
 
 
 def fingers(pose: np.ndarray) -> np.ndarray:
