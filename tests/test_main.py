@@ -37,6 +37,13 @@ def test_it_passes_on_to_the_checker(capsys):
     assert "vpg" in capsys.readouterr().out
 
 
+def test_it_passes_on_to_the_lesson(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr("builtins.input", lambda prompt: "quit")
+    console.main(["teach", "--folder", str(tmp_path)])
+    assert "Question 1 of 60" in capsys.readouterr().out and (tmp_path / "answers.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [([], "usage: "), (["fly"], "usage: "),

@@ -188,7 +188,7 @@ body {{ font: 18px/1.5 system-ui, sans-serif; max-width: 40em; margin: 2em auto;
 svg {{ width: 100%; height: auto; background: #f5f5f5; }}
 form {{ display: flex; flex-wrap: wrap; gap: .5em; }} button {{ font: inherit; padding: .5em 1em; flex: 1; }}
 </style></head><body>{body}<script>
-const names = {{ArrowLeft: "left", ArrowRight: "right", ArrowDown: "equal", s: "skip"}};
+const names = {{ArrowLeft: "left", ArrowRight: "right", ArrowUp: "equal", ArrowDown: "skip"}};
 addEventListener("keydown", event => document.querySelector(`[value=${{names[event.key]}}]`)?.click());
 </script></body></html>"""
 
@@ -196,7 +196,7 @@ ASK = """<h1>Which is better?</h1><p>Question {shown} of {total}. Answers are sa
 <div class="pair"><figure>{left}<figcaption>left</figcaption></figure>
 <figure>{right}<figcaption>right</figcaption></figure></div>
 <form method="post" action="/"><input type="hidden" name="number" value="{number}">{buttons}</form>
-<p>Keys: left and right arrow, arrow down for equal, s to skip.</p>"""
+<p>Keys: the arrows left and right; up for equal, down to skip.</p>"""
 
 
 def page(lesson: Lesson) -> str:

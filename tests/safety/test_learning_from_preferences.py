@@ -17,7 +17,7 @@ from rlworkshop.algorithms import ppo
 from rlworkshop.envs import swing_up
 from rlworkshop.safety import learning_from_preferences as prefs
 
-SMALL = prefs.Preferences(comparisons=40, updates=4, num_envs=12, first_fit=30, fit_steps=5)
+SMALL = prefs.Preferences(comparisons=40, updates=4, num_envs=12, first_fit=20, fit_steps=5)
 
 
 def ensemble(inputs=4, seed=0, **kwargs) -> prefs.Ensemble:
@@ -168,8 +168,8 @@ def test_each_member_is_standardised_before_the_mean():
 
 
 def test_fitting_finds_what_the_teacher_likes():
-    made, rng = ensemble(2), np.random.default_rng(1)
-    prefs.fit(made, prefs.make_optimizer(made), toy(300), 150, rng)
+    made, rng = ensemble(2, hidden=(32,)), np.random.default_rng(1)
+    prefs.fit(made, prefs.make_optimizer(made), toy(300), 100, rng)
     assert prefs.agreement(made, toy(1000, seed=5)) > 0.93
     line = made.each(np.array([[-1.0, 0], [0, 0], [1, 0]]))
     assert (np.diff(line) > 0).all()  # every member, and the right way round
@@ -194,6 +194,17 @@ def test_members_are_fitted_to_samples_of_their_own():
     assert 0.5 < np.mean([len(one) / 40 for one in sets]) < 0.75  # 1 - 1/e of them, on average
 
 
+def test_a_clip_is_worth_the_sum_of_its_rewards(monkeypatch):
+    made, data, seen = ensemble(2), toy(1), []
+    wanted = [made.each(clip).sum(axis=-1) for clip in (data.left, data.right)]
+    loss = prefs.preference_loss
+    monkeypatch.setattr(prefs, "preference_loss", lambda *given: seen.extend(given) or loss(*given))
+    prefs.fit(made, prefs.make_optimizer(made), data, 1, np.random.default_rng(0), error=0.25)
+    assert seen[0].detach().numpy() == pytest.approx(wanted[0], abs=1e-5)
+    assert seen[1].detach().numpy() == pytest.approx(wanted[1], abs=1e-5)
+    assert (seen[2] == data.label[0]).all() and seen[2].shape == (3, 1) and seen[3] == 0.25
+
+
 def test_left_right_and_label_stay_together():
     made, data = ensemble(2), toy(64)
     loss = prefs.fit(made, prefs.make_optimizer(made), data, 200, np.random.default_rng(0))
@@ -208,11 +219,11 @@ def test_nobody_can_be_fitted_to_nothing():
 
 
 def test_the_model_of_a_careless_teacher_survives_careless_answers():
-    held_out, scores = toy(2000, seed=9), []
+    held_out, scores = toy(1000, seed=9), []
     for error in (0.0, 0.5):
         found = []
         for seed in range(3):
-            made = ensemble(2, seed)
+            made = ensemble(2, seed, members=1, hidden=(32,))
             data = toy(60, error=0.5, seed=seed)
             prefs.fit(made, prefs.make_optimizer(made), data, 200, np.random.default_rng(0), error=error)
             found.append(prefs.agreement(made, held_out))
@@ -297,7 +308,7 @@ def test_the_agent_learns_from_the_ensembles_standardised_reward(monkeypatch):
     monkeypatch.setattr(swing_up.Rewarded, "step", spy)
     run = prefs.train_from_preferences(SMALL, 0)
     assert run.metrics["asked"].tolist() == [20, 30, 40, 40] and run.metrics["score"].shape == (4,)
-    rewards = np.array(paid[61:]).reshape(4, 61, 12)  # after the episode of random actions and its row
+    rewards = np.array(paid[60:]).reshape(4, 61, 12)  # after the episode of random actions
     assert not rewards[:, 60].any()
     assert (np.abs(rewards[:, :60].mean(axis=(1, 2))) < 0.5).all()  # by the batch before: not exactly
     assert ((rewards[:, :60].std(axis=(1, 2)) > 0.4) & (rewards[:, :60].std(axis=(1, 2)) < 2)).all()
@@ -348,7 +359,7 @@ def test_settings_that_make_no_sense_are_refused(wrong, words):
 
 
 def lesson(folder, **kwargs) -> prefs.Teaching:
-    return prefs.Teaching(folder, **{"total": 6, "per_round": 4, **kwargs})
+    return prefs.Teaching(folder, **{"total": 5, "per_round": 3, **kwargs})
 
 
 def spinner(pair) -> str:
@@ -359,13 +370,14 @@ def spinner(pair) -> str:
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """Training of a lesson is short."""
-    train = prefs.train_on
+    """A lesson is quickly learned."""
+    train, fit = prefs.train_on, prefs.Inquiry.fit
 
     def briefly(source, config, seed, after):
         return train(source, dataclasses.replace(config, updates=1, num_envs=8), seed, after)
 
     monkeypatch.setattr(prefs, "train_on", briefly)
+    monkeypatch.setattr(prefs.Inquiry, "fit", lambda self, steps: fit(self, 20))
 
 
 def test_who_comes_back_finds_the_question_at_which_they_left(tmp_path, hasty):
@@ -374,14 +386,14 @@ def test_who_comes_back_finds_the_question_at_which_they_left(tmp_path, hasty):
     while (pair := whole.question()) is not None:
         asked.append(pair)
         whole.answer(spinner(pair))
-    assert len(asked) == 6
-    for wanted in asked:  # a new process for each question
+    assert len(asked) == 5
+    for wanted in asked:  # as if by a new process each
         back = lesson(tmp_path / "two")
         pair = back.question()
         assert np.array_equal(pair, wanted)
         back.answer(spinner(pair))
     files = [(tmp_path / name / "answers.jsonl").read_bytes() for name in ("one", "two")]
-    assert files[0] == files[1] and files[0].count(b"\n") == 7
+    assert files[0] == files[1] and files[0].count(b"\n") == 6
 
 
 def test_what_was_skipped_teaches_nothing_and_equal_is_a_half(tmp_path, hasty):
@@ -408,7 +420,7 @@ def test_the_conclusion_keeps_the_agent_and_a_film(tmp_path, hasty):
     while (pair := made.question()) is not None:
         made.answer(spinner(pair))
     told = made.conclusion()
-    assert "% of your 6 comparisons" in told and str(tmp_path / "agent.html") in told
+    assert "% of your 5 comparisons" in told and str(tmp_path / "agent.html") in told
     assert (tmp_path / "agent.html").read_text().count("<svg") == 4
     assert ppo.load_policy(runs.Run.load(tmp_path / "agent.npz")).act(np.zeros((2, 3))).shape == (2, 1)
 
