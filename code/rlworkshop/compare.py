@@ -136,6 +136,7 @@ def in_terminal(
             if word == "quit":
                 break
             lesson.answer(word)
+            write("Saved.")  # the next question may take seconds: something is learned before it
     except (EOFError, KeyboardInterrupt):
         write("")
     if lesson.number() < lesson.total:

@@ -374,7 +374,8 @@ def train_on(source: Ensemble | Scaled, config: Preferences, seed: int, after: C
 def train_from_preferences(config: Preferences, seed: int, labeller: Labeller | None = None) -> runs.Run:
     """PPO on a reward that is learned while it trains; ``ppo.load_policy`` loads its policy.
 
-    Metrics, one entry for each update: ``score`` of its episodes, comparisons ``asked`` until then.
+    Metrics, one entry for each update: ``score`` of its episodes, comparisons ``asked`` until then, and the
+    ``loss`` of the reward's last step (NaN where the reward is given).
 
     Args:
         labeller: answers in place of a synthetic teacher that goes by ``config.score``.
@@ -386,19 +387,21 @@ def train_from_preferences(config: Preferences, seed: int, labeller: Labeller | 
     inquiry = Inquiry(labeller or Synthetic(score, rng, config.error), seed, config.candidates)
     learned = config.source == "comparisons"
     source = inquiry.ensemble if learned else Scaled(lambda steps: score(steps[..., None, :]))
-    metrics = {"score": [], "asked": []}
+    metrics, loss = {"score": [], "asked": [], "loss": []}, np.nan
 
     # region: loop
     def after(update: int, episodes: np.ndarray) -> None:
+        nonlocal loss
         due = asked_by(update, config) - len(inquiry.data)
         if learned and due > 0:
             inquiry.ask(episodes, due)
-            inquiry.fit(config.fit_steps if update else config.first_fit)
+            loss = inquiry.fit(config.fit_steps if update else config.first_fit)
         if config.standardize:
             source.standardize(episodes)
         if update:
-            metrics["score"].append(score(np.swapaxes(episodes, 0, 1)).mean())
-            metrics["asked"].append(len(inquiry.data))
+            numbers = score(np.swapaxes(episodes, 0, 1)).mean(), len(inquiry.data), loss
+            for name, value in zip(metrics, numbers, strict=True):
+                metrics[name].append(value)
 
     after(0, random_episode(config.num_envs, seed))
     run = train_on(source, config, seed, after)
@@ -429,7 +432,7 @@ class Teaching:
         self.folder, self.seed, self.total, self.per_round = Path(folder), seed, total, per_round
         about = {"module": __name__, "seed": seed, "per_round": per_round}
         self.answers = compare.Answers(self.folder / "answers.jsonl", about)
-        self.round, self.pairs = -1, (np.zeros(0), np.zeros(0))
+        self.round, self.pairs, self.told = -1, (np.zeros(0), np.zeros(0)), ""
 
     def number(self) -> int:
         """How many questions have been answered."""
@@ -479,6 +482,8 @@ class Teaching:
 
     def conclusion(self) -> str:
         """Train on all answers, keep the agent and a film of it; what came of it, in words."""
+        if self.told:
+            return self.told
         inquiry, _, run = self.learned(self.total, updates=40)
         if run is None:
             return "Every question was skipped: there is nothing to learn from."
@@ -487,12 +492,13 @@ class Teaching:
         films = "".join(swing_up.drawing(shown[:, i]) for i in range(4))
         (self.folder / "agent.html").write_text(compare.PAGE.format(body=f'<div class="pair">{films}</div>'))
         share, turns = agreement(inquiry.ensemble, inquiry.data), shown[EPISODE // 2 :, :, 2].mean()
-        return (
+        self.told = (
             f"The reward agrees with {share:.0%} of your {len(inquiry.data)} comparisons.\n"
             f"In the last three seconds of an episode the agent is upright {upright_share(shown):.0%}\n"
             f"of the time and makes {FASTEST * turns / (2 * np.pi):+.2f} turns a second.\n"
             f"Look at it: {self.folder / 'agent.html'}. Its policy: {self.folder / 'agent.npz'}."
         )
+        return self.told
 
 
 def upright_share(episodes: np.ndarray) -> float:
