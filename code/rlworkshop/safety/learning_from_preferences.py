@@ -430,7 +430,7 @@ class Teaching:
         if min(total, per_round) < 1:
             raise ValueError("there must be at least 1 question, and 1 in a round")
         self.folder, self.seed, self.total, self.per_round = Path(folder), seed, total, per_round
-        about = {"module": __name__, "seed": seed, "per_round": per_round}
+        about = {"task": "SwingUp-v0", "seed": seed, "per_round": per_round}
         self.answers = compare.Answers(self.folder / "answers.jsonl", about)
         self.round, self.pairs, self.told = -1, (np.zeros(0), np.zeros(0)), ""
 
