@@ -51,6 +51,8 @@ def test_a_teacher_prefers_the_higher_score_and_errs_half_as_often_as_it_flips()
     data = toy(4000)
     left = data.left[..., 0].sum(axis=1) > data.right[..., 0].sum(axis=1)
     assert np.array_equal(data.label, left)
+    teacher = prefs.Synthetic(lambda clips: 0 * clips[:, 0, 0], np.random.default_rng(0))
+    assert teacher(data.left, data.right) == pytest.approx(0.5)  # it sees no difference
     careless = toy(4000, error=0.4)
     left = careless.left[..., 0].sum(axis=1) > careless.right[..., 0].sum(axis=1)
     assert (careless.label != left).mean() == pytest.approx(0.2, abs=0.02)

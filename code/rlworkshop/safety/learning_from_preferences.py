@@ -51,8 +51,8 @@ Labeller = Callable[[np.ndarray, np.ndarray], np.ndarray]  # left, right (n, L, 
 class Synthetic:
     """A teacher made of a score: prefers the clip that has more of it, and errs now and then.
 
-    Labels are 1 where the left clip is preferred, 0 where the right one is. With probability ``error`` an
-    answer is a coin flip instead, so half as many are wrong.
+    Labels are 1 where the left clip is preferred, 0 where the right one is, 0.5 where they score the same.
+    With probability ``error`` an answer is a coin flip instead, so half as many are wrong.
 
     Book: safety/learning_from_preferences
     """
@@ -63,7 +63,7 @@ class Synthetic:
 
     def __call__(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Labels (n,) of clips (n, L, D)."""
-        label = (self.score(left) > self.score(right)).astype(float)
+        label = 0.5 + 0.5 * np.sign(self.score(left) - self.score(right))
         careless = self.rng.random(len(label)) < self.error
         return np.where(careless, self.rng.integers(0, 2, len(label)), label)
 
