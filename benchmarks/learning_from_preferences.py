@@ -22,7 +22,7 @@ from rlworkshop.algorithms import ppo
 from rlworkshop.safety import learning_from_preferences as prefs
 
 SEEDS = range(9000, 9010)
-COMPARISONS = (50, 100, 200, 400)
+COMPARISONS = (100, 200, 400)
 ARMS = {
     "score": {"source": "score"},
     "raw": {"source": "score", "standardize": False},
