@@ -255,7 +255,7 @@ class Preferences:
     """how many comparisons there are in all"""
     upfront: float = 0.25
     """the part of them that is made before training, on clips of random actions"""
-    until: float = 0.75
+    until: float = 0.5
     """the part of the training over which the others are spread"""
     candidates: int = 10
     """how many pairs are drawn for each that is asked about; 1: queries at random"""
@@ -265,7 +265,7 @@ class Preferences:
     """whether rewards are standardised"""
     first_fit: int = 200
     """gradient steps of the reward before training"""
-    fit_steps: int = 20
+    fit_steps: int = 40
     """gradient steps of the reward after each update during which comparisons were made"""
     updates: int = 40
     """updates of PPO"""
