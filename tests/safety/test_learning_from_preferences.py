@@ -17,7 +17,7 @@ from rlworkshop.algorithms import ppo
 from rlworkshop.envs import swing_up
 from rlworkshop.safety import learning_from_preferences as prefs
 
-SMALL = prefs.Preferences(comparisons=40, updates=4, num_envs=12, first_fit=20, fit_steps=5)
+SMALL = prefs.Preferences(comparisons=40, until=0.75, updates=4, num_envs=12, first_fit=20, fit_steps=5)
 
 
 def ensemble(inputs=4, seed=0, **kwargs) -> prefs.Ensemble:
