@@ -89,17 +89,17 @@ def test_playing_begins_with_the_first_observation():
 @pytest.mark.parametrize(("angle", "row", "column"), [(0, 0, 7), (np.pi, 6, 7), (np.pi / 2, 3, 0)])
 def test_the_drawings_show_the_angle(angle, row, column):
     clip = np.array([[np.cos(angle), np.sin(angle), 0, 0]] * 3)
-    frames = swing_up.frames(clip)
+    frames = swing_up.letters(clip)
     assert len(frames) == 3 and frames[0].split("\n")[row][column] == "O"  # anticlockwise is to the left
     shown = swing_up.picture(angle)
     y, x = np.argwhere((shown == [40, 60, 110]).all(axis=2)).mean(axis=0) / 119 * 2.6 - 1.3
     assert (x, -y) == pytest.approx((-np.sin(angle), np.cos(angle)), abs=0.03)
-    assert f"{-np.degrees(angle):.1f}" in swing_up.drawing(clip)
+    assert f"{-np.degrees(angle):.1f}" in swing_up.svg(clip)
 
 
 def test_a_drawing_turns_on_where_the_angle_wraps_around():
     angles = np.linspace(2.5, 4.0, 15)
     clip = np.stack([np.cos(angles), np.sin(angles), 0 * angles, 0 * angles], axis=1)
-    values = swing_up.drawing(clip).split('values="')[1].split('"')[0].split(";")
+    values = swing_up.svg(clip).split('values="')[1].split('"')[0].split(";")
     turned = np.array(values, float)
     assert len(turned) == 19 and np.abs(np.diff(turned)).max() < 10 and turned[-1] == turned[14]

@@ -192,7 +192,7 @@ def picture(angle: float, size: int = 120) -> np.ndarray:
     return shown
 
 
-def drawing(clip: np.ndarray) -> str:
+def svg(clip: np.ndarray) -> str:
     """A clip (L, 4) as an animated SVG.
 
     Book: safety/learning_from_preferences
@@ -208,7 +208,7 @@ def drawing(clip: np.ndarray) -> str:
     )
 
 
-def frames(clip: np.ndarray) -> list[str]:
+def letters(clip: np.ndarray) -> list[str]:
     """A clip (L, 4) as pictures of letters, 7 lines of 15.
 
     Book: safety/learning_from_preferences

@@ -389,7 +389,6 @@ def train_from_preferences(config: Preferences, seed: int, labeller: Labeller | 
     source = inquiry.ensemble if learned else Scaled(lambda steps: score(steps[..., None, :]))
     metrics, loss = {"score": [], "asked": [], "loss": []}, np.nan
 
-    # region: loop
     def after(update: int, episodes: np.ndarray) -> None:
         nonlocal loss
         due = asked_by(update, config) - len(inquiry.data)
@@ -405,7 +404,6 @@ def train_from_preferences(config: Preferences, seed: int, labeller: Labeller | 
 
     after(0, random_episode(config.num_envs, seed))
     run = train_on(source, config, seed, after)
-    # endregion
     return dataclasses.replace(run, metrics={**run.metrics, **{k: np.array(v) for k, v in metrics.items()}})
 
 
@@ -478,7 +476,7 @@ class Teaching:
         left, right = self.question()
         self.answers.add(word, left=left.tolist(), right=right.tolist())
 
-    drawing, frames = staticmethod(swing_up.drawing), staticmethod(swing_up.frames)
+    drawing, frames = staticmethod(swing_up.svg), staticmethod(swing_up.letters)
 
     def conclusion(self) -> str:
         """Train on all answers, keep the agent and a film of it; what came of it, in words."""
@@ -489,7 +487,7 @@ class Teaching:
             return "Every question was skipped: there is nothing to learn from."
         run.save(self.folder / "agent.npz")
         shown = play(ppo.load_policy(run).act, 4, self.seed)
-        films = "".join(swing_up.drawing(shown[:, i]) for i in range(4))
+        films = "".join(swing_up.svg(shown[:, i]) for i in range(4))
         (self.folder / "agent.html").write_text(compare.PAGE.format(body=f'<div class="pair">{films}</div>'))
         share, turns = agreement(inquiry.ensemble, inquiry.data), shown[EPISODE // 2 :, :, 2].mean()
         self.told = (
