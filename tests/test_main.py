@@ -1,5 +1,6 @@
 """The console command leads to an algorithm's own command line, and to the checker."""
 
+import io
 import sys
 
 import gymnasium as gym
@@ -39,7 +40,7 @@ def test_it_passes_on_to_the_checker(capsys):
 
 def test_it_passes_on_to_the_lesson(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [])
-    monkeypatch.setattr("builtins.input", lambda prompt: "quit")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("quit\n"))
     console.main(["teach", "--folder", str(tmp_path)])
     assert "Question 1 of 60" in capsys.readouterr().out and (tmp_path / "answers.jsonl").exists()
 
