@@ -117,7 +117,7 @@ def test_what_is_typed_wrongly_is_explained_and_asked_again(path):
     lesson = Numbers(path)
     seen = talk(lesson, "x", "", "le ft", "s", "quit")
     assert seen.count("is no answer here: type left, right, equal, skip, again or quit") == 3
-    assert lesson.answers.rows[0]["answer"] == "skip" and "1 answers are saved" in seen
+    assert lesson.answers.rows[0]["answer"] == "skip" and "1 answer is saved" in seen
 
 
 def test_again_shows_the_clips_once_more(path):
@@ -126,7 +126,7 @@ def test_again_shows_the_clips_once_more(path):
 
 @pytest.mark.parametrize("leaves", ["q", EOFError, KeyboardInterrupt])
 def test_who_leaves_goes_on_where_they_were(path, leaves):
-    assert "1 answers are saved; the same command goes on from here." in talk(Numbers(path), "l", leaves)
+    assert "1 answer is saved; the same command goes on from here." in talk(Numbers(path), "l", leaves)
     seen = talk(Numbers(path), "r", "e")
     assert "Question 1" not in seen and seen.endswith("['left', 'right', 'equal']")
 

@@ -140,9 +140,14 @@ def in_terminal(
     except (EOFError, KeyboardInterrupt):
         write("")
     if lesson.number() < lesson.total:
-        write(f"{lesson.number()} answers are saved; the same command goes on from here.")
+        write(_saved(lesson))
     else:
         write(lesson.conclusion())
+
+
+def _saved(lesson: Lesson) -> str:
+    n = lesson.number()
+    return f"{n} answer{' is' if n == 1 else 's are'} saved; the same command goes on from here."
 
 
 def _word(read: Callable[[str], str], write: Callable[[str], Any]) -> str:
@@ -279,6 +284,6 @@ def in_browser(lesson: Lesson, port: int = 8765, write: Callable[[str], Any] = p
     try:
         made.serve_forever()
     except KeyboardInterrupt:
-        write(f"\n{lesson.number()} answers are saved; the same command goes on from here.")
+        write("\n" + _saved(lesson))
     finally:
         made.server_close()
