@@ -1,6 +1,7 @@
 """Rewards from comparisons: the model of a teacher, what is fitted to whom, which queries, and you as one."""
 
 import dataclasses
+import functools
 import os
 import re
 import signal
@@ -443,7 +444,9 @@ def command(folder, *options):
     environment = {**os.environ, "PYTHONPATH": str(provenance.ROOT), "PYTHONUNBUFFERED": "1"}
     line = [sys.executable, "-m", prefs.__name__, "teach", "--folder", str(folder), *options]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(line, env=environment, text=True, **pipes)
+    # whoever runs the tests in the background has Ctrl-C ignored, and hands that on
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(line, env=environment, text=True, preexec_fn=heed, **pipes)
 
 
 def seen(strips: str) -> str:
