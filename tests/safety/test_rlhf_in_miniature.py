@@ -186,7 +186,7 @@ def test_supervised_fine_tuning_comes_to_the_shares_of_the_data():
         torch.multinomial(wanted, 3000, replacement=True, generator=torch.Generator().manual_seed(0))
     ]
     made = model()
-    rlhf.sft(made, data, torch.Generator().manual_seed(0), steps=250, batch=256, prompt=1)
+    rlhf.sft(made, data, torch.Generator().manual_seed(0), steps=120, batch=128, prompt=1)
     assert distance(exact(made).exp(), torch.bincount(place(data), minlength=15) / 3000) < 0.06
 
 
@@ -231,7 +231,7 @@ def test_a_reward_model_finds_the_rewards_up_to_a_constant(reward):
     chosen, rejected = rlhf.label(first, second, lambda t: reward[place(t)], generator)
     torch.manual_seed(0)
     scorer = rlhf.Scorer(4, 1 + T, 16)
-    rlhf.fit_reward(scorer, chosen, rejected, generator, steps=250, batch=256, lr=1e-2, prompt=1)
+    rlhf.fit_reward(scorer, chosen, rejected, generator, steps=150, batch=128, lr=1e-2, prompt=1)
     with torch.no_grad():
         found = rlhf.reward(scorer, rows(), 1)
     assert (found - found.mean() - reward + reward.mean()).abs().max() < 0.35
@@ -304,10 +304,10 @@ def test_dpo_comes_to_the_same_optimum(reward, optimum):
     chosen, rejected = rlhf.label(*pairs, lambda t: reward[place(t)], generator)
     policy, seen = copy.deepcopy(reference), []
     rlhf.dpo(
-        policy, reference, chosen, rejected, generator, BETA, steps=150, batch=256, lr=1e-2, prompt=1,
+        policy, reference, chosen, rejected, generator, BETA, steps=120, batch=128, lr=1e-2, prompt=1,
         callback=seen.append,
     )  # fmt: skip
-    assert distance(exact(policy).exp(), optimum) < 0.08 and seen == list(range(150))
+    assert distance(exact(policy).exp(), optimum) < 0.08 and seen == list(range(120))
 
 
 def test_the_gradient_of_dpo_begins_at_half_and_ends_with_the_margin():
