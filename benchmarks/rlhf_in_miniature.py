@@ -32,7 +32,8 @@ from rlworkshop.safety import rlhf_in_miniature as rlhf
 
 SEEDS = range(7000, 7010)
 PAIRS, NOISE, BIAS = 3000, 0.25, 0.2  # comparisons; scale of the labellers' noise; what a word is worth
-BETAS = {"honest": (1.0, 0.3, 0.1, 0.0), "biased": (1.0, 0.3, 0.1, 0.0), "balanced": (0.3,)}
+BETAS = {"honest": (1.0, 0.3, 0.1, 0.0), "biased": (0.3, 0.1), "balanced": (0.3,)}  # of PPO
+DPO_BETAS = {"honest": (1.0, 0.3, 0.1), "biased": (0.3,), "balanced": ()}
 PARTS = Path(__file__).resolve().parents[1] / "_build" / "rlhf_in_miniature"
 
 
@@ -101,7 +102,7 @@ class Study:
             lambda model, callback: rlhf.ppo(
                 model, self.base, critic, reward, self.ask, config, self.generator, callback=callback
             ),
-            10, config.iterations, reward_model,
+            15, config.iterations, reward_model,
         )  # fmt: skip
 
     def sft(self, arm: str, tokens: torch.Tensor, reward_model=None) -> None:
@@ -111,7 +112,7 @@ class Study:
             lambda model, callback: rlhf.sft(
                 model, tokens, self.generator, total, lr=3e-3, callback=callback
             ),
-            40, total, reward_model,
+            60, total, reward_model,
         )  # fmt: skip
 
     def preferences(self, labels: str) -> None:
@@ -140,19 +141,18 @@ class Study:
             "agree": (a.gold > b.gold)[a.gold != b.gold].float().mean().item(),
             "longer": (a.words > b.words)[equal].float().mean().item() if equal.any() else None,
         }
-        total = self.steps(300)
         for beta in BETAS[labels]:
             self.ppo(f"ppo {labels} {beta}", reward, copy.deepcopy(scorer), beta, scorer)
-            if beta == 0 or labels == "balanced":
-                continue
+        total = self.steps(300)
+        for beta in DPO_BETAS[labels]:
             self.train(
                 f"dpo {labels} {beta}",
                 lambda model, callback, beta=beta: rlhf.dpo(
                     model, self.base, chosen, rejected, self.generator, beta, total, callback=callback
                 ),
-                50, total, scorer,
+                75, total, scorer,
             )  # fmt: skip
-        if labels != "balanced":
+        if labels == "honest":
             questions = self.ask(500)
             many = [rlhf.generate(self.base, questions, self.generator).tokens for _ in range(8)]
             with torch.no_grad():
