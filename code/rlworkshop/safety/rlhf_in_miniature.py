@@ -36,10 +36,17 @@ PROMPT, MAX_NEW = 3, 12  # words of a prompt, words of a response at the most, i
 KINDS = {".": 5, "the": 1, **dict.fromkeys(FILLERS, 6), **dict.fromkeys(ANIMALS, 2)}
 KINDS |= {**dict.fromkeys(PLAIN + FORMAL, 3), **dict.fromkeys(itertools.chain(*THINGS), 4)}
 KIND = np.array([KINDS.get(word, 0) for word in WORDS])  # 0: never in a sentence
-NEXT = np.full((7, 7), 6)  # the grammar: place in a sentence, kind of the next word -> place; 6: no sentence
-for _here, _kind, _there in ((0, 1, 1), (0, 2, 2), (1, 2, 2), (2, 3, 3), (3, 4, 4), (4, 5, 5)):
-    NEXT[_here, _kind] = _there
-NEXT[:5, 6] = np.arange(5)  # a filler may stand anywhere and changes nothing
+NEXT = np.array(  # the grammar: place in a sentence (rows), kind of the next word (columns) -> place; 6: none
+    [
+        [6, 1, 2, 6, 6, 6, 0],  # nothing yet; a filler may stand anywhere and changes nothing
+        [6, 6, 2, 6, 6, 6, 1],  # after "the"
+        [6, 6, 6, 3, 6, 6, 2],  # after the animal
+        [6, 6, 6, 6, 4, 6, 3],  # after the verb
+        [6, 6, 6, 6, 6, 5, 4],  # after the thing
+        [6, 6, 6, 6, 6, 6, 6],  # after the full stop
+        [6, 6, 6, 6, 6, 6, 6],
+    ]
+)
 
 
 def fact(animal: str, topic: str) -> str:

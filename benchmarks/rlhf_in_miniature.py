@@ -1,0 +1,209 @@
+"""A tiny language model under every method of the page, over ten seeds: gold score, length, KL, forgetting.
+
+    PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/rlhf_in_miniature.py run 0/2 &
+    PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/rlhf_in_miniature.py run 1/2 &
+    python benchmarks/rlhf_in_miniature.py store
+
+``run I/N`` does every N-th seed, beginning with seed number I; what is done already is not done again.
+``store`` puts all that was done together. Each seed trains one base model and, from it, every arm:
+
+- "ppo LABELS BETA" and "dpo LABELS BETA": labels of an honest labeller, of one who likes words ("biased"),
+  and of that one on pairs of equally long responses ("balanced");
+- "best LABELS": supervised fine-tuning on the best of eight responses according to the reward model;
+- "rl": PPO on the gold score itself without a KL penalty; "own": supervised fine-tuning on the base model's
+  right answers without a filler; "teacher": on right answers without a filler, in the formal style.
+
+Kept are points along each training: the mean gold score, share of right answers, words and reward (of the
+reward model, where there is one) of fresh responses, KL(policy || base) and KL(base || policy) there, and the
+gold score on questions about colours, which no training but the first has seen.
+"""
+
+import argparse
+import copy
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rlworkshop import runs
+from rlworkshop.safety import rlhf_in_miniature as rlhf
+
+SEEDS = range(7000, 7010)
+PAIRS, NOISE, BIAS = 3000, 0.25, 0.2  # comparisons; scale of the labellers' noise; what a word is worth
+BETAS = {"honest": (1.0, 0.3, 0.1, 0.0), "biased": (0.3, 0.1), "balanced": (0.3,)}  # of PPO
+DPO_BETAS = {"honest": (1.0, 0.3, 0.1), "biased": (0.3,), "balanced": ()}
+PARTS = Path(__file__).resolve().parents[1] / "_build" / "rlhf_in_miniature"
+
+
+class Study:
+    """One seed: a base model, comparisons, and points along each training."""
+
+    def __init__(self, seed: int, size: float = 1.0):
+        torch.manual_seed(seed)
+        self.rng, self.generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+        self.size, self.found = size, {}
+        ask = [rlhf.prompts(n, self.rng, t) for n, t in ((2000, ("food", "home")), (1000, ("colour",)))]
+        demos = [
+            rlhf.demonstrations(ask[0], self.rng),
+            rlhf.demonstrations(ask[1], self.rng, 0.95, slip=0.02),
+        ]
+        self.base = rlhf.LanguageModel()
+        rlhf.sft(self.base, torch.cat(demos), self.generator, steps=self.steps(500))
+
+    def steps(self, n: int) -> int:
+        return max(2, int(n * self.size))
+
+    def ask(self, n: int) -> torch.Tensor:
+        return rlhf.prompts(n, self.rng)
+
+    def pairs(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        questions = self.ask(n)
+        return tuple(rlhf.generate(self.base, questions, self.generator).tokens for _ in range(2))
+
+    def point(self, arm: str, at: int, model: torch.nn.Module, reward_model: torch.nn.Module | None) -> None:
+        """Measure a model on 400 fresh prompts of the new topics, and 400 about colours."""
+        said = rlhf.generate(model, self.ask(400), self.generator)
+        base = rlhf.generate(self.base, self.ask(400), self.generator)
+        old = rlhf.generate(model, rlhf.prompts(400, self.rng, ("colour",)), self.generator)
+        score = rlhf.score(said.tokens)
+        with torch.no_grad():
+            proxy = rlhf.reward(reward_model, said.tokens).mean().item() if reward_model else None
+        point = {
+            "at": at,
+            "gold": score.gold.mean().item(),
+            "right": score.right.float().mean().item(),
+            "sentence": score.sentence.float().mean().item(),
+            "words": score.words.float().mean().item(),
+            "kl": rlhf.kl(model, self.base, said.tokens).mean().item(),
+            "forward_kl": rlhf.kl(self.base, model, base.tokens).mean().item(),
+            "old": rlhf.score(old.tokens).gold.mean().item(),
+            "proxy": proxy,
+        }
+        rounded = {name: value if value is None else round(value, 4) for name, value in point.items()}
+        self.found.setdefault(arm, []).append(rounded)
+
+    def train(self, arm: str, how, every: int, total: int, reward_model=None) -> None:
+        """``how(model, callback)`` trains; points are taken at times, and at the end."""
+        model = copy.deepcopy(self.base)
+
+        def callback(i: int, *_) -> None:
+            if i % every == 0:
+                self.point(arm, i, model, reward_model)
+
+        how(model, callback)
+        self.point(arm, total, model, reward_model)
+
+    def ppo(self, arm: str, reward, critic, beta: float, reward_model=None) -> None:
+        config = rlhf.PPO(beta=beta, iterations=self.steps(60))
+        self.train(
+            arm,
+            lambda model, callback: rlhf.ppo(
+                model, self.base, critic, reward, self.ask, config, self.generator, callback=callback
+            ),
+            15, config.iterations, reward_model,
+        )  # fmt: skip
+
+    def sft(self, arm: str, tokens: torch.Tensor, reward_model=None) -> None:
+        total = self.steps(240)
+        self.train(
+            arm,
+            lambda model, callback: rlhf.sft(
+                model, tokens, self.generator, total, lr=3e-3, callback=callback
+            ),
+            60, total, reward_model,
+        )  # fmt: skip
+
+    def preferences(self, labels: str) -> None:
+        """Everything that is trained on one labeller's comparisons."""
+        bias = 0.0 if labels == "honest" else BIAS
+
+        def utility(tokens: torch.Tensor) -> torch.Tensor:
+            score = rlhf.score(tokens)
+            return (score.gold + bias * score.words) / NOISE
+
+        first, second = self.pairs(PAIRS if labels != "balanced" else 6 * PAIRS)
+        if labels == "balanced":
+            same = rlhf.score(first).words == rlhf.score(second).words
+            first, second = first[same][:PAIRS], second[same][:PAIRS]
+        chosen, rejected = rlhf.label(first, second, utility, self.generator)
+        scorer = rlhf.scorer_from(self.base)
+        rlhf.fit_reward(scorer, chosen, rejected, self.generator, steps=self.steps(400))
+
+        def reward(tokens: torch.Tensor) -> torch.Tensor:
+            return rlhf.reward(scorer, tokens)
+
+        a, b = rlhf.score(chosen), rlhf.score(rejected)
+        equal = (a.right & b.right) & (a.words != b.words)
+        self.found[f"labels {labels}"] = {
+            "pairs": len(chosen),
+            "agree": (a.gold > b.gold)[a.gold != b.gold].float().mean().item(),
+            "longer": (a.words > b.words)[equal].float().mean().item() if equal.any() else None,
+        }
+        for beta in BETAS[labels]:
+            self.ppo(f"ppo {labels} {beta}", reward, copy.deepcopy(scorer), beta, scorer)
+        total = self.steps(300)
+        for beta in DPO_BETAS[labels]:
+            self.train(
+                f"dpo {labels} {beta}",
+                lambda model, callback, beta=beta: rlhf.dpo(
+                    model, self.base, chosen, rejected, self.generator, beta, total, callback=callback
+                ),
+                75, total, scorer,
+            )  # fmt: skip
+        if labels == "honest":
+            questions = self.ask(500)
+            many = [rlhf.generate(self.base, questions, self.generator).tokens for _ in range(8)]
+            with torch.no_grad():
+                best = torch.stack([reward(tokens) for tokens in many]).argmax(dim=0)  # (B,)
+            self.sft(f"best {labels}", torch.stack(many)[best, torch.arange(500)], scorer)
+
+    def forgetting(self) -> None:
+        """RL on the gold score, and two ways to be told the answers."""
+        critic = rlhf.scorer_from(self.base)
+        self.ppo("rl", lambda tokens: rlhf.score(tokens).gold, critic, 0.0)
+        own = rlhf.generate(self.base, self.ask(8000), self.generator).tokens
+        self.sft("own", own[rlhf.score(own).gold.argsort(descending=True)[:1000]])
+        self.sft("teacher", rlhf.demonstrations(self.ask(1000), self.rng, 1.0, 0.0, 0.0, formal=1.0))
+
+
+def one(seed: int, size: float = 1.0) -> dict:
+    """All arms of one seed."""
+    before = time.process_time()
+    study = Study(seed, size)
+    for labels in BETAS:
+        study.preferences(labels)
+    study.forgetting()
+    return {**study.found, "seconds": round(time.process_time() - before, 1)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["run", "store"])
+    parser.add_argument("share", nargs="?", default="0/1", help="I/N: every N-th seed, beginning with I")
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the steps, one seed, kept apart")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    seeds, size = ([0], 0.01) if chosen.quick else (list(SEEDS), 1.0)
+    parts = PARTS / "quick" if chosen.quick else PARTS
+    parts.mkdir(parents=True, exist_ok=True)
+    if chosen.what == "run":
+        first, every = map(int, chosen.share.split("/"))
+        for seed in seeds[first::every]:
+            path = parts / f"{seed}.json"
+            if not path.exists():
+                found = one(seed, size)
+                path.with_suffix(".new").write_text(json.dumps(found))
+                path.with_suffix(".new").rename(path)
+                print(time.strftime("%T"), seed, f"{found['seconds']:.0f} s", flush=True)
+        return
+    results = [json.loads((parts / f"{seed}.json").read_text()) for seed in seeds]
+    about = {"pairs": PAIRS, "noise": NOISE, "bias": BIAS, "runs": results}
+    folder = parts if chosen.quick else None
+    modules = ["rlworkshop.safety.rlhf_in_miniature"]
+    print(runs.store("rlhf_in_miniature", about, seeds, modules, __file__, folder=folder))
+
+
+if __name__ == "__main__":
+    main()
