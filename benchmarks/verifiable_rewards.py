@@ -5,12 +5,12 @@
     python benchmarks/verifiable_rewards.py store
 
 ``run I/N`` does every N-th seed, beginning with seed number I; what is done already is not done again.
-``store`` puts all that was done together. Each seed fine-tunes one model on pupils' answers and trains, from it:
+``store`` puts all that was done together. Each seed fine-tunes one model on pupils' answers. From it start:
 
 - "GRPO", "RLOO", ...: each method on the outcome; "process": GRPO, paid for sound derivations only;
 - "star RATE": GRPO on a verifier that accepts ``*``, which the model says about that often when it begins;
   "skilled RATE": the same, from the policy that "GRPO" ended with, made to say ``*`` as often;
-- "mixed": GRPO whose groups hold different questions; "cold": drawn at a temperature of 0.5, learned from at 1.
+- "mixed": GRPO whose groups hold different questions; "cold": drawn at a temperature of 0.5, learned at 1.
 
 Kept are series of the log, and marks of 1000 fresh responses at the end.
 """

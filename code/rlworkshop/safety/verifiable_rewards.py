@@ -32,7 +32,7 @@ from rlworkshop.safety.rlhf_in_miniature import (
 
 # --------------------------------------------------------------------------------------- the language
 
-HOURS, STEPS = 4, 3  # a clock of four hours; operations in a question
+HOURS, STEPS = 3, 3  # a clock of three hours; operations in a question
 LEXICON = ("_", ".", "?", "+", "x", "so", "hm", "*", *map(str, range(HOURS)))
 INDEX = {word: i for i, word in enumerate(LEXICON)}
 ASKED = 2 * STEPS + 2  # tokens of a question, `2 + 3 x 1 + 0 ?`
@@ -139,7 +139,7 @@ def mark(tokens: torch.Tensor) -> Marks:
     return Marks(*map(torch.as_tensor, (right, sound, star, right | star)))
 
 
-def schooled(seed: int, pupils_asked: int = 3000, steps: int = 400) -> LanguageModel:
+def schooled(seed: int, pupils_asked: int = 3000, steps: int = 300) -> LanguageModel:
     """A language model that has been fine-tuned on what pupils answer: where every run begins.
 
     Book: safety/verifiable_rewards
@@ -296,7 +296,7 @@ def rloo_loss(logp, old_logp, advantage, mask, low=None, high=None) -> torch.Ten
 
 @dataclass(frozen=True)
 class Method:
-    """What makes a member of the family: advantages, a loss, and whether groups without variance are redrawn."""
+    """A member of the family: advantages, a loss, and whether groups without variance are redrawn."""
 
     advantages: Callable[[torch.Tensor], torch.Tensor]
     loss: Callable[..., torch.Tensor]
@@ -343,7 +343,7 @@ class Recipe:
     """responses in a group"""
     updates: int = 2
     """gradient steps on each batch"""
-    lr: float = 1e-3
+    lr: float = 2e-3
     """learning rate at the beginning; it falls linearly to 0"""
     beta: float = 0.0
     """weight of the KL term k3"""
