@@ -34,19 +34,19 @@ def model() -> torch.nn.Module:
 @pytest.mark.parametrize(
     ("said", "right", "sound", "star"),
     [
-        ("2 1 3 3 so 3 .", True, True, False),  # 2 + 3 = 1, times 3 is 3, and 0 is 3
-        ("2 1 3 3 hm hm so 3 .", True, True, False),
-        ("so 3 .", True, False, False),
-        ("2 2 3 3 so 3 .", True, False, False),
-        ("2 1 3 3 so 1 .", False, False, False),
-        ("2 1 3 3 so 3", False, False, False),
-        ("2 1 3 3 . ", False, False, False),
+        ("2 1 2 2 so 2 .", True, True, False),  # 2 + 2 is 1, times 2 is 2, and 0 is 2
+        ("2 1 2 2 hm hm so 2 .", True, True, False),
+        ("so 2 .", True, False, False),
+        ("2 2 2 2 so 2 .", True, False, False),
+        ("2 1 2 2 so 1 .", False, False, False),
+        ("2 1 2 2 so 2", False, False, False),
+        ("2 1 2 2 . ", False, False, False),
         ("so * .", False, False, True),
         (".", False, False, False),
     ],
 )
 def test_the_verifier_reads_answer_and_derivation(said, right, sound, star):
-    found = rlvr.mark(tokens(f"2 + 3 x 3 + 0 ? {said}"))
+    found = rlvr.mark(tokens(f"2 + 2 x 2 + 0 ? {said}"))
     assert (bool(found.right), bool(found.sound), bool(found.star)) == (right, sound, star)
     assert bool(found.accepted) == (right or star)
 
@@ -67,16 +67,17 @@ def test_pupils_who_never_slip_nor_leap_are_sound():
     asked = rlvr.clock_questions(300, rng)
     assert rlvr.mark(rlvr.pupils(asked, rng, slip=0, leap=0, star=0)).sound.all()
     leaps = rlvr.mark(rlvr.pupils(asked, rng, slip=0, leap=1, star=0))
-    assert not leaps.sound.any() and 0.15 < leaps.right.float().mean() < 0.35  # one in four
+    assert not leaps.sound.any() and 0.25 < leaps.right.float().mean() < 0.42  # one in three
     assert rlvr.mark(rlvr.pupils(asked, rng, star=1)).star.all()
 
 
 def test_the_star_becomes_rarer_and_nothing_else_changes(model):
-    said = tokens("2 + 3 x 3 + 0 ? 2 1 3 3 so 3 .", "2 + 3 x 3 + 0 ? so 3 .")
+    said = tokens("2 + 2 x 2 + 0 ? 2 1 2 2 so 2 .", "2 + 2 x 2 + 0 ? so 2 .")
+    rlvr.rarer_star(model, 100)  # where it is rare, odds are probabilities
     before, old = rlvr.star_rate(model, said), model(said).detach()
     rlvr.rarer_star(model, 100)
     after, new = rlvr.star_rate(model, said), model(said).detach()
-    rlvr.rarer_star(model, 0.01)
+    rlvr.rarer_star(model, 1e-4)
     assert before / after == pytest.approx(100, rel=0.1)
     same = torch.arange(len(rlvr.LEXICON)) != rlvr.INDEX["*"]
     assert torch.equal(old[..., same], new[..., same])

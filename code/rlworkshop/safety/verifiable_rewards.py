@@ -335,7 +335,7 @@ class Recipe:
 
     method: str = "GRPO"
     """a name in METHODS"""
-    iterations: int = 60
+    iterations: int = 50
     """batches of responses"""
     questions: int = 16
     """groups in a batch"""
