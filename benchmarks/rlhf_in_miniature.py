@@ -7,9 +7,8 @@
 ``run I/N`` does every N-th seed, beginning with seed number I; what is done already is not done again.
 ``store`` puts all that was done together. Each seed trains one base model and, from it, every arm:
 
-- "ppo LABELS BETA" and "dpo LABELS BETA": labels of an honest labeller, of one who likes words ("biased"),
+- "ppo LABELS" and "dpo LABELS BETA": labels of an honest labeller, of one who likes words ("biased"),
   and of that one on pairs of equally long responses ("balanced");
-- "best LABELS": supervised fine-tuning on the best of eight responses according to the reward model;
 - "rl": PPO on the gold score itself without a KL penalty; "own": supervised fine-tuning on the base model's
   right answers without a filler; "teacher": on right answers without a filler, in the formal style.
 
@@ -32,8 +31,8 @@ from rlworkshop.safety import rlhf_in_miniature as rlhf
 
 SEEDS = range(7000, 7010)
 PAIRS, NOISE, BIAS = 3000, 0.25, 0.2  # comparisons; scale of the labellers' noise; what a word is worth
-BETAS = {"honest": (1.0, 0.3, 0.1, 0.0), "biased": (0.3, 0.1), "balanced": (0.3,)}  # of PPO
-DPO_BETAS = {"honest": (1.0, 0.3, 0.1), "biased": (0.3,), "balanced": ()}
+PPO_BETA = 0.1
+DPO_BETAS = {"honest": (1.0, 0.1), "biased": (), "balanced": ()}
 PARTS = Path(__file__).resolve().parents[1] / "_build" / "rlhf_in_miniature"
 
 
@@ -95,14 +94,14 @@ class Study:
         how(model, callback)
         self.point(arm, total, model, reward_model)
 
-    def ppo(self, arm: str, reward, critic, beta: float, reward_model=None) -> None:
+    def ppo(self, arm: str, reward, critic, beta: float, reward_model=None, every: int = 0) -> None:
         config = rlhf.PPO(beta=beta, iterations=self.steps(60))
         self.train(
             arm,
             lambda model, callback: rlhf.ppo(
                 model, self.base, critic, reward, self.ask, config, self.generator, callback=callback
             ),
-            15, config.iterations, reward_model,
+            every or config.iterations, config.iterations, reward_model,
         )  # fmt: skip
 
     def sft(self, arm: str, tokens: torch.Tensor, reward_model=None) -> None:
@@ -141,8 +140,7 @@ class Study:
             "agree": (a.gold > b.gold)[a.gold != b.gold].float().mean().item(),
             "longer": (a.words > b.words)[equal].float().mean().item() if equal.any() else None,
         }
-        for beta in BETAS[labels]:
-            self.ppo(f"ppo {labels} {beta}", reward, copy.deepcopy(scorer), beta, scorer)
+        self.ppo(f"ppo {labels}", reward, copy.deepcopy(scorer), PPO_BETA, scorer)
         total = self.steps(300)
         for beta in DPO_BETAS[labels]:
             self.train(
@@ -150,19 +148,13 @@ class Study:
                 lambda model, callback, beta=beta: rlhf.dpo(
                     model, self.base, chosen, rejected, self.generator, beta, total, callback=callback
                 ),
-                75, total, scorer,
+                total, total, scorer,
             )  # fmt: skip
-        if labels == "honest":
-            questions = self.ask(500)
-            many = [rlhf.generate(self.base, questions, self.generator).tokens for _ in range(8)]
-            with torch.no_grad():
-                best = torch.stack([reward(tokens) for tokens in many]).argmax(dim=0)  # (B,)
-            self.sft(f"best {labels}", torch.stack(many)[best, torch.arange(500)], scorer)
 
     def forgetting(self) -> None:
         """RL on the gold score, and two ways to be told the answers."""
         critic = rlhf.scorer_from(self.base)
-        self.ppo("rl", lambda tokens: rlhf.score(tokens).gold, critic, 0.0)
+        self.ppo("rl", lambda tokens: rlhf.score(tokens).gold, critic, 0.0, every=10)
         own = rlhf.generate(self.base, self.ask(8000), self.generator).tokens
         self.sft("own", own[rlhf.score(own).gold.argsort(descending=True)[:1000]])
         self.sft("teacher", rlhf.demonstrations(self.ask(1000), self.rng, 1.0, 0.0, 0.0, formal=1.0))
@@ -172,7 +164,7 @@ def one(seed: int, size: float = 1.0) -> dict:
     """All arms of one seed."""
     before = time.process_time()
     study = Study(seed, size)
-    for labels in BETAS:
+    for labels in DPO_BETAS:
         study.preferences(labels)
     study.forgetting()
     return {**study.found, "seconds": round(time.process_time() - before, 1)}
