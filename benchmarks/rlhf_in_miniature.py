@@ -7,8 +7,7 @@
 ``run I/N`` does every N-th seed, beginning with seed number I; what is done already is not done again.
 ``store`` puts all that was done together. Each seed trains one base model and, from it, every arm:
 
-- "ppo LABELS" and "dpo LABELS BETA": labels of an honest labeller, of one who likes words ("biased"),
-  and of that one on pairs of equally long responses ("balanced");
+- "biased": PPO on the labels of one who likes words; "balanced": the same on pairs of equally long responses;
 - "rl": PPO on the gold score itself without a KL penalty; "own": supervised fine-tuning on the base model's
   right answers without a filler; "teacher": on right answers without a filler, in the formal style.
 
@@ -31,8 +30,7 @@ from rlworkshop.safety import rlhf_in_miniature as rlhf
 
 SEEDS = range(7000, 7010)
 PAIRS, NOISE, BIAS = 3000, 0.25, 0.2  # comparisons; scale of the labellers' noise; what a word is worth
-PPO_BETA = 0.1
-DPO_BETAS = {"honest": (1.0, 0.1), "biased": (), "balanced": ()}
+BETA = 0.1  # of PPO on labels
 PARTS = Path(__file__).resolve().parents[1] / "_build" / "rlhf_in_miniature"
 
 
@@ -57,15 +55,11 @@ class Study:
     def ask(self, n: int) -> torch.Tensor:
         return rlhf.prompts(n, self.rng)
 
-    def pairs(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        questions = self.ask(n)
-        return tuple(rlhf.generate(self.base, questions, self.generator).tokens for _ in range(2))
-
     def point(self, arm: str, at: int, model: torch.nn.Module, reward_model: torch.nn.Module | None) -> None:
-        """Measure a model on 400 fresh prompts of the new topics, and 400 about colours."""
-        said = rlhf.generate(model, self.ask(400), self.generator)
-        base = rlhf.generate(self.base, self.ask(400), self.generator)
-        old = rlhf.generate(model, rlhf.prompts(400, self.rng, ("colour",)), self.generator)
+        """Measure a model on 300 fresh prompts of the new topics, and 300 about colours."""
+        said = rlhf.generate(model, self.ask(300), self.generator)
+        base = rlhf.generate(self.base, self.ask(300), self.generator)
+        old = rlhf.generate(model, rlhf.prompts(300, self.rng, ("colour",)), self.generator)
         score = rlhf.score(said.tokens)
         with torch.no_grad():
             proxy = rlhf.reward(reward_model, said.tokens).mean().item() if reward_model else None
@@ -111,52 +105,44 @@ class Study:
             lambda model, callback: rlhf.sft(
                 model, tokens, self.generator, total, lr=3e-3, callback=callback
             ),
-            60, total, reward_model,
+            80, total, reward_model,
         )  # fmt: skip
 
-    def preferences(self, labels: str) -> None:
-        """Everything that is trained on one labeller's comparisons."""
-        bias = 0.0 if labels == "honest" else BIAS
+    def pairs(self, balanced: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two responses to each of many prompts; if ``balanced``, of the same number of words."""
+        if not balanced:
+            questions = self.ask(PAIRS)
+            return tuple(rlhf.generate(self.base, questions, self.generator).tokens for _ in range(2))
+        said = rlhf.generate(self.base, self.ask(2 * PAIRS), self.generator).tokens
+        key = (said[:, 0] * 100 + said[:, 1]) * 100 + rlhf.score(said).words  # animal, topic, words
+        order = key.argsort(stable=True)
+        said, key = said[order].view(PAIRS, 2, -1), key[order].view(PAIRS, 2)
+        same = key[:, 0] == key[:, 1]
+        return said[same, 0], said[same, 1]
+
+    def preferences(self, arm: str) -> None:
+        """PPO on the comparisons of a labeller who likes words."""
 
         def utility(tokens: torch.Tensor) -> torch.Tensor:
             score = rlhf.score(tokens)
-            return (score.gold + bias * score.words) / NOISE
+            return (score.gold + BIAS * score.words) / NOISE
 
-        first, second = self.pairs(PAIRS if labels != "balanced" else 6 * PAIRS)
-        if labels == "balanced":
-            same = rlhf.score(first).words == rlhf.score(second).words
-            first, second = first[same][:PAIRS], second[same][:PAIRS]
-        chosen, rejected = rlhf.label(first, second, utility, self.generator)
+        chosen, rejected = rlhf.label(*self.pairs(arm == "balanced"), utility, self.generator)
         scorer = rlhf.scorer_from(self.base)
         rlhf.fit_reward(scorer, chosen, rejected, self.generator, steps=self.steps(400))
 
         def reward(tokens: torch.Tensor) -> torch.Tensor:
             return rlhf.reward(scorer, tokens)
 
-        a, b = rlhf.score(chosen), rlhf.score(rejected)
-        equal = (a.right & b.right) & (a.words != b.words)
-        self.found[f"labels {labels}"] = {
-            "pairs": len(chosen),
-            "agree": (a.gold > b.gold)[a.gold != b.gold].float().mean().item(),
-            "longer": (a.words > b.words)[equal].float().mean().item() if equal.any() else None,
-        }
-        self.ppo(f"ppo {labels}", reward, copy.deepcopy(scorer), PPO_BETA, scorer)
-        total = self.steps(300)
-        for beta in DPO_BETAS[labels]:
-            self.train(
-                f"dpo {labels} {beta}",
-                lambda model, callback, beta=beta: rlhf.dpo(
-                    model, self.base, chosen, rejected, self.generator, beta, total, callback=callback
-                ),
-                total, total, scorer,
-            )  # fmt: skip
+        self.found[f"pairs {arm}"] = len(chosen)
+        self.ppo(arm, reward, copy.deepcopy(scorer), BETA, scorer)
 
     def forgetting(self) -> None:
         """RL on the gold score, and two ways to be told the answers."""
         critic = rlhf.scorer_from(self.base)
-        self.ppo("rl", lambda tokens: rlhf.score(tokens).gold, critic, 0.0, every=10)
-        own = rlhf.generate(self.base, self.ask(8000), self.generator).tokens
-        self.sft("own", own[rlhf.score(own).gold.argsort(descending=True)[:1000]])
+        self.ppo("rl", lambda tokens: rlhf.score(tokens).gold, critic, 0.0, every=20)
+        own = rlhf.generate(self.base, self.ask(6000), self.generator).tokens
+        self.sft("own", own[rlhf.score(own).gold.argsort(descending=True)[:800]])
         self.sft("teacher", rlhf.demonstrations(self.ask(1000), self.rng, 1.0, 0.0, 0.0, formal=1.0))
 
 
@@ -164,8 +150,8 @@ def one(seed: int, size: float = 1.0) -> dict:
     """All arms of one seed."""
     before = time.process_time()
     study = Study(seed, size)
-    for labels in DPO_BETAS:
-        study.preferences(labels)
+    for arm in ("biased", "balanced"):
+        study.preferences(arm)
     study.forgetting()
     return {**study.found, "seconds": round(time.process_time() - before, 1)}
 
