@@ -1,4 +1,4 @@
-"""A tiny language model under every method of the page, over ten seeds: gold score, length, KL, forgetting.
+"""A tiny language model over ten seeds: a control of length bias, and what is forgotten.
 
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/rlhf_in_miniature.py run 0/2 &
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/rlhf_in_miniature.py run 1/2 &
