@@ -261,7 +261,7 @@ def test_the_score_comes_at_the_last_token_and_the_penalty_at_each():
 
 def test_advantages_by_hand():
     mask = torch.tensor([[1, 1, 1], [1, 1, 0]]).bool()
-    rewards, values = torch.tensor([[0.0, 1, 2], [0, 4, 0]]), torch.tensor([[1.0, 2, 3], [1, 2, 99]])
+    rewards, values = torch.tensor([[0.0, 1, 2], [0, 4, 7]]), torch.tensor([[1.0, 2, 3], [1, 2, 99]])
     one_step = rlhf.advantages(rewards, values, mask, 0.0)
     assert torch.allclose(one_step, torch.tensor([[1.0, 2, -1], [1, 2, 0]]))
     returns = rlhf.advantages(rewards, values, mask, 1.0)

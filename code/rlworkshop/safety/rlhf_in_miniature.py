@@ -71,7 +71,10 @@ def prompts(n: int, rng: np.random.Generator, topics: tuple[str, ...] = ("food",
 
 
 def text(tokens: torch.Tensor) -> str:
-    """Tokens (L,) as words, without padding."""
+    """Tokens (L,) as words, without padding.
+
+    Book: safety/rlhf_in_miniature
+    """
     return " ".join(WORDS[t] for t in tokens if t != PAD)
 
 
@@ -187,6 +190,7 @@ class LanguageModel(Transformer):
         self.register_buffer("never", torch.where(torch.arange(vocabulary) == PAD, -1e9, 0.0))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits (B, L, V) after each of the tokens (B, L)."""
         return self.head(self.read(tokens)) + self.never
 
 
@@ -201,6 +205,7 @@ class Scorer(Transformer):
         self.head = nn.Linear(width, 1)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """One number (B, L) after each of the tokens (B, L)."""
         return self.head(self.read(tokens)).squeeze(-1)
 
 
@@ -316,7 +321,10 @@ def kl(model: nn.Module, reference: nn.Module, tokens: torch.Tensor, prompt: int
 
 
 def batches(n: int, steps: int, batch: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    """``steps`` sets of ``batch`` rows out of ``n``, drawn with replacement."""
+    """``steps`` sets of ``batch`` rows out of ``n``, drawn with replacement.
+
+    Book: safety/rlhf_in_miniature
+    """
     for _ in range(steps):
         yield torch.randint(n, (batch,), generator=generator)
 
@@ -324,7 +332,10 @@ def batches(n: int, steps: int, batch: int, generator: torch.Generator) -> Itera
 def adam(
     parameters: Iterator[nn.Parameter], lr: float, steps: int
 ) -> tuple[torch.optim.Adam, Callable[[], None]]:
-    """Adam whose learning rate falls to 0 over ``steps`` steps, and a function that does one of them."""
+    """Adam whose learning rate falls to 0 over ``steps`` steps, and a function that does one of them.
+
+    Book: safety/rlhf_in_miniature
+    """
     optimizer = torch.optim.Adam(parameters, lr=lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / steps))
     groups = [p for group in optimizer.param_groups for p in group["params"]]
@@ -479,7 +490,13 @@ def clipped_loss(
 
 @dataclass(frozen=True)
 class PPO:
-    """Hyper-parameters of PPO on responses."""
+    """Hyper-parameters of PPO on responses.
+
+    Raises:
+        ValueError: a setting makes no sense; the message says which.
+
+    Book: safety/rlhf_in_miniature
+    """
 
     beta: float = 0.1
     """weight of the KL penalty"""

@@ -79,7 +79,7 @@ WRONG = {
     ],
     "rlhf-in-miniature-dpo": [
         (exchanged, "policy and reference are exchanged"),
-        (swapped, "chosen and rejected are exchanged"),
+        (swapped, "policy and reference are exchanged"),
         (without_reference, "reference is missing"),
         (no_mask, "padding is counted"),
         (one_mask, "does not fit the rejected"),

@@ -124,8 +124,8 @@ def _one(answer: Callable) -> None:
     expect(answer(a, b, c, d, yes, yes, 0.5), _loss(np.array([2.0]), np.array([-0.5]), 0.5), (
         "log-probabilities -1 and -2, the reference's -3 and -1.5, beta 0.5"
     ), {
-        "policy and reference are exchanged": _loss(np.array([-2.0]), np.array([0.5]), 0.5),
-        "chosen and rejected are exchanged": _loss(np.array([-0.5]), np.array([2.0]), 0.5),
+        "policy and reference are exchanged, or chosen and rejected: the sign is wrong":
+            _loss(np.array([-2.0]), np.array([0.5]), 0.5),
         "the reference is missing": _loss(np.array([-1.0]), np.array([-2.0]), 0.5),
         "beta is missing": _loss(np.array([2.0]), np.array([-0.5]), 1.0),
     })  # fmt: skip
