@@ -42,6 +42,7 @@ def model() -> torch.nn.Module:
         ("2 1 2 2 so 2", False, False, False),
         ("2 1 2 2 . ", False, False, False),
         ("so * .", False, False, True),
+        ("so * hm", False, False, False),
         (".", False, False, False),
     ],
 )
