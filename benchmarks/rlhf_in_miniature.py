@@ -28,7 +28,7 @@ import torch
 from rlworkshop import runs
 from rlworkshop.safety import rlhf_in_miniature as rlhf
 
-SEEDS = range(7000, 7006)
+SEEDS = range(7000, 7010)
 PAIRS, NOISE, BIAS = 3000, 0.25, 0.2  # comparisons; scale of the labellers' noise; what a word is worth
 BETA = 0.1  # of PPO on labels
 PARTS = Path(__file__).resolve().parents[1] / "_build" / "rlhf_in_miniature"
