@@ -5,7 +5,7 @@
     python benchmarks/rlhf_in_miniature.py store
 
 ``run I/N`` does every N-th seed, beginning with seed number I; what is done already is not done again.
-``store`` puts all that was done together. Each seed trains one base model and, from it, every arm:
+``store`` puts together what has been done. Each seed trains one base model and, from it, every arm:
 
 - "biased": PPO on the labels of one who likes words; "balanced": the same on pairs of equally long responses;
 - "rl": PPO on the gold score itself without a KL penalty; "own": supervised fine-tuning on the base model's
@@ -28,7 +28,7 @@ import torch
 from rlworkshop import runs
 from rlworkshop.safety import rlhf_in_miniature as rlhf
 
-SEEDS = range(7000, 7006)
+SEEDS = range(7000, 7010)
 PAIRS, NOISE, BIAS = 3000, 0.25, 0.2  # comparisons; scale of the labellers' noise; what a word is worth
 BETA = 0.1  # of PPO on labels
 PARTS = Path(__file__).resolve().parents[1] / "_build" / "rlhf_in_miniature"
@@ -176,6 +176,7 @@ def main() -> None:
                 path.with_suffix(".new").rename(path)
                 print(time.strftime("%T"), seed, f"{found['seconds']:.0f} s", flush=True)
         return
+    seeds = [seed for seed in seeds if (parts / f"{seed}.json").exists()]
     results = [json.loads((parts / f"{seed}.json").read_text()) for seed in seeds]
     about = {"pairs": PAIRS, "noise": NOISE, "bias": BIAS, "runs": results}
     folder = parts if chosen.quick else None
