@@ -227,7 +227,7 @@ def disagreement(ensemble: Ensemble, left: np.ndarray, right: np.ndarray) -> np.
 
     Book: safety/learning_from_preferences
     """
-    return preference(ensemble, left, right).var(axis=0)  # (eq-disagreement)
+    return preference(ensemble, left, right).var(axis=0)  # (eq-prefs-disagreement)
 
 
 def agreement(ensemble: Ensemble, data: Comparisons) -> float:

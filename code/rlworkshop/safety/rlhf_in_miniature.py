@@ -384,7 +384,7 @@ def prefers_first(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
     Book: safety/rlhf_in_miniature
     """
-    return torch.sigmoid(first - second)  # (eq-bradley-terry)
+    return torch.sigmoid(first - second)  # (eq-rlhf-bradley-terry)
 
 
 def label(
