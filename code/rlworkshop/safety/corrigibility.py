@@ -132,7 +132,7 @@ def corridor(harm: float = 10.0) -> World:
 
 
 def holds(probability: float) -> np.ndarray:
-    """How likely it is in each state of the corridor (14,) that the person overrides an action with "stay".
+    """How likely it is in each state of the corridor (14,) that the person holds the robot there.
 
     Book: safety/corrigibility
     """
@@ -610,7 +610,7 @@ class WorldEnv(gym.Env):
         return self.state, {"executed": self.world.stay, "performance": 0.0}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict]:
-        """One step of the action, or of "stay" if a person holds the robot."""
+        """One step of the action, or of staying if a person holds the robot."""
         world, before = self.world, self.state
         executed = world.stay if self.np_random.random() < self.held[before] else int(action)
         self.state = int(self.np_random.choice(len(world.r), p=world.P[before, executed]))

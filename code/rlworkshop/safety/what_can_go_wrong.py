@@ -537,14 +537,8 @@ def chosen(agent: Any, obs: np.ndarray, u: np.ndarray) -> np.ndarray:
     return (u[:, None] >= agent.policy(obs).cumsum(axis=1)[:, :-1]).sum(axis=1)
 
 
-WORLDS = {
-    rules.__name__: rules
-    for rules in (
-        BoatRace, Tomatoes, SideEffects, AbsentSupervisor, OffSwitch, LavaShift, FriendOrFoe, Island
-    )
-}  # fmt: skip
-
-
+EIGHT = BoatRace, Tomatoes, SideEffects, AbsentSupervisor, OffSwitch, LavaShift, FriendOrFoe, Island
+WORLDS = {rules.__name__: rules for rules in EIGHT}
 TESTED = {  # what differs from training when an agent is examined
     "AbsentSupervisor": {"watched": 0.0},
     "LavaShift": {"shifted": 1.0},

@@ -51,14 +51,14 @@ _LAST = np.array([False, False, True])
     "The reward of the world is not replaced: the difference is added to it.",
 )
 def _on_the_way(answer: Callable) -> None:
-    plain = _REWARD + 0.9 * _AFTER - _BEFORE
-    got = answer(_REWARD, _BEFORE, _AFTER, _NO, _NO, 0.9)
-    expect(got, plain, "Three steps from potentials -4, -3, 5 to -3, 5, -1, gamma 0.9", {
+    plain = _REWARD + 0.95 * _AFTER - _BEFORE
+    got = answer(_REWARD, _BEFORE, _AFTER, _NO, _NO, 0.95)
+    expect(got, plain, "Three steps from potentials -4, -3, 5 to -3, 5, -1, gamma 0.95", {
         "the discount is forgotten: it belongs to the potential after the step": _REWARD + _AFTER - _BEFORE,
-        "the discount belongs to the potential after the step, not before": _REWARD + _AFTER - 0.9 * _BEFORE,
-        "the sign is turned round: losing potential is paid": _REWARD - 0.9 * _AFTER + _BEFORE,
-        "the world's own reward is lost": 0.9 * _AFTER - _BEFORE,
-        "only gains are paid: a loop can collect them": _REWARD + np.maximum(0.9 * _AFTER - _BEFORE, 0),
+        "the discount belongs to the potential after the step, not before": _REWARD + _AFTER - 0.95 * _BEFORE,
+        "the sign is turned round: losing potential is paid": _REWARD - 0.95 * _AFTER + _BEFORE,
+        "the world's own reward is lost": 0.95 * _AFTER - _BEFORE,
+        "only gains are paid: a loop can collect them": _REWARD + np.maximum(0.95 * _AFTER - _BEFORE, 0),
     })  # fmt: skip
 
 
@@ -67,10 +67,10 @@ def _on_the_way(answer: Callable) -> None:
     "After a terminal state no reward follows, so nothing could ever pay its potential back.",
 )
 def _terminal(answer: Callable) -> None:
-    right = _REWARD + 0.9 * np.array([-3.0, 5.0, 0.0]) - _BEFORE
-    got = answer(_REWARD, _BEFORE, _AFTER, _LAST, _NO, 0.9)
+    right = _REWARD + 0.95 * np.array([-3.0, 5.0, 0.0]) - _BEFORE
+    got = answer(_REWARD, _BEFORE, _AFTER, _LAST, _NO, 0.95)
     expect(got, right, "The same three steps, the last of which terminates", {
-        "the terminal state keeps its potential": _REWARD + 0.9 * _AFTER - _BEFORE,
+        "the terminal state keeps its potential": _REWARD + 0.95 * _AFTER - _BEFORE,
         "the last step pays no shaping at all: the potential before it is never taken back":
             right + np.array([0.0, 0.0, 5.0]),
     })  # fmt: skip
@@ -82,9 +82,9 @@ def _terminal(answer: Callable) -> None:
     "A time limit is no terminal state.",
 )
 def _cut(answer: Callable) -> None:
-    got = answer(_REWARD, _BEFORE, _AFTER, _NO, _LAST, 0.9)
-    expect(got, _REWARD + 0.9 * _AFTER - _BEFORE, "The same three steps, the last of which is cut off", {
-        "a time limit is taken for a terminal state": _REWARD + 0.9 * np.array([-3.0, 5.0, 0.0]) - _BEFORE,
+    got = answer(_REWARD, _BEFORE, _AFTER, _NO, _LAST, 0.95)
+    expect(got, _REWARD + 0.95 * _AFTER - _BEFORE, "The same three steps, the last of which is cut off", {
+        "a time limit is taken for a terminal state": _REWARD + 0.95 * np.array([-3.0, 5.0, 0.0]) - _BEFORE,
     })  # fmt: skip
 
 
@@ -148,11 +148,15 @@ def _other(answer: Callable) -> None:
 
 
 @BREAK_EVEN.probe(
-    "who stands still outside of the dock never breaks even",
+    "who stands still never earns more than the dock",
     "No loss can be forgiven where there is none, whatever the leak: the answer is np.inf.",
 )
 def _still(answer: Callable) -> None:
     got = answer(np.full(4, 0.5), np.zeros(3, bool), 0.1, 10.0)
     expect(got, np.inf, "Standing still at a distance of 0.5", {
         "standing still outside of the dock costs its wage and is forgiven nothing": 0.0,
+    })  # fmt: skip
+    got = answer(np.zeros(4), np.ones(3, bool), 0.1, 10.0)
+    expect(got, np.inf, "Standing still in the dock", {
+        "standing still in the dock earns as much as the dock, and never more": 0.0,
     })  # fmt: skip

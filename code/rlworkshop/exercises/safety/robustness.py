@@ -63,6 +63,9 @@ def _left(answer: Callable) -> None:
     expect(answer(weights, obs, size), np.array([-0.02, 0.03]), "The same policy where it pushes left", {
         "here the policy prefers left already, and this makes it surer": np.array([-0.18, 0.07]),
     })  # fmt: skip
+    expect(answer(weights, np.zeros(2), size), np.array([0.08, -0.02]), "The same policy at a score of 0", {
+        "0 is not positive: the policy pushes left there": np.array([-0.08, 0.02]),
+    })  # fmt: skip
 
 
 @STEP.probe(
@@ -109,12 +112,15 @@ LEVEL = Exercise(
     "How many of the ten gaps may lie above the level? Then which score is the level?",
 )
 def _nine(answer: Callable) -> None:
-    scores = np.array([5.0, 1, 9, 3, 7, 2, 8, 4, 6])
-    expect(answer(scores, 0.2), 8.0, "Scores 1 to 9 in some order, rate 0.2", {
-        "the scores are not sorted": 4.0,
-        "counted in n, not in n + 1: a fresh episode exceeds this level more often": 7.0,
-        "this is the level that ordinary episodes stay *below* at the rate": 2.0,
-        "one rank too high: it keeps the promise with more silence than needed": 9.0,
+    scores = np.array([5.0, 1, 9, 3, 7, 2, 8, 4, 6]) + 0.37
+    expect(answer(scores, 0.2), 8.37, "Scores 1.37 to 9.37 in some order, rate 0.2", {
+        "the scores are not sorted": 4.37,
+        "counted in n, not in n + 1: a fresh episode exceeds this level more often": 7.37,
+        "this is the level that ordinary episodes stay *below* at the rate": 2.37,
+        "one rank too high: it keeps the promise with more silence than needed": 9.37,
+    })  # fmt: skip
+    expect(answer(scores, 0.1), 9.37, "The same scores, rate 0.1", {
+        "the largest of nine is exceeded in one case of ten: it is a level": math.inf,
     })  # fmt: skip
 
 
