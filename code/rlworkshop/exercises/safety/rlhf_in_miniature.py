@@ -157,3 +157,21 @@ def _stable(answer: Callable) -> None:
     expect(answer(far, zero, zero, zero, yes, yes, 1.0), 2000.0, "a difference of -2000", {
         "the sigmoid was rounded to 0 before the logarithm": np.inf,
     })  # fmt: skip
+
+
+@DPO.probe(
+    "three pairs: the mean of their losses",
+    "Each pair has a log-ratio of its own for each response. Sum along the tokens only.",
+    "The mean is taken over losses, at the very end.",
+)
+def _batch(answer: Callable) -> None:
+    chosen, rejected = np.array([[-1.0, -2], [-3, -1], [-2, -2]]), np.array([[-4.0, -1], [-1, -2], [-3, -5]])
+    ref, yes = np.full((3, 2), -2.0), np.ones((3, 2), bool)
+    up, down = (chosen - ref).sum(axis=1), (rejected - ref).sum(axis=1)
+    expect(answer(chosen, rejected, ref, ref, yes, yes, 0.5), _loss(up, down, 0.5), (
+        "three pairs of responses with two tokens each"
+    ), {
+        "the losses are added up, not averaged": 3 * _loss(up, down, 0.5),
+        "the mean is taken before the loss": _loss(up.mean(keepdims=True), down.mean(keepdims=True), 0.5),
+        "pairs are mixed: sum along the tokens": _loss(up.sum(keepdims=True), down.sum(keepdims=True), 0.5),
+    })  # fmt: skip
