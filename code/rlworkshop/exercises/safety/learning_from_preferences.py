@@ -94,7 +94,7 @@ def _both(answer: Callable) -> None:
     w, right = np.array([0.2, 0.3]), np.array([[0.0, 1.0], [0.0, 2.0]])
     difference = np.array([2.0, -2.0])
     wanted = (1 / (1 + np.exp(-w @ difference)) - 1) * difference
-    expect(answer(w, CLIPS[0], right, 1.0), wanted, "Sums (2, 1) and (0, 3), w = (0.2, 0.3), left is better", {
+    expect(answer(w, CLIPS[0], right, 1.0), wanted, "Sums (2, 1) and (0, 3), w = (0.2, 0.3)", {
         "each part has a probability of its own": (1 / (1 + np.exp(-w * difference)) - 1) * difference,
     })  # fmt: skip
 
