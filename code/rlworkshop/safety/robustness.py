@@ -179,7 +179,7 @@ def fgsm(agent: vpg.Agent, obs: np.ndarray, size: Any, target: np.ndarray | None
 def pgd(agent: vpg.Agent, obs: np.ndarray, size: Any, target: np.ndarray, steps: int = 4) -> np.ndarray:
     """Projected gradient descent: ``steps`` steps of FGSM, after each back into the box around ``obs``.
 
-    A step is half as long as the box is wide; every component stays within ``size`` of where it was.
+    A step is half of ``size``; every component stays within ``size`` of where it was.
 
     Book: safety/robustness
     """
