@@ -4,12 +4,12 @@
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/domain_randomization.py run 1/2 &
     python benchmarks/domain_randomization.py store
 
-``run I/N`` does every N-th job, beginning with job I, in one process; what is done already is not done again,
-so it may be stopped and started. ``store`` puts all that was done together. Ten seeds of fixed ranges with a
-recurrent policy, of ranges that widen, and of "found": the range that "widening" ended with, for the same
-seed, from the first batch on. Five of the rest: "strict" and "uncapped" differ from "widening" in its
-thresholds and its cap, and "long" ones train two and a half times as long. Kept are the mean goals of each
-run in an episode on sets of robots that are fixed once, and the bounds of ranges that widen.
+``run I/N`` does every N-th job, beginning with job I, in one process; what is done already is not done
+again, so it may be stopped and started. ``store`` puts all that was done together. Ten seeds of each arm.
+"found" has the range that "widening" ended with, for the same seed, from the first batch on; "strict" and
+"uncapped" differ from "widening" in its thresholds and its cap; "long" ones train two and a half times as
+long. Kept are the mean goals of each run in an episode on sets of robots that are fixed once, and the
+bounds of ranges that widen.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from rlworkshop.robotics import domain_randomization as dr
 from rlworkshop.robotics import memory, reality_gap
 
 SEEDS = range(7000, 7010)
-FEWER, LONG = SEEDS[:5], 2.5  # seeds of what is no main arm; by how much long trainings are longer
+LONG = 2.5  # by how much long trainings are longer
 ITERATIONS, BATCH = 40, 25_500
 WIDTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 ARMS = {
@@ -39,7 +39,6 @@ ARMS = {
     "uncapped": ("recurrent", {"cap": WIDTHS[-1]}),
     "found": ("recurrent", "found"),
 }
-MAIN = ("recurrent", "widening", "found")  # how the names of arms with all seeds begin
 N, SET = 512, 3  # robots in a set, and the seed that draws them
 PARTS = Path(__file__).resolve().parents[1] / "_build" / "domain_randomization"
 
@@ -109,9 +108,8 @@ def main() -> None:
     iterations, seeds = (2, [0]) if chosen.quick else (ITERATIONS, list(SEEDS))
     parts = PARTS / "quick" if chosen.quick else PARTS
     parts.mkdir(parents=True, exist_ok=True)
-    done = {arm: seeds if arm.startswith(MAIN) or chosen.quick else list(FEWER) for arm in ARMS}
-    jobs = [(arm, s) for s in seeds for arm in chosen.arms if arm != "found" and s in done[arm]]
-    jobs += [("found", s) for s in done["found"] if "found" in chosen.arms]  # last: they need what was found
+    jobs = [(arm, s) for s in seeds for arm in chosen.arms if arm != "found"]
+    jobs += [("found", s) for s in seeds if "found" in chosen.arms]  # last: they need what was found
     if chosen.what == "run":
         first, every = map(int, chosen.share.split("/"))
         for arm, seed in jobs[first::every]:
@@ -124,7 +122,7 @@ def main() -> None:
                 print(time.strftime("%T"), arm, seed, f"{found['seconds']:.0f} s", shown, flush=True)
         return
     results = {
-        arm: [json.loads((parts / f"{arm}_{seed}.json").read_text()) for seed in done[arm]] for arm in ARMS
+        arm: [json.loads((parts / f"{arm}_{seed}.json").read_text()) for seed in seeds] for arm in ARMS
     }
     about = {"steps": iterations * BATCH, "widths": WIDTHS, "robots": N, "arms": results}
     modules = [
