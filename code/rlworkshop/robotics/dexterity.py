@@ -103,9 +103,10 @@ class HandEnvs(VectorEnv):
     """N hands, whose joints get targets (N, 6), NEXT_STEP. An episode takes 150 steps of 0.05 s at most.
 
     A block is to be turned anticlockwise by 1 radian, then by another one, and so on; what counts as reached
-    is 0.25 radians. The episode terminates when the block is out of reach, further than 0.45 from the middle. An observation (N, 18) is: the joints' angles (6), the block's place
-    (2), cosines of its angle and of the way to the goal (2), their sines (2), the last action (6). The reward
-    is 5 times the angle and once the distance from the middle made good, 5 for a goal, less 1 for a lost one
+    is 0.25 radians. The episode terminates when the block is out of reach, further than 0.45 from the
+    middle. An observation (N, 18) is: the joints' angles (6), the block's place (2), cosines of its angle and
+    of the way to the goal (2), their sines (2), the last action (6). The reward is 5 times the angle and once
+    the distance from the middle made good, 5 for a goal, less 1 for a lost one
     and 0.002 times the squared action. ``info["goals"]`` (N,) counts.
 
     Args:
