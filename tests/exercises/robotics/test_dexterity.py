@@ -35,7 +35,7 @@ def everything(hits, lost):
 
 
 def without_the_last(hits, lost):
-    return (hits & (np.cumsum(lost, axis=0) == 0)).sum(axis=0)
+    return (hits * (np.cumsum(lost, axis=0) == 0)).sum(axis=0)
 
 
 def all_together(hits, lost):
@@ -44,7 +44,12 @@ def all_together(hits, lost):
 
 
 def losses(hits, lost):
-    return page.in_a_row(hits, lost) if hits.shape[1] == 3 else lost.sum(axis=0)
+    return lost.sum(axis=0, dtype=float)
+
+
+def until_the_first_loss_that_need_not_be(hits, lost):
+    steps = np.arange(len(lost))[:, None]
+    return (hits * (steps <= lost.argmax(axis=0))).sum(axis=0)
 
 
 WRONG = {
@@ -60,6 +65,7 @@ WRONG = {
         (without_the_last, "reached all the same"),
         (all_together, "ends the row of all hands"),
         (losses, "losses are counted"),
+        (until_the_first_loss_that_need_not_be, "ends with the first step"),
     ],
 }
 
@@ -87,7 +93,7 @@ def test_the_row_is_the_one_that_is_played():
 
     def watched(action):
         found = step(action)
-        hits.append(found[4]["goals"] > 0)
+        hits.append(found[4]["goals"].astype(float))
         lost.append(found[2])
         return found
 

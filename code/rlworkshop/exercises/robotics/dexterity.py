@@ -17,11 +17,12 @@ INGREDIENTS = "The ingredients, and what is left without one"
 # ------------------------------------------------------------------------------------------ tip
 
 
-def tips(root: np.ndarray, heading: float, joints: np.ndarray, links: tuple[float, float]) -> np.ndarray:
+def tips(root: np.ndarray, heading: float, joints: np.ndarray, links: tuple) -> np.ndarray:
     """Places (T, 2) of the tip of one finger, seen from above.
 
-    root (2,): where it is fixed. heading: the direction, in radians, in which it points with joints at 0.
-    joints (T, 2): angles of root and knuckle in radians, anticlockwise, each against the link before it.
+    root (2,): where it is fixed. heading: in radians, where it points with both joints at 0.
+    joints (T, 2): angles of root and knuckle in radians, anticlockwise, each against the link
+    before it.
     links: lengths of the two links.
 
     Book: robotics/dexterity
@@ -75,22 +76,22 @@ def _bent(answer: Callable) -> None:
 
 
 def in_a_row(hits: np.ndarray, lost: np.ndarray) -> np.ndarray:
-    """Goals in a row (N,): those that each of N hands reaches before it loses its block for the first time.
+    """Goals in a row (N,), reached by each of N hands before its block is first lost.
 
-    hits, lost (T, N) bool: whether a goal was reached, and the block was lost, in each step. After a loss
-    the hand gets another block, which does not count.
+    hits (T, N): goals reached in each step. lost (T, N) bool: whether it lost its block then.
+    After a loss the hand gets another block, which does not count.
 
     Book: robotics/dexterity
     """
     # solution
     before = np.cumsum(lost, axis=0) - lost == 0  # (T, N): no loss in an earlier step
-    return (hits & before).sum(axis=0)
+    return (hits * before).sum(axis=0)
     # end
 
 
 ROW = Exercise("dexterity-row", "Implement: goals in a row", PAGE, INGREDIENTS, in_a_row)
-HITS = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 1]], bool)
-LOST = np.array([[0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]], bool)
+HITS = np.array([[1.0, 0], [0, 1], [1, 1], [1, 0]])
+LOST = np.array([[0, 0], [0, 1], [1, 0], [0, 1]], bool)
 
 
 @ROW.probe(
@@ -99,17 +100,16 @@ LOST = np.array([[0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]], bool)
     "np.cumsum(lost, axis=0) is the number of losses so far.",
 )
 def _ends(answer: Callable) -> None:
-    expect(answer(HITS, LOST), np.array([2, 1, 3]), "Three hands, four steps; the third loses nothing", {
-        "all goals are counted, also those with the next block": np.array([3, 2, 3]),
-        "a goal in the very step in which the block is lost was reached all the same": np.array([1, 0, 3]),
-        "one loss ends the row of all hands": np.array([1, 1, 2]),
+    expect(answer(HITS, LOST), np.array([2, 1]), "Two hands, four steps", {
+        "all goals are counted, also those with the next block": np.array([3, 2]),
+        "a goal in the very step in which the block is lost was reached all the same": np.array([1, 0]),
+        "one loss ends the row of all hands": np.array([1, 1]),
+        "losses are counted, not goals": np.array([1, 2]),
     })  # fmt: skip
 
 
-@ROW.probe("a hand that loses nothing and one that reaches nothing", "Neither of them is a special case.")
-def _plain(answer: Callable) -> None:
-    hits = np.array([[True, False], [True, False], [True, False]])
-    lost = np.array([[False, True], [False, False], [False, True]])
-    expect(answer(hits, lost), np.array([3, 0]), "A hand with three goals, and one that loses two blocks", {
-        "losses are counted, not goals": np.array([0, 2]),
+@ROW.probe("a hand that loses no block counts to the end", "What is your first loss when there is none?")
+def _none(answer: Callable) -> None:
+    expect(answer(HITS, np.zeros_like(LOST)), np.array([3, 2]), "The same goals, and no block lost", {
+        "the row of a hand that loses nothing ends with the first step": np.array([1, 0]),
     })  # fmt: skip
