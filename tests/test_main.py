@@ -1,5 +1,6 @@
 """The console command leads to an algorithm's own command line, and to the checker."""
 
+import io
 import sys
 
 import gymnasium as gym
@@ -35,6 +36,13 @@ def test_it_finds_the_environment_of_who_calls_it_in_the_present_folder(tmp_path
 def test_it_passes_on_to_the_checker(capsys):
     assert console.main(["check", "--list"]) == 0
     assert "vpg" in capsys.readouterr().out
+
+
+def test_it_passes_on_to_the_lesson(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("quit\n"))
+    console.main(["teach", "--folder", str(tmp_path)])
+    assert "Question 1 of 60" in capsys.readouterr().out and (tmp_path / "answers.jsonl").exists()
 
 
 @pytest.mark.parametrize(

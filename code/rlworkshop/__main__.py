@@ -1,4 +1,4 @@
-"""The console command: ``rlworkshop train dqn --env-id Acrobot-v1``, ``rlworkshop check NAME [FILE]``.
+"""The console command: ``rlworkshop train dqn --env-id Acrobot-v1``, ``check NAME [FILE]``, ``teach``.
 
 Book: start/how_to_use
 """
@@ -27,7 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             sys.exit(f"rlworkshop: train which algorithm? There is: {', '.join(known)}")
         case ["check", *options]:
             return check.main(options)
-    sys.exit("usage: rlworkshop train ALGORITHM [--help] | rlworkshop check NAME [FILE] [--help]")
+        case ["teach", *_]:
+            sys.argv = ["rlworkshop", *given]
+            runpy.run_module("rlworkshop.safety.learning_from_preferences", run_name="__main__")
+            return 0
+    ways = "train ALGORITHM [--help]", "check NAME [FILE] [--help]", "teach [--help]"
+    sys.exit(f"usage: {' | '.join(f'rlworkshop {way}' for way in ways)}")
 
 
 if __name__ == "__main__":

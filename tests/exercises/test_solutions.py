@@ -56,6 +56,8 @@ SAME = {  # changes that make no difference, by a part of them, and why
     },
     "ppo-details-verdicts": {"scores, baseline -> baseline, scores": "they differ both ways"},
     "ppo-slope": {"> -> >=": "a float is hardly ever equal", "< -> <=": "a float is hardly ever equal"},
+    "learning-from-preferences-starts": {"np.round(": WHOLE, "np.trunc(": WHOLE},
+    "rlhf-in-miniature-dpo": {"0, -beta * (up - down) -> -beta": "logaddexp takes its two in any order"},
     "robustness-step": {"* -> /   in: return obs": "divided by 1 or -1"},
     "what-can-go-wrong-lost": {"np.round(": WHOLE, "np.trunc(": WHOLE},
     "trpo-conjugate-gradient": {
