@@ -1,4 +1,4 @@
-"""A tiny language model over ten seeds: a control of length bias, and what is forgotten.
+"""A tiny language model over ten seeds: a control of length bias, what is forgotten, DPO on fresh pairs.
 
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/rlhf_in_miniature.py run 0/2 &
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/rlhf_in_miniature.py run 1/2 &
@@ -9,7 +9,10 @@
 
 - "biased": PPO on the labels of one who likes words; "balanced": the same on pairs of equally long responses;
 - "rl": PPO on the gold score itself without a KL penalty; "own": supervised fine-tuning on the base model's
-  right answers without a filler; "teacher": on right answers without a filler, in the formal style.
+  right answers without a filler; "teacher": on right answers without a filler, in the formal style;
+- "dpo": DPO on the comparisons of an honest labeller, each drawn 6.4 times on average, as on the page;
+  "dpo short": the same comparisons, each drawn once on average, so fewer steps; "dpo fresh": as many steps as
+  "dpo" and so many comparisons that each is drawn once on average.
 
 Kept are points along each training: the mean gold score, share of right answers, words and reward (of the
 reward model, where there is one) of fresh responses, KL(policy || base) and KL(base || policy) there, and the
@@ -145,6 +148,23 @@ class Study:
         self.sft("own", own[rlhf.score(own).gold.argsort(descending=True)[:800]])
         self.sft("teacher", rlhf.demonstrations(self.ask(1000), self.rng, 1.0, 0.0, 0.0, formal=1.0))
 
+    def direct(self) -> None:
+        """DPO on honest labels: does it matter how often a comparison is drawn?"""
+        steps, batch = self.steps(300), 64
+        questions = self.ask(max(PAIRS, steps * batch))
+        both = [rlhf.generate(self.base, questions, self.generator).tokens for _ in range(2)]
+        chosen, rejected = rlhf.label(*both, lambda tokens: rlhf.score(tokens).gold / NOISE, self.generator)
+        arms = {"dpo": (PAIRS, steps), "dpo short": (PAIRS, max(2, min(steps, PAIRS // batch + 1)))}
+        for arm, (pairs, n) in (arms | {"dpo fresh": (len(questions), steps)}).items():
+            self.train(
+                arm,
+                lambda model, callback, pairs=pairs, n=n: rlhf.dpo(
+                    model, self.base, chosen[:pairs], rejected[:pairs], self.generator, BETA, n, batch,
+                    callback=callback,
+                ),
+                n, n,
+            )  # fmt: skip
+
 
 def one(seed: int, size: float = 1.0) -> dict:
     """All arms of one seed."""
@@ -153,6 +173,7 @@ def one(seed: int, size: float = 1.0) -> dict:
     for arm in ("biased", "balanced"):
         study.preferences(arm)
     study.forgetting()
+    study.direct()
     return {**study.found, "seconds": round(time.process_time() - before, 1)}
 
 

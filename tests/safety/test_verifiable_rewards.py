@@ -208,6 +208,24 @@ def test_the_first_loss_is_zero_or_says_how_lengths_and_advantages_go_together()
     assert rlvr.dapo_loss(logp, logp, advantage, MASK) == pytest.approx(-float(together))
 
 
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [
+        ("GRPO", [[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]),
+        ("Dr. GRPO", [[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]),
+        ("DAPO", [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]),
+        ("GSPO", [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]),
+        ("CISPO", [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]),
+        ("RLOO", [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]),
+    ],
+)
+def test_each_method_cuts_off_what_its_own_clip_says(name, lost):
+    logp, old = moved(np.log(1.25))  # above 1.2, below 1.28; of two tokens the geometric mean is 1.12
+    advantage = torch.tensor([[1.0], [-1.0], [0.0]])  # the second is paid to come back, the third is flat
+    found = rlvr.cut_off(rlvr.METHODS[name].loss, logp, old, advantage, MASK)
+    assert found.int().tolist() == lost
+
+
 # -------------------------------------------------------------------------------------------------- KL
 
 

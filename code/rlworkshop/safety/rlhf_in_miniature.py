@@ -329,10 +329,10 @@ def batches(n: int, steps: int, batch: int, generator: torch.Generator) -> Itera
         yield torch.randint(n, (batch,), generator=generator)
 
 
-def adam(
-    parameters: Iterator[nn.Parameter], lr: float, steps: int
-) -> tuple[torch.optim.Adam, Callable[[], None]]:
+def adam(parameters: Iterator[nn.Parameter], lr: float, steps: int) -> tuple[torch.optim.Adam, Callable]:
     """Adam whose learning rate falls to 0 over ``steps`` steps, and a function that does one of them.
+
+    A step clips the gradient of all parameters together to a norm of 1.
 
     Book: safety/rlhf_in_miniature
     """
@@ -517,16 +517,10 @@ class PPO:
 
     def __post_init__(self):
         if self.beta < 0:
-            raise ValueError(
-                f"beta={self.beta} would reward the policy for leaving the reference: give 0 or more"
-            )
-        if (
-            min(self.iterations, self.batch, self.epochs, self.minibatches) < 1
-            or self.minibatches > self.batch
-        ):
-            raise ValueError(
-                "iterations, batch, epochs and minibatches are 1 or more, and batch >= minibatches"
-            )
+            raise ValueError(f"beta={self.beta} would reward the policy for leaving the reference")
+        parts = (self.iterations, self.batch, self.epochs, self.minibatches)
+        if min(parts) < 1 or self.minibatches > self.batch:
+            raise ValueError("iterations, batch, epochs, minibatches are 1 or more, and batch >= minibatches")
 
 
 def ppo(
@@ -547,6 +541,9 @@ def ppo(
         critic: values of prefixes, often a copy of the reward model; trained as well.
         reward_of: responses (B, P + T) to rewards (B,). ask: a number of prompts (n, P).
         callback: gets each batch of responses before it is learned from.
+
+    Policy and critic share an optimiser, and so the clip of the gradient: a large error of the critic's
+    makes the policy's step smaller. Adam takes much of that back, as it divides by the gradient's size.
 
     Book: safety/rlhf_in_miniature
     """

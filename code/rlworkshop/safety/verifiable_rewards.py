@@ -313,6 +313,21 @@ METHODS = {
 }
 
 
+def cut_off(
+    loss: Callable, logp: torch.Tensor, old_logp: torch.Tensor, advantage: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """Tokens (B, T) of the responses that the clip of a loss has left without a gradient.
+
+    Found from the loss itself, as each method clips otherwise: GSPO whole responses, CISPO and RLOO none.
+    Tokens without an advantage have no gradient either; they are not counted.
+
+    Book: safety/verifiable_rewards
+    """
+    logp = logp.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(logp, old_logp, advantage, mask), logp)
+    return mask & (advantage != 0) & (gradient == 0)
+
+
 def kl_estimates(logp: torch.Tensor, ref_logp: torch.Tensor) -> dict[str, torch.Tensor]:
     """Schulman's three estimates of KL(policy || reference), token by token, for the policy's own samples.
 
@@ -411,8 +426,9 @@ def reinforce(
         reward_of: responses (B, P + T) to rewards (B,). callback: gets each batch before it is learned from.
 
     The log has what trainers log: reward, the share of groups without variance, loss at the first and at the
-    last of the gradient steps, gradient norm, share of clipped tokens, entropy, KL to where it began (k1 and
-    k3), length of right and wrong responses; and what they cannot: the share that is ``right`` or ``sound``.
+    last of the gradient steps, gradient norm, the share of tokens that the method's clip has cut off after
+    the last step, entropy, KL to where it began (k1 and k3), length of right and wrong responses; and what
+    they cannot: the share that is ``right`` or ``sound``.
 
     Book: safety/verifiable_rewards
     """
@@ -444,9 +460,9 @@ def reinforce(
             log["last_loss"] = loss.item()
             step()
         with torch.no_grad():
-            ratio = torch.exp(log_probs(policy, tokens, ASKED) - said.logp)
-        outside = ((ratio > 1.2) & (advantage > 0)) | ((ratio < 0.8) & (advantage < 0))
-        log["clipped"] = outside[mask].float().mean().item()
+            logp = log_probs(policy, tokens, ASKED)
+        lost = cut_off(method.loss, logp, said.logp, advantage, mask)
+        log["clipped"] = lost[mask].float().mean().item()
         logs.append(log)
     return {name: np.array([log[name] for log in logs]) for name in logs[0]}
 
