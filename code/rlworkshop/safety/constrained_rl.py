@@ -1,4 +1,4 @@
-"""Constrained RL: rovers with a limit on costs, PPO with a Lagrange multiplier under PI control, and a shield.
+"""Constrained RL: rovers with a limit on costs, PPO with a controlled Lagrange multiplier, and a shield.
 
 ``Rover-v0`` collects samples around a pit; a step in the pit has a cost, which is in ``info["cost"]`` and in
 no reward. PPO maximises the return less a multiplier times the cost, and a controller moves the multiplier
@@ -15,7 +15,7 @@ Importing this module registers ``Rover-v0`` and ``RoverShielded-v0``. Book: saf
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -38,6 +38,7 @@ EPISODE = 50  # steps, 5 seconds
 ENGINE, DRAG = 3.0, 1.5  # acceleration at full throttle; the share of its speed that is lost in a second
 PIT = 0.4  # radius of the pit, which is in the middle
 REACH = 0.2  # a sample is collected from this near
+LOOK = 12  # steps, in which a rover can stop from any speed
 
 
 # ------------------------------------------------------------------------------------ exact answers
@@ -73,7 +74,7 @@ def best_mixture(rewards: np.ndarray, costs: np.ndarray, limit: float) -> np.nda
 
 
 def dual(rewards: np.ndarray, costs: np.ndarray, limit: float, multiplier: float) -> float:
-    """What the best answer to a multiplier gets of the Lagrangian, in a single state; never below the optimum.
+    """The largest Lagrangian for a multiplier, in a single state: never below the best that keeps the limit.
 
     Book: safety/constrained_rl
     """
@@ -99,7 +100,9 @@ def linear_loop(kp: float, ki: float, lag: float, steps: int) -> np.ndarray:
 # ------------------------------------------------------------------------------------ rovers
 
 
-def drive(position: np.ndarray, velocity: np.ndarray, throttle: np.ndarray, power: float = 1.0):
+def drive(
+    position: np.ndarray, velocity: np.ndarray, throttle: np.ndarray, power: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions and velocities (..., 2) one step later; ``power`` scales the engine.
 
     Book: safety/constrained_rl
@@ -116,35 +119,30 @@ def brake(velocity: np.ndarray) -> np.ndarray:
     return np.clip(-velocity * (1 - DT * DRAG) / (DT * ENGINE), -1, 1)
 
 
-def can_stop(
-    position: np.ndarray, velocity: np.ndarray, throttle: np.ndarray, look: int, power: float
-) -> np.ndarray:
-    """Whether (...) this ``throttle`` (..., 2), and braking afterwards, stays out of the pit for ``look`` steps.
+def can_stop(position: np.ndarray, velocity: np.ndarray, throttle: np.ndarray, look: int) -> np.ndarray:
+    """Whether (...) a ``throttle`` (..., 2), and braking afterwards, keeps out of the pit for ``look`` steps.
 
     Args:
         look: how many steps of the model are looked at; 1 is the next position alone.
-        power: of the model's engine, as a share of the real one.
 
     Book: safety/constrained_rl
     """
-    safe = np.ones(position.shape[:-1], bool)
+    safe = True
     for _ in range(look):
-        position, velocity = drive(position, velocity, throttle, power)
-        safe &= (position**2).sum(axis=-1) > PIT**2
+        position, velocity = drive(position, velocity, throttle)
+        safe = safe & ((position**2).sum(axis=-1) > PIT**2)
         throttle = brake(velocity)
     return safe
 
 
-def shield(
-    position: np.ndarray, velocity: np.ndarray, throttle: np.ndarray, look: int, power: float = 1.0
-) -> np.ndarray:
+def shield(position: np.ndarray, velocity: np.ndarray, throttle: np.ndarray, look: int) -> np.ndarray:
     """Throttles (N, 2) of which those that a model finds unsafe are replaced by the nearest that is safe.
 
     Tried are full and half throttle in sixteen directions, none, and the brake, which is also what is done
     where nothing is safe.
 
     Args:
-        position, velocity: of the rovers (N, 2). look, power: as in ``can_stop``.
+        position, velocity: of the rovers (N, 2). look: as in ``can_stop``.
 
     Raises:
         ValueError: ``look`` is below 1.
@@ -155,13 +153,13 @@ def shield(
         raise ValueError(f"a shield looks 1 or more steps ahead, not {look}")
     angle = np.arange(16) * np.pi / 8
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)  # (16, 2)
-    asked = can_stop(position, velocity, throttle, look, power)  # (N,)
+    asked = can_stop(position, velocity, throttle, look)  # (N,)
     if asked.all():
         return throttle
     x, v, wish = position[~asked], velocity[~asked], throttle[~asked]  # (M, 2)
     fixed = np.broadcast_to(np.concatenate([ring, ring / 2, 0 * ring[:1]]), (len(x), 33, 2))
     tried = np.concatenate([fixed, brake(v)[:, None]], axis=1)  # (M, 34, 2)
-    safe = can_stop(x[:, None], v[:, None], tried, look, power)  # (M, 34)
+    safe = can_stop(x[:, None], v[:, None], tried, look)  # (M, 34)
     far = np.where(safe, ((tried - wish[:, None]) ** 2).sum(axis=2), np.inf)
     far[:, -1] = np.minimum(far[:, -1], 1e9)  # the brake, if nothing else
     throttle = throttle.copy()
@@ -178,7 +176,7 @@ class RoverEnvs(VectorEnv):
 
     Args:
         look: how far a shield looks ahead, in steps; 0: there is none.
-        power: of the real engine, which the shield takes for 1 / ``power`` times what it is.
+        power: of the real engine; the shield's model believes in 1.
 
     Attributes:
         position, velocity, sample: of each rover (N, 2). replaced: whether the shield changed the last
@@ -192,9 +190,7 @@ class RoverEnvs(VectorEnv):
 
     metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": ["rgb_array"], "render_fps": 10}
 
-    def __init__(
-        self, num_envs: int = 1, look: int = 0, power: float = 1.0, render_mode: str | None = None
-    ):
+    def __init__(self, num_envs: int = 1, look: int = 0, power: float = 1.0, render_mode: str | None = None):
         if look < 0 or not power > 0:
             raise ValueError(f"look is 0 or more and power above 0, not {look} and {power}")
         self.num_envs, self.look, self.power, self.render_mode = num_envs, look, power, render_mode
@@ -254,7 +250,7 @@ class RoverEnvs(VectorEnv):
         return np.concatenate(seen, axis=1, dtype=np.float32)
 
     def render(self) -> tuple[np.ndarray, ...]:
-        """A picture (160, 160, 3) of each rover, dark, the pit, red, and the sample, green; ±1.4 both ways."""
+        """A picture (160, 160, 3) of each rover, dark, the pit, red, and the sample, green; ±1.4 wide."""
         line = np.linspace(-1.4, 1.4, 160)
         there = np.stack(np.meshgrid(line, -line), axis=-1)  # (160, 160, 2)
         picture = np.full((160, 160, 3), 245, np.uint8)
@@ -278,10 +274,13 @@ class Rover(One):
         super().__init__(RoverEnvs(1, **kwargs))
 
 
-for _name, _kwargs in (("Rover-v0", {}), ("RoverShielded-v0", {"look": 12})):
-    gym.register(
-        _name, f"{__name__}:Rover", vector_entry_point=f"{__name__}:RoverEnvs", kwargs=_kwargs
-    )
+gym.register("Rover-v0", f"{__name__}:Rover", vector_entry_point=f"{__name__}:RoverEnvs")
+gym.register(
+    "RoverShielded-v0",
+    f"{__name__}:Rover",
+    vector_entry_point=f"{__name__}:RoverEnvs",
+    kwargs={"look": LOOK},
+)
 
 
 # ---------------------------------------------------------------------------------------- the multiplier
@@ -292,11 +291,11 @@ class Multiplier:
     """A Lagrange multiplier under PI control (Stooke et al., 2020); with ``kp=0`` it is dual ascent.
 
     Args:
-        limit: that the mean cost is to keep. kp, ki: gains, multiplier per unit of cost.
+        limit: that the mean cost is to keep. kp, ki: gains, multiplier per unit of cost; both 0: plain PPO.
         most: the multiplier, and what is summed up in ``total``, go no higher.
 
     Raises:
-        ValueError: ``limit`` or a gain is negative, or ``most`` not above 0.
+        ValueError: ``limit`` or a gain is negative or infinite, or ``most`` not above 0.
 
     Book: safety/constrained_rl
     """
@@ -309,8 +308,10 @@ class Multiplier:
     value: float = 0.0
 
     def __post_init__(self):
-        if min(self.limit, self.kp, self.ki) < 0 or not self.most > 0:
-            raise ValueError("limit, kp and ki are not negative, and most lies above 0")
+        if not (np.isfinite([self.limit, self.kp, self.ki]).all() and self.most > 0):
+            raise ValueError("limit, kp and ki are finite (no limit: kp = ki = 0), and most lies above 0")
+        if min(self.limit, self.kp, self.ki) < 0:
+            raise ValueError("limit, kp and ki are not negative")
 
     def update(self, cost: float) -> float:
         """Take in the mean cost of an episode; the new multiplier."""
@@ -338,7 +339,7 @@ def episode_cost(costs: np.ndarray, valid: np.ndarray, ended: np.ndarray, gamma:
 
 
 def discounted_cost(costs: np.ndarray, valid: np.ndarray, ended: np.ndarray, gamma: float) -> float:
-    """Mean discounted cost of an episode, which whole episodes make: what a cost critic learns at their start.
+    """Mean discounted cost of an episode, of whole ones: what a cost critic learns at their start.
 
     Arguments as in ``episode_cost``; each environment's rows begin with an episode's first.
 
@@ -354,11 +355,11 @@ def discounted_cost(costs: np.ndarray, valid: np.ndarray, ended: np.ndarray, gam
 def lagrangian_advantage(
     reward_advantage: torch.Tensor, cost_advantage: torch.Tensor, multiplier: float
 ) -> torch.Tensor:
-    """Advantage (B,) of the Lagrangian: that of reward less ``multiplier`` times that of cost, over both.
+    """Advantage (B,) of the Lagrangian: that of reward less ``multiplier`` times that of cost.
 
     Book: safety/constrained_rl
     """
-    return (reward_advantage - multiplier * cost_advantage) / (1 + multiplier)  # (eq-crl-advantage)
+    return reward_advantage - multiplier * cost_advantage  # (eq-crl-advantage)
 
 
 # ---------------------------------------------------------------------------------------- training
@@ -366,27 +367,29 @@ def lagrangian_advantage(
 
 @dataclass(frozen=True)
 class Config:
-    """Hyper-parameters of PPO with a Lagrange multiplier. ``T`` and ``N`` are ``num_steps`` and ``num_envs``."""
+    """Hyper-parameters of PPO with a Lagrange multiplier; T and N are ``num_steps`` and ``num_envs``."""
 
     env_id: str = "rlworkshop.safety.constrained_rl:Rover-v0"
     """an environment with ``info["cost"]``; observations a vector"""
     limit: float = 1.0
-    """d: the mean cost of an episode is to be no larger; infinite: plain PPO"""
+    """d: the mean cost of an episode is to be no larger"""
     kp: float = 1.0
     """proportional gain of the multiplier; 0: dual ascent"""
-    ki: float = 0.05
-    """integral gain of the multiplier"""
+    ki: float = 0.02
+    """integral gain of the multiplier; 0, as ``kp``: plain PPO"""
     most: float = 20.0
     """the multiplier is no larger"""
+    free_updates: int = 0
+    """so many updates are made before the limit comes into force"""
     num_envs: int = 100
     """N, environments stepped together"""
     num_steps: int = EPISODE + 1
     """T, rows that each environment adds to a batch: an episode and the reset row after it"""
-    total_steps: int = 60 * 100 * (EPISODE + 1)
+    total_steps: int = 52 * 100 * EPISODE + 100
     """environment steps in all; no batch is begun that could exceed them"""
     n_epochs: int = 4
     """how often each transition of a batch is learned from"""
-    batch_size: int = 1250
+    batch_size: int = 1700
     """transitions of a minibatch, at the most"""
     gamma: float = 0.95
     """discount factor of rewards and of costs"""
@@ -398,7 +401,7 @@ class Config:
     """weight of the value losses"""
     max_grad_norm: float = 0.5
     """the gradient of all parameters together is shortened to this length; 0: never"""
-    lr: float = 2e-3
+    lr: float = 5e-3
     """learning rate"""
     hidden: tuple[int, ...] = (64, 64)
     """widths of the hidden layers of both networks"""
@@ -543,7 +546,8 @@ def train(
         batch = collect(envs, learner.agent, obs, session.episodes, rng, config.num_steps)
         obs, ended = batch.obs[-1], batch.terminated | batch.truncated  # (N, D), (T, N)
         measured = measure(batch.costs, batch.valid, ended, config.gamma)
-        multiplier = learner.multiplier.update(measured)  # first the multiplier, then the policy
+        free = len(session.metrics.get("update_step", ())) < config.free_updates
+        multiplier = 0.0 if free else learner.multiplier.update(measured)  # first this, then the policy
         numbers = update(learner, batch, multiplier, config, rng)
         cost = episode_cost(batch.costs, batch.valid, ended, config.gamma)
         gain = episode_cost(batch.rewards, batch.valid, ended, config.gamma)
