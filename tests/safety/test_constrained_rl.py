@@ -261,26 +261,35 @@ def test_an_interrupted_training_goes_on_with_its_multiplier(tmp_path):
     assert after.metrics["multiplier"] == pytest.approx([by_hand.update(c) for c in costs])
 
 
-def test_a_large_multiplier_teaches_to_leave_out_what_costs():
-    """The left half of a line is costly and pays more: which half is learned depends on the multiplier."""
+class Halves(gym.Env):
+    """One step: to the left pays 2, to the right 1, and one of the two has a cost."""
 
-    class Halves(gym.Env):
-        observation_space = gym.spaces.Box(-1, 1, (1,), np.float32)
-        action_space = gym.spaces.Discrete(2)
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+    costly = 0
 
-        def reset(self, *, seed=None, options=None):
-            super().reset(seed=seed)
-            return np.zeros(1, np.float32), {"cost": 0.0}
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {"cost": 0.0}
 
-        def step(self, action):
-            left = float(action == 0)
-            return np.zeros(1, np.float32), 1 + left, True, False, {"cost": left}
+    def step(self, action):
+        cost = float(action == self.costly)
+        return np.zeros(1, np.float32), 2.0 - action, True, False, {"cost": cost}
 
-    settings_ = {"num_envs": 8, "num_steps": 64, "total_steps": 8 * 64 * 8, "batch_size": 128, "lr": 1e-2}
-    for ki, limit, shares in ((0.0, 0.0, (0.8, 1.0)), (1.0, 0.0, (0.0, 0.2))):
-        config = dataclasses.replace(SMALL, kp=0.0, ki=ki, limit=limit, **settings_)
-        run = crl.train(config, 0, envs=Halves)
-        assert shares[0] <= run.metrics["cost"][-1] <= shares[1]
+
+class CostlyRight(Halves):
+    """The right is worse in both ways."""
+
+    costly = 1
+
+
+@pytest.mark.parametrize(
+    ("world", "ki", "low", "high"), [(Halves, 0, 0.8, 1), (Halves, 1, 0, 0.2), (CostlyRight, 1, 0, 0.2)]
+)
+def test_a_large_multiplier_teaches_to_leave_out_what_costs(world, ki, low, high):
+    many = {"num_envs": 8, "num_steps": 64, "total_steps": 8 * 64 * 8, "batch_size": 128, "lr": 1e-2}
+    run = crl.train(dataclasses.replace(SMALL, kp=0.0, ki=ki, limit=0.0, **many), 0, envs=world)
+    assert low <= run.metrics["cost"][-1] <= high
 
 
 def test_an_environment_without_costs_is_refused():

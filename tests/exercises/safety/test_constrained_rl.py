@@ -39,11 +39,11 @@ def own_numbers(rewards, costs, limit):
 
 
 def wrong_sign(costs, limit, kp, ki, most):
-    return page.multipliers(2 * limit - costs, limit, kp, ki, most)
+    return page.control(2 * limit - costs, limit, kp, ki, most)
 
 
 def one_sum(costs, limit, kp, ki, most):
-    return page.multipliers(costs, limit, 0.0, ki + kp, most)
+    return page.control(costs, limit, 0.0, ki + kp, most)
 
 
 def unprojected(costs, limit, kp, ki, most):
@@ -60,7 +60,7 @@ def winds_up(costs, limit, kp, ki, most):
 
 
 def runs_away(costs, limit, kp, ki, most):
-    return np.minimum(page.multipliers(costs, limit, kp, ki, np.inf), most)
+    return np.minimum(page.control(costs, limit, kp, ki, np.inf), most)
 
 
 WRONG = {
@@ -93,4 +93,4 @@ def test_the_price_agrees_with_the_books_mixture_and_dual():
 def test_the_controller_agrees_with_the_books():
     costs = np.random.default_rng(0).uniform(0, 5, 40)
     book = crl.Multiplier(limit=2.0, kp=0.4, ki=0.3, most=2.5)
-    assert np.allclose(page.multipliers(costs, 2.0, 0.4, 0.3, 2.5), [book.update(c) for c in costs])
+    assert np.allclose(page.control(costs, 2.0, 0.4, 0.3, 2.5), [book.update(c) for c in costs])

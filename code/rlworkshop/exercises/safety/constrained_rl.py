@@ -18,7 +18,7 @@ CONTROL = "Why dual ascent freezes the agent"
 
 
 def price(rewards: np.ndarray, costs: np.ndarray, limit: float) -> np.ndarray:
-    """Of two ways: how often to take the first, and the multiplier at which the dual is smallest (2,).
+    """How often to take the first of two ways, and the multiplier of the smallest dual (2,).
 
     rewards, costs (2,): of the first way, which earns more and costs more, and of the second.
     limit: of the expected cost; the second way keeps it.
@@ -76,11 +76,11 @@ def _others(answer: Callable) -> None:
 # ------------------------------------------------------------------------------------------ multiplier
 
 
-def multipliers(costs: np.ndarray, limit: float, kp: float, ki: float, most: float) -> np.ndarray:
-    """Multipliers (K,) of a PI controller that is told one cost after the other, from a sum of 0 on.
+def control(costs: np.ndarray, limit: float, kp: float, ki: float, most: float) -> np.ndarray:
+    """Multipliers (K,) of a PI controller that is told one cost after the other.
 
     costs (K,): mean costs of an episode, batch by batch. limit: that they are to keep.
-    kp, ki: gains. most: multiplier and sum lie between 0 and this.
+    kp, ki: gains. most: multiplier and sum, which begins at 0, lie between 0 and this.
 
     Book: safety/constrained_rl
     """
@@ -94,7 +94,7 @@ def multipliers(costs: np.ndarray, limit: float, kp: float, ki: float, most: flo
 
 
 MULTIPLIERS = Exercise(
-    "constrained-rl-multipliers", "Implement: a PI controller for the multiplier", PAGE, CONTROL, multipliers
+    "constrained-rl-multipliers", "Implement: a PI controller for the multiplier", PAGE, CONTROL, control
 )
 
 _SEEN = np.array([4.0, 3.0, 2.0, 1.5, 2.5])
