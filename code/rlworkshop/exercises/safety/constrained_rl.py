@@ -62,8 +62,8 @@ def _mixed(answer: Callable) -> None:
 def _slack(answer: Callable) -> None:
     for limit in (6.0, 8.5):
         expect(answer(_R, _C, limit), np.array([1.0, 0.0]), f"The same ways, limit {limit}", {
-            "a probability is not above 1": np.array([(limit - 1) / 5, 0.4]),
             "nothing is fined where the limit does not bind": np.array([1.0, 0.4]),
+            "a probability is not above 1": np.array([(limit - 1) / 5, 0.4]),
         })  # fmt: skip
 
 
@@ -100,8 +100,13 @@ MULTIPLIERS = Exercise(
 _SEEN = np.array([4.0, 3.0, 2.0, 1.5, 2.5])
 
 
-def _controlled(sign: float, kp: float, ki: float) -> np.ndarray:
-    return np.cumsum(sign * ki * (_SEEN - 2.0)) + sign * kp * (_SEEN - 2.0)
+def _clamped(costs: np.ndarray, kp: float, ki: float, limit: float = 2.0) -> np.ndarray:
+    """What a controller with clamps at 0 gives."""
+    total, found = 0.0, []
+    for cost in costs:
+        total = max(total + ki * (cost - limit), 0.0)
+        found.append(max(total + kp * (cost - limit), 0.0))
+    return np.array(found)
 
 
 @MULTIPLIERS.probe(
@@ -111,13 +116,13 @@ def _controlled(sign: float, kp: float, ki: float) -> np.ndarray:
 )
 def _both(answer: Callable) -> None:
     told = "Costs 4, 3, 2, 1.5, 2.5, limit 2, kp 0.5, ki 0.2"
-    right = np.maximum(_controlled(1, 0.5, 0.2), 0)
+    right = _clamped(_SEEN, 0.5, 0.2)
     expect(answer(_SEEN, 2.0, 0.5, 0.2, 50.0), right, told, {
-        "the sign is turned round: costs below the limit are fined": np.maximum(_controlled(-1, 0.5, 0.2), 0),
-        "the proportional term is added to the sum": np.cumsum(0.7 * (_SEEN - 2.0)),
-        "there is no proportional term": np.cumsum(0.2 * (_SEEN - 2.0)),
-        "there is no integral": np.maximum(0.5 * (_SEEN - 2.0), 0),
-        "the limit is forgotten": np.cumsum(0.2 * _SEEN) + 0.5 * _SEEN,
+        "the sign is turned round: costs below the limit are fined": _clamped(4.0 - _SEEN, 0.5, 0.2),
+        "the proportional term is added to the sum": _clamped(_SEEN, 0.0, 0.7),
+        "there is no proportional term": _clamped(_SEEN, 0.0, 0.2),
+        "there is no integral": _clamped(_SEEN, 0.5, 0.0),
+        "the limit is forgotten": _clamped(_SEEN, 0.5, 0.2, limit=0.0),
         "the multiplier is one batch late": np.concatenate([[0.0], right[:-1]]),
     })  # fmt: skip
 
