@@ -163,7 +163,7 @@ def shield(position: np.ndarray, velocity: np.ndarray, throttle: np.ndarray, loo
     far = np.where(safe, ((tried - wish[:, None]) ** 2).sum(axis=2), np.inf)
     far[:, -1] = np.minimum(far[:, -1], 1e9)  # the brake, if nothing else
     throttle = throttle.copy()
-    throttle[~asked] = tried[np.arange(len(x)), far.argmin(axis=1)]  # (eq-crl-shield)
+    throttle[~asked] = tried[np.arange(len(x)), far.argmin(axis=1)]
     return throttle
 
 
