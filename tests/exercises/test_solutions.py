@@ -35,6 +35,8 @@ WHOLE = "the numbers are whole ones"
 SAME = {  # changes that make no difference, by a part of them, and why
     "advantage-estimation-real-rows": {"np.round(": WHOLE, "np.trunc(": WHOLE},
     "dexterity-row": {"np.round(": WHOLE, "np.trunc(": WHOLE},
+    "constrained-rl-multipliers": {", 0 -> 0, total": "np.clip takes its three numbers in any order here"},
+    "constrained-rl-price": {"np.round(np.array([1.0": WHOLE, "np.trunc(np.array([1.0": WHOLE},
     "dqn-huber-gradient": {"-1 -> -1, q[rows, action]": "np.clip takes its three numbers in any order here"},
     "dqn-mend-ring": {"kept, new -> new, kept": "the type that holds both"},
     "dqn-stage-1": {"np.round(total": WHOLE, "np.trunc(total": WHOLE},
