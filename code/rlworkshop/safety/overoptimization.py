@@ -13,7 +13,6 @@ Coste, Anwar, Kirk & Krueger, *Reward model ensembles help mitigate overoptimiza
 Book: safety/overoptimization
 """
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -82,7 +81,7 @@ class Policy:
         return -(0.5 * z**2 + self.log_std[:, None] + 0.5 * math.log(2 * math.pi)).sum(dim=-1)
 
     def gradient(self, x: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean over responses (S, B, D) of weight (S, B) times the grad-log-prob: of mean and log_std (S, D)."""
+        """Mean over responses (S, B, D) of weight (S, B) times grad-log-prob, for mean and log_std (S, D)."""
         std = self.log_std.exp()[:, None]
         z = (x - self.mean[:, None]) / std
         return (weight[..., None] * z / std).mean(dim=1), (weight[..., None] * (z**2 - 1)).mean(dim=1)
@@ -112,7 +111,7 @@ class Gold:
     Book: safety/overoptimization
     """
 
-    def __init__(self, draws: Draws, far: float = 0.3):
+    def __init__(self, draws: Draws, far: float = 0.2):
         self.far = far
         self.wave = draws.normal(RESPONSE, FEATURES) / math.sqrt(RESPONSE)  # (S, D, F)
         self.phase = 2 * math.pi * draws.uniform(1, FEATURES)  # (S, 1, F)
@@ -179,7 +178,7 @@ def fit_proxies(
     label: torch.Tensor,
     draws: Draws,
     members: int = 1,
-    steps: int = 400,
+    steps: int = 600,
     lr: float = 3e-3,
     batch_size: int = 64,
 ) -> Proxies:
@@ -272,7 +271,7 @@ class Path:
 
     Attributes:
         kl: from the reference, exact, in nats. proxy: mean score by which it is optimised.
-        gold: mean gold score, exact. logged: mean log-ratio of the responses to the reference that was used.
+        gold: mean gold score, exact. logged: mean log-ratio of the responses, an estimate of ``kl``.
 
     Book: safety/overoptimization
     """
@@ -290,8 +289,9 @@ class Path:
     def at(self, distance: Sequence[float] | np.ndarray, what: str = "gold") -> np.ndarray:
         """Values (S, len(distance)) where each row first comes to a distance; NaN where it never does."""
         found = []
-        for far, values in zip(np.maximum.accumulate(self.distance).T, getattr(self, what).T, strict=True):
-            found.append(np.interp(distance, far, values, right=np.nan))
+        for far, values in zip(self.distance.T, getattr(self, what).T, strict=True):
+            first = np.diff(np.maximum.accumulate(far), prepend=-1) > 0  # never as far before
+            found.append(np.interp(distance, far[first], values[first], right=np.nan))
         return np.array(found)
 
 
@@ -300,28 +300,22 @@ def optimise(
     gold: Gold,
     draws: Draws,
     beta: float = 0.0,
-    steps: int = 300,
+    steps: int = 240,
     lr: float = 0.02,
     batch_size: int = 256,
-    refresh: int = 0,
 ) -> Path:
     """REINFORCE from the reference on, against ``score`` minus ``beta`` times the log-ratio.
 
-    Args:
-        refresh: after so many steps the policy of the moment becomes the reference; 0, as it should be: never.
-
     Book: safety/overoptimization
     """
-    policy, reference, start = Policy(len(draws)), Policy(len(draws)), Policy(len(draws))
+    policy, reference = Policy(len(draws)), Policy(len(draws))
     adam = torch.optim.Adam([policy.mean, policy.log_std], lr)
     seen = {name: [] for name in ("kl", "proxy", "gold", "logged")}
-    for step in range(steps):
-        if refresh and step % refresh == 0:
-            reference = copy.deepcopy(policy)
+    for _ in range(steps):
         x = policy.sample(batch_size, draws)  # (S, B, D)
         proxy, log_ratio = score(x), policy.log_prob(x) - reference.log_prob(x)  # (S, B) each
         reward = proxy - beta * log_ratio  # (eq-oo-penalised)
-        numbers = gaussian_kl(policy, start), proxy.mean(1), gold.expected(policy), log_ratio.mean(1)
+        numbers = gaussian_kl(policy, reference), proxy.mean(1), gold.expected(policy), log_ratio.mean(1)
         for values, number in zip(seen.values(), numbers, strict=True):
             values.append(number.numpy())
         advantage = (reward - reward.mean(1, keepdim=True)) / (reward.std(1, keepdim=True) + 1e-8)
