@@ -65,7 +65,7 @@ def _coin(answer: Callable) -> None:
 def _order(answer: Callable) -> None:
     probability, score = np.array([0.2, 0.5, 0.3]), np.array([3.0, 1.0, 2.0])
     right = np.array([1 - 0.8**3, 0.5**3, 0.8**3 - 0.5**3])
-    expect(answer(probability, score, 3)[0], right, "Probabilities (0.2, 0.5, 0.3), scores (3, 1, 2), n = 3", {
+    expect(answer(probability, score, 3)[0], right, "Probabilities 0.2, 0.5, 0.3, scores 3, 1, 2, n = 3", {
         "these are in the order of the scores, not in that of the responses": right[[1, 2, 0]],
         "the scores were not sorted before adding up": np.array([0.2**3, 0.7**3 - 0.2**3, 1 - 0.7**3]),
     })  # fmt: skip
@@ -114,7 +114,7 @@ def _lowest(answer: Callable) -> None:
 )
 def _zeros(answer: Callable) -> None:
     scores, reference = np.array([[1.0, 4.0], [-97.0, -98.0]]), np.array([[0.0, 0.0], [-101.0, -99.0]])
-    expect(answer(scores, reference), np.array([1.0, 2.0]), "The second member gives 100 less to everything", {
+    expect(answer(scores, reference), np.array([1.0, 2.0]), "The second member gives 100 less to all", {
         "the second member alone was heard: its zero is 100 lower": np.array([-97.0, -98.0]),
-        "centred on the responses that are judged: a policy's gain would be taken off": np.array([-1.5, -0.5]),
+        "centred on the responses that are judged, which takes off a policy's gain": np.array([-1.5, -0.5]),
     })  # fmt: skip
