@@ -54,7 +54,7 @@ def _coin(answer: Callable) -> None:
     })  # fmt: skip
     expect(got[1], 0.75 * np.log(1.5) + 0.25 * np.log(0.5), "Its divergence", {
         "this is the formula for scores that never tie, an upper bound": np.log(2) - 0.5,
-        "this is KL(reference || best-of-n): the other direction": np.log(2) - 0.5 * np.log(1.5),
+        "this is KL(reference || best-of-n): the other direction": np.log(2) - 0.5 * np.log(3),
     })  # fmt: skip
 
 
@@ -101,10 +101,10 @@ CONSERVATIVE = Exercise(
     "Each response has K scores. Which one would somebody take who trusts nobody?",
 )
 def _lowest(answer: Callable) -> None:
-    scores, reference = np.array([[1.0, 4.0], [3.0, 2.0]]), np.array([[-1.0, 1.0, 0.0], [2.0, -2.0, 0.0]])
-    expect(answer(scores, reference), np.array([1.0, 2.0]), "Two members whose zero is 0 already", {
+    scores, reference = np.array([[1.37, 4.0], [3.0, 2.24]]), np.array([[-1.0, 1.0, 0.0], [2.0, -2.0, 0.0]])
+    expect(answer(scores, reference), np.array([1.37, 2.24]), "Two members whose zero is 0 already", {
         "this is the highest score: it seeks what the members disagree about": np.array([3.0, 4.0]),
-        "this is the mean: the members' disagreement does not count": np.array([2.0, 3.0]),
+        "this is the mean: the members' disagreement does not count": np.array([2.185, 3.12]),
     })  # fmt: skip
 
 
