@@ -15,20 +15,20 @@ PAGE = "safety/overoptimization"
 # ------------------------------------------------------------------------------------------ best of n
 
 
-def best_of_n(probability: np.ndarray, score: np.ndarray, n: int) -> tuple[np.ndarray, float]:
+def best_of_n(prob: np.ndarray, score: np.ndarray, n: int) -> tuple[np.ndarray, float]:
     """The law of best-of-n over K responses, and its KL divergence from the reference in nats.
 
-    probability (K,): of each response under the reference, all above 0, together 1.
+    prob (K,): of each response under the reference, all above 0, together 1.
     score (K,): all different. Returns probabilities (K,), in the order given, and the divergence.
 
     Book: safety/overoptimization
     """
     # solution
     order = np.argsort(score)
-    above = np.cumsum(probability[order])  # that one draw scores no more than this
+    above = np.cumsum(prob[order])  # that one draw scores no more than this
     chosen = np.empty(len(score))
-    chosen[order] = above**n - (above - probability[order]) ** n
-    return chosen, float((chosen * np.log(chosen / probability)).sum())
+    chosen[order] = above**n - (above - prob[order]) ** n
+    return chosen, float((chosen * np.log(chosen / prob)).sum())
     # end
 
 
@@ -89,7 +89,7 @@ def conservative(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 CONSERVATIVE = Exercise(
     "overoptimization-worst-case",
-    "Implement: worst-case optimization of members with different zeros",
+    "Implement: worst-case optimization with different zeros",
     PAGE,
     "Ensembles and what they cost",
     conservative,
@@ -101,10 +101,10 @@ CONSERVATIVE = Exercise(
     "Each response has K scores. Which one would somebody take who trusts nobody?",
 )
 def _lowest(answer: Callable) -> None:
-    scores, reference = np.array([[1.37, 4.0], [3.0, 2.24]]), np.array([[-1.0, 1.0, 0.0], [2.0, -2.0, 0.0]])
-    expect(answer(scores, reference), np.array([1.37, 2.24]), "Two members whose zero is 0 already", {
-        "this is the highest score: it seeks what the members disagree about": np.array([3.0, 4.0]),
-        "this is the mean: the members' disagreement does not count": np.array([2.185, 3.12]),
+    scores, reference = np.array([[1.37, 4.0, 0.5], [3.0, 2.24, 0.8]]), np.array([[-1.0, 1.0], [2.0, -2.0]])
+    expect(answer(scores, reference), np.array([1.37, 2.24, 0.5]), "Two members whose zero is 0 already", {
+        "this is the highest score: it seeks what the members disagree about": np.array([3.0, 4.0, 0.8]),
+        "this is the mean: the members' disagreement does not count": np.array([2.185, 3.12, 0.65]),
     })  # fmt: skip
 
 
