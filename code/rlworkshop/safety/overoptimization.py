@@ -342,7 +342,7 @@ def fit_form(distance: np.ndarray, gold: np.ndarray, form: str) -> tuple[float, 
     if form not in ("best-of-n", "RL") or np.min(distance) <= 0:
         raise ValueError('fit_form wants form "best-of-n" or "RL" and distances above 0')
     bend = distance if form == "best-of-n" else np.log(distance)
-    columns = np.stack([distance, -distance * bend], axis=1)  # (n, 2) (eq-oo-forms)
+    columns = np.stack([distance, -distance * bend], axis=1)  # (eq-oo-forms)
     (alpha, beta), *_ = np.linalg.lstsq(columns, gold, rcond=None)
     return float(alpha), float(beta), columns @ [alpha, beta]
 
@@ -357,5 +357,5 @@ def ceiling(scores: torch.Tensor, kl: np.ndarray) -> np.ndarray:
     """
     lam = torch.logspace(-2, 2, 81, dtype=torch.float64)  # inverse temperatures
     free = torch.logsumexp(lam[:, None, None] * scores.double(), dim=2) - math.log(scores.shape[1])  # (L, S)
-    bounds = (torch.as_tensor(kl)[:, None, None] + free) / lam[:, None]  # (n, L, S) (eq-oo-ceiling)
-    return bounds.amin(dim=1).T.numpy()
+    bounds = (torch.as_tensor(kl)[:, None, None] + free) / lam[:, None]  # (eq-oo-ceiling)
+    return bounds.amin(dim=1).T.numpy()  # from (n, L, S)
