@@ -19,7 +19,8 @@ def best_of_n(prob: np.ndarray, score: np.ndarray, n: int) -> tuple[np.ndarray, 
     """The law of best-of-n over K responses, and its KL divergence from the reference in nats.
 
     prob (K,): of each response under the reference, all above 0, together 1.
-    score (K,): all different. Returns probabilities (K,), in the order given, and the divergence.
+    score (K,): all different.
+    Returns probabilities (K,), in the order given, and the divergence.
 
     Book: safety/overoptimization
     """
