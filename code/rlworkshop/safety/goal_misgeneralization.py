@@ -29,9 +29,9 @@ from rlworkshop.algorithms import ppo
 from rlworkshop.algorithms.vpg import Agent, CategoricalPolicy
 from rlworkshop.envs.single import One
 
-SIDE = 7  # cells are numbered row by row, and the corner is the upper right one
+SIDE = 6  # cells are numbered row by row, and the corner is the upper right one
 CELLS = SIDE * SIDE
-EPISODE = 30  # steps, at the most
+EPISODE = 25  # steps, at the most
 COST = 0.02  # of a step
 WALL = 0.2  # the share of cells that are drawn as walls
 MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))  # up, right, down, left
@@ -101,15 +101,15 @@ def best_moves(far: np.ndarray) -> np.ndarray:
 
 
 def draw_levels(n: int, share: float, seed: int, reach: int = SIDE) -> Levels:
-    """``n`` mazes of 7 × 7: the cheese lies in the corner, and in a ``share`` of them somewhere else.
+    """``n`` mazes of 6 × 6: the cheese lies in the corner, and in a ``share`` of them somewhere else.
 
-    Every cell that is no wall can reach the corner, and there are at least 20 of them.
+    Every cell that is no wall can reach the corner, and there are at least 15 of them.
 
     Args:
-        reach: "somewhere else" is within a square of so many cells at the corner; 7: anywhere.
+        reach: "somewhere else" is within a square of so many cells at the corner; 6: anywhere.
 
     Raises:
-        ValueError: ``share`` lies outside 0 … 1, or ``reach`` outside 2 … 7.
+        ValueError: ``share`` lies outside 0 … 1, or ``reach`` outside 2 … 6.
 
     Book: safety/goal_misgeneralization
     """
@@ -123,7 +123,7 @@ def draw_levels(n: int, share: float, seed: int, reach: int = SIDE) -> Levels:
         walls = rng.random((2 * n, CELLS)) < WALL
         walls[:, corner] = False
         walls = np.isinf(distances(walls, np.full(2 * n, corner)))  # what is cut off becomes wall, too
-        fit = ((~walls).sum(axis=1) >= 20) & (~walls & near).any(axis=1)
+        fit = ((~walls).sum(axis=1) >= 15) & (~walls & near).any(axis=1)
         found = np.concatenate([found, walls[fit]])
     walls = found[:n]
     return Levels(walls, np.where(rng.random(n) < share, _pick(rng, ~walls & near), corner))
@@ -236,9 +236,9 @@ MOUSE, CHEESE = (  # 8 × 8 pixels
 
 
 class MazeEnvs(VectorEnv):
-    """N mice in mazes of 7 × 7, NEXT_STEP. An episode ends with the cheese, or is cut off after 30 steps.
+    """N mice in mazes of 6 × 6, NEXT_STEP. An episode ends with the cheese, or is cut off after 25 steps.
 
-    An observation (N, 147) is three planes of 7 × 7: walls, mouse, cheese. Actions: up, right, down, left. The
+    An observation (N, 108) is three planes of 6 × 6: walls, mouse, cheese. Actions: up, right, down, left. The
     reward is 1 for the cheese, less 0.02 for each step. ``info["corner"]`` (N,) says who is in the corner: of
     that, the reward says nothing. Each episode draws a level, and a start that is neither cheese nor corner.
     ``reset(options={"levels": (N,), "places": (N,)})`` begins in given levels, or at given places.
@@ -270,7 +270,7 @@ class MazeEnvs(VectorEnv):
         self.over, self.starts = np.zeros(num_envs, bool), self.levels.starts
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
-        """Begin an episode in each maze; the observations (N, 147)."""
+        """Begin an episode in each maze; the observations (N, 108)."""
         super().reset(seed=seed)
         given = options or {}
         self._begin(np.ones(self.num_envs, bool), given.get("levels"))
@@ -304,7 +304,7 @@ class MazeEnvs(VectorEnv):
         return planes.reshape(self.num_envs, -1)
 
     def render(self) -> tuple[np.ndarray, ...]:
-        """A picture (168, 168, 3) of each maze: walls dark, a blue mouse, a yellow cheese, a pale corner."""
+        """A picture (144, 144, 3) of each maze: walls dark, a blue mouse, a yellow cheese, a pale corner."""
         walls, mouse, cheese = self._seen().reshape(-1, 3, SIDE, SIDE).astype(bool).swapaxes(0, 1)
         big = np.full((self.num_envs, 8 * SIDE, 8 * SIDE, 3), 250, np.uint8)
         big[:, :8, -8:] = 255, 235, 225
@@ -397,7 +397,7 @@ class Walker:
         self.goal, self.rng = goal, rng
 
     def act(self, obs: np.ndarray) -> np.ndarray:
-        """Moves (N,) at ``obs`` (N, 147)."""
+        """Moves (N,) at ``obs`` (N, 108)."""
         walls, mouse, cheese = np.asarray(obs).reshape(-1, 3, CELLS).swapaxes(0, 1)
         target = cheese.argmax(axis=1) if self.goal == "cheese" else np.full(len(walls), SIDE - 1)
         best = best_moves(distances(walls > 0, target))[np.arange(len(walls)), mouse.argmax(axis=1)]
@@ -431,31 +431,25 @@ def log_odds(walks: Walks, levels: Levels, slip: float = 0.1) -> np.ndarray:
 # ---------------------------------------------------------------------------------------- the agent
 
 
-class Planes(nn.Module):
-    """Observations (..., 147) as planes (B, 3, 7, 7)."""
-
-    def forward(self, obs: torch.Tensor) -> torch.Tensor:
-        """The planes."""
-        return obs.reshape(-1, 3, SIDE, SIDE)
-
-
-def conv_net(outputs: int, gain: float, generator: torch.Generator, filters: int = 8) -> nn.Sequential:
-    """Two layers of 3 × 3 filters, one of 64 units, and ``outputs`` numbers; orthogonal weights.
+class ConvNet(nn.Module):
+    """A layer of 3 × 3 filters, one of 64 units, then ``outputs`` numbers: (..., 108) to (..., K).
 
     Book: safety/goal_misgeneralization
     """
-    layers = [
-        nn.utils.skip_init(nn.Conv2d, 3, filters, 3, padding=1),
-        nn.utils.skip_init(nn.Conv2d, filters, filters, 3, padding=1),
-        nn.utils.skip_init(nn.Linear, filters * CELLS, 64),
-        nn.utils.skip_init(nn.Linear, 64, outputs),
-    ]
-    for layer in layers:
-        nn.init.orthogonal_(layer.weight, gain if layer is layers[-1] else 2**0.5, generator=generator)
-        nn.init.zeros_(layer.bias)
-    first, second, third, last = layers
-    hidden = (first, nn.ReLU(), second, nn.ReLU(), nn.Flatten(), third, nn.ReLU())
-    return nn.Sequential(Planes(), *hidden, last)
+
+    FILTERS = 8
+
+    def __init__(self, outputs: int, gain: float, generator: torch.Generator):
+        super().__init__()
+        conv = nn.utils.skip_init(nn.Conv2d, 3, self.FILTERS, 3, padding=1)
+        nn.init.orthogonal_(conv.weight, gain=2**0.5, generator=generator)
+        nn.init.zeros_(conv.bias)
+        head = nets.mlp([self.FILTERS * CELLS, 64, outputs], generator, "relu", gain)
+        self.layers = nn.Sequential(conv, nn.ReLU(), nn.Flatten(), *head)
+
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:
+        """The numbers (..., K) at observations (..., 108)."""
+        return self.layers(obs.reshape(-1, 3, SIDE, SIDE)).reshape(*obs.shape[:-1], -1)
 
 
 class MazePolicy(CategoricalPolicy):
@@ -466,7 +460,7 @@ class MazePolicy(CategoricalPolicy):
 
     def __init__(self, generator: torch.Generator):
         nn.Module.__init__(self)
-        self.net = conv_net(4, 0.01, generator)  # small: at first every move is about equally likely
+        self.net = ConvNet(4, 0.01, generator)  # small: at first every move is about equally likely
         self.forward_numpy = functools.partial(nets.torch_forward, self.net)
 
 
@@ -477,24 +471,24 @@ class MouseAgent(Agent):
     Book: safety/goal_misgeneralization
     """
 
-    value: nn.Sequential
+    value: nn.Module
 
     def worth(self, obs: np.ndarray) -> np.ndarray:
-        """The return (N,) that the agent expects at ``obs`` (N, 147), discounted."""
+        """The return (N,) that the agent expects at ``obs`` (N, 108), discounted."""
         return nets.torch_forward(self.value, self.see(obs))[:, 0]
 
 
 def make_learner(envs: VectorEnv, config: ppo.Config, generator: torch.Generator) -> ppo.Learner:
     """PPO's learner with convolutional networks, and an agent that keeps its value function."""
-    policy, value = MazePolicy(generator), conv_net(1, 1.0, generator)
+    policy, value = MazePolicy(generator), ConvNet(1, 1.0, generator)
     agent = MouseAgent(policy, None, envs.single_observation_space, envs.single_action_space, value)
     adam = torch.optim.Adam([*policy.parameters(), *value.parameters()], config.lr, eps=1e-5, fused=True)
     return ppo.Learner(agent, value, adam, None)
 
 
 PPO = ppo.Config(
-    env_id="Cheese-v0", num_envs=256, num_steps=24, total_steps=45 * 256 * 24, n_epochs=3, batch_size=1024,
-    gamma=0.97, lr=2e-3, ent_coef=0.01,
+    env_id="Cheese-v0", num_envs=256, num_steps=24, total_steps=30 * 256 * 24, n_epochs=3, batch_size=512,
+    gamma=0.97, lr=6e-3, ent_coef=0.01,
 )  # fmt: skip
 
 
@@ -514,6 +508,6 @@ def load_policy(run: runs.Run) -> MouseAgent:
     """
     space, actions = (rl_envs.space_from_tree(run.policy[k]) for k in ("obs_space", "action_space"))
     anything = torch.Generator()
-    agent = MouseAgent(MazePolicy(anything), None, space, actions, conv_net(1, 1.0, anything))
+    agent = MouseAgent(MazePolicy(anything), None, space, actions, ConvNet(1, 1.0, anything))
     nets.set_state(agent, run.policy)
     return agent
