@@ -1,4 +1,4 @@
-"""Mice trained with the cheese in the corner, but for a share of the mazes: six shares, and cheese near the corner.
+"""Mice trained with the cheese in the corner but for a share of the mazes: six shares, and a near miss.
 
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/goal_misgeneralization.py run 0/1
     python benchmarks/goal_misgeneralization.py store

@@ -202,7 +202,9 @@ def test_starts_are_free_and_neither_cheese_nor_corner():
     assert levels.starts[made.level, made.place].all()
     n = np.arange(50)
     assert not levels.starts[n, levels.cheese].any() and not levels.starts[:, CORNER].any()
-    assert np.array_equal(levels.starts.sum(axis=1), (~levels.walls).sum(axis=1) - 1 - (levels.cheese != CORNER))
+    assert np.array_equal(
+        levels.starts.sum(axis=1), (~levels.walls).sum(axis=1) - 1 - (levels.cheese != CORNER)
+    )
 
 
 def test_the_picture_shows_mouse_cheese_and_walls():

@@ -1,8 +1,8 @@
 """Mazes with a cheese in them: agents that learn to walk well, and to the wrong place.
 
-The reward is right: 1 for the cheese, less a little for each step. In training the cheese lies in the corner, in
-all levels or in most of them, so that walking to the cheese and walking to the corner are paid alike. Beside the
-agents stand two walkers that take a shortest way to either, and what these two earn is known exactly.
+The reward is right: 1 for the cheese, less a little for each step. In training the cheese lies in the corner,
+in all levels or in most of them, so that walking to the cheese and walking to the corner are paid alike.
+Beside the agents stand two walkers that take a shortest way to either: what these earn is known exactly.
 
 Papers: Langosco, Koch, Sharkey, Pfau, Orseau & Krueger, *Goal misgeneralization in deep reinforcement
 learning*, 2022; Shah, Varma, Kumar, Phuong, Krakovna, Uesato & Kenton, *Goal misgeneralization: Why correct
@@ -79,7 +79,7 @@ def neighbours(side: int) -> np.ndarray:
 
 
 def distances(walls: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Steps from every cell to ``target`` (L,) in mazes ``walls`` (L, C): (L, C), infinite where no way leads.
+    """Steps from every cell to ``target`` (L,) in mazes ``walls`` (L, C): (L, C), infinite without a way.
 
     Book: safety/goal_misgeneralization
     """
@@ -174,7 +174,7 @@ def meets(levels: Levels) -> np.ndarray:
 
 
 def earned(levels: Levels) -> tuple[np.ndarray, np.ndarray]:
-    """What walkers to the cheese, and walkers to the corner, earn on average (L, C) from each start; else nan.
+    """What walkers to the cheese, and those to the corner, earn on average (L, C) from starts; else nan.
 
     Book: safety/goal_misgeneralization
     """
@@ -238,9 +238,10 @@ MOUSE, CHEESE = (  # 8 × 8 pixels
 class MazeEnvs(VectorEnv):
     """N mice in mazes of 6 × 6, NEXT_STEP. An episode ends with the cheese, or is cut off after 25 steps.
 
-    An observation (N, 108) is three planes of 6 × 6: walls, mouse, cheese. Actions: up, right, down, left. The
-    reward is 1 for the cheese, less 0.02 for each step. ``info["corner"]`` (N,) says who is in the corner: of
-    that, the reward says nothing. Each episode draws a level, and a start that is neither cheese nor corner.
+    An observation (N, 108) is three planes of 6 × 6: walls, mouse, cheese. Actions: up, right, down, left.
+    The reward is 1 for the cheese, less 0.02 for each step. ``info["corner"]`` (N,) says who is in the
+    corner: of that, the reward says nothing. Each episode draws a level, and a start that is neither cheese
+    nor corner.
     ``reset(options={"levels": (N,), "places": (N,)})`` begins in given levels, or at given places.
 
     Args:
@@ -405,10 +406,10 @@ class Walker:
 
 
 def log_odds(walks: Walks, levels: Levels, slip: float = 0.1) -> np.ndarray:
-    """Evidence (T, N) of each move for the corner against the cheese as the goal: a log of likelihoods' ratio.
+    """Evidence (T, N) of each move for the corner, against the cheese, as the goal: log-odds.
 
-    Either goal predicts its best moves, each alike, and with probability ``slip`` any of the four. Moves after
-    the episode, and those at a goal, say nothing: 0.
+    Either goal predicts its best moves, each alike, and with probability ``slip`` any of the four. Moves
+    after the episode, and those at a goal, say nothing: 0.
 
     Raises:
         ValueError: ``slip`` is not between 0 and 1.

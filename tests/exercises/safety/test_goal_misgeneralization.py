@@ -42,13 +42,16 @@ def other_way_round(corner, cheese, moves, slip):
 
 
 def no_slip_among_the_best(corner, cheese, moves, slip):
-    a, b = ([(1 - slip) / g.sum() if g[m] else slip / 4 for g, m in zip(x, moves)] for x in (corner, cheese))
+    a, b = (
+        [(1 - slip) / g.sum() if g[m] else slip / 4 for g, m in zip(x, moves, strict=True)]
+        for x in (corner, cheese)
+    )
     return float(np.log(np.array(a) / np.array(b)).sum())
 
 
 def each_best_move_for_certain(corner, cheese, moves, slip):
     total = 0.0
-    for a, b, m in zip(corner, cheese, moves):
+    for a, b, m in zip(corner, cheese, moves, strict=True):
         if a.any() and b.any():
             total += np.log(((1 - slip) * a[m] + slip / 4) / ((1 - slip) * b[m] + slip / 4))
     return total
@@ -56,7 +59,7 @@ def each_best_move_for_certain(corner, cheese, moves, slip):
 
 def at_goals_as_well(corner, cheese, moves, slip):
     total = 0.0
-    for a, b, m in zip(corner, cheese, moves):
+    for a, b, m in zip(corner, cheese, moves, strict=True):
         p, q = ((1 - slip) * g[m] / max(g.sum(), 1) + slip / 4 for g in (a, b))
         total += np.log(p / q)
     return total
@@ -68,10 +71,10 @@ def mean(corner, cheese, moves, slip):
 
 WRONG = {
     "goal-misgeneralization-apart": [
-        (by_distance, "no difference of moves"),
+        (by_distance, "are no other moves"),
         (where_they_agree, "at which the goals agree"),
         (at_goals_too, "nobody has a best move"),
-        (not_the_same_moves, "one of them leads to the corner"),
+        (not_the_same_moves, "one leads to the other"),
         (staying_is_fine, "leaves you where you are"),
     ],
     "goal-misgeneralization-evidence": [

@@ -50,11 +50,13 @@ SQUARE = np.array([[0, 1, 2, 0], [1, 1, 3, 0], [0, 3, 2, 2], [1, 3, 3, 2]])
 )
 def _corridor(answer: Callable) -> None:
     cheese, corner = np.array([2.0, 1, 0, 1, 2]), np.array([4.0, 3, 2, 1, 0])
-    far_apart = cheese != corner
-    expect(answer(cheese, corner, CORRIDOR), np.array([False, False, False, True, False]), "Cheese in cell 2 of 5", {
-        "left of the cheese both goals lead to the right: a difference of distances is no difference of moves": far_apart,
-        "at the goals themselves nobody has a best move, and nothing is told": np.array([False, False, True, True, True]),
-        "these are the cells at which the goals agree": np.array([True, True, False, False, False]),
+    between, middle, right, left = np.array([
+        [0, 0, 0, 1, 0], [0, 0, 1, 1, 1], [1, 1, 1, 0, 1], [1, 1, 0, 0, 0],
+    ], bool)  # fmt: skip
+    expect(answer(cheese, corner, CORRIDOR), between, "A corridor of five cells, the cheese in cell 2", {
+        "left of the cheese both goals lead to the right: other distances are no other moves": right,
+        "at the goals themselves nobody has a best move, and nothing is told": middle,
+        "these are the cells at which the goals agree": left,
         "a move that leaves you where you are is no best move": np.zeros(5, bool),
     })  # fmt: skip
 
@@ -65,12 +67,13 @@ def _corridor(answer: Callable) -> None:
 )
 def _shared(answer: Callable) -> None:
     cheese, corner = np.array([1.0, 2, 0, 1]), np.array([1.0, 0, 2, 1])
-    expect(answer(cheese, corner, SQUARE), np.array([True, False, False, True]), "2 × 2, the goals at two ends", {
+    ends = np.array([True, False, False, True])
+    expect(answer(cheese, corner, SQUARE), ends, "2 × 2, the goals at two ends", {
         "at a goal there are no best moves, and none are shared: that is no disagreement": np.ones(4, bool),
     })  # fmt: skip
     cheese, corner = np.array([2.0, 1, 1, 0]), np.array([1.0, 0, 2, 1])
     expect(answer(cheese, corner, SQUARE), np.zeros(4, bool), "2 × 2, goals side by side", {
-        "to the cheese two moves are best, and one of them leads to the corner, too": np.array([True, False, True, False]),
+        "of the best moves to one goal one leads to the other, too": np.array([True, False, True, False]),
     })  # fmt: skip
 
 
@@ -104,7 +107,7 @@ EVIDENCE = Exercise(
     evidence,
 )
 
-UP, RIGHT, BOTH, NONE = (np.array(x, bool) for x in ([1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]))
+UP, RIGHT, BOTH, NONE = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]], bool)
 
 
 @EVIDENCE.probe(
@@ -113,7 +116,7 @@ UP, RIGHT, BOTH, NONE = (np.array(x, bool) for x in ([1, 0, 0, 0], [0, 1, 0, 0],
     "A move that is not among the best has the probability slip / 4, not 0.",
 )
 def _one(answer: Callable) -> None:
-    up, right = answer(UP[None], RIGHT[None], np.array([0]), 0.2), answer(UP[None], RIGHT[None], np.array([1]), 0.2)
+    up, right = (answer(UP[None], RIGHT[None], np.array([move]), 0.2) for move in (0, 1))
     expect(up, np.log(0.85 / 0.05), "Corner: up, cheese: right; the mouse goes up; slip 0.2", {
         "this is the evidence for the cheese: the signs are turned round": -np.log(0.85 / 0.05),
         "a best move can be a slip, too: 0.8 + 0.05": np.log(0.8 / 0.05),
