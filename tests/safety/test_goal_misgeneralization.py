@@ -117,12 +117,12 @@ def test_regret_is_what_walkers_lose_in_the_mazes():
     earned = []
     for goal in ("cheese", "corner"):
         walks = gm.play(gm.Walker(goal, rng).act, levels, 4)
-        eaten = np.isfinite(walks.cheese) & (walks.cheese <= walks.corner)
+        eaten = np.isfinite(walks.cheese)
         steps = np.where(eaten, walks.cheese, gm.EPISODE)
         earned.append(eaten - gm.COST * steps)
         here = walks.places[0]
     exact = [x[np.arange(800), here] for x in gm.earned(levels)]
-    assert np.array_equal(earned[0] > 0, exact[0] > 0) and np.allclose(earned[0], exact[0])
+    assert np.allclose(earned[0], exact[0])
     assert abs(earned[1].mean() - exact[1].mean()) < 0.06
 
 
