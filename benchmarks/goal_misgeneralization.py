@@ -33,7 +33,7 @@ def one(arm: str, seed: int, total_steps: int | None = None) -> dict:
     """Shares (3,) of outcomes of one training, with the cheese in the corner and elsewhere."""
     share, reach = ARMS[arm]
     config = gm.PPO if total_steps is None else dataclasses.replace(gm.PPO, total_steps=total_steps)
-    agent = gm.load_policy(gm.train_mouse(config, seed, share=share, reach=reach))
+    agent = gm.load_mouse(gm.train_mouse(config, seed, share=share, reach=reach))
     found, rng = {}, np.random.default_rng(seed)
     for name, moved in (("same", 0.0), ("moved", 1.0)):
         levels = gm.draw_levels(500, moved, seed + 10_000)

@@ -283,7 +283,7 @@ def test_networks_see_planes_and_keep_leading_axes():
 def test_training_keeps_policy_and_value_and_is_the_same_again():
     config = dataclasses.replace(gm.PPO, num_envs=8, total_steps=2 * 8 * 24)
     runs = [gm.train_mouse(config, 3, share=0.5) for _ in range(2)]
-    agents = [gm.load_policy(run) for run in runs]
+    agents = [gm.load_mouse(run) for run in runs]
     obs = gm.MazeEnvs(20, gm.draw_levels(20, 1.0, 0)).reset(seed=0)[0]
     assert np.array_equal(agents[0].worth(obs), agents[1].worth(obs)) and agents[0].worth(obs).std() > 0
     assert np.array_equal(agents[0].act(obs), agents[1].act(obs))
@@ -304,7 +304,7 @@ def test_where_the_cheese_lies_in_training_is_what_was_asked_for(monkeypatch):
 
 @pytest.mark.slow
 def test_a_mouse_learns_the_corner_and_not_the_cheese():
-    agent = gm.load_policy(gm.train_mouse(gm.PPO, 0, share=0.0))
+    agent = gm.load_mouse(gm.train_mouse(gm.PPO, 0, share=0.0))
     rng = np.random.default_rng(0)
     same, moved = (
         gm.play(lambda obs: agent.sample(obs, rng), gm.draw_levels(200, x, 1), 0).shares() for x in (0, 1)

@@ -479,7 +479,7 @@ class MouseAgent(Agent):
         return nets.torch_forward(self.value, self.see(obs))[:, 0]
 
 
-def make_learner(envs: VectorEnv, config: ppo.Config, generator: torch.Generator) -> ppo.Learner:
+def mouse_learner(envs: VectorEnv, config: ppo.Config, generator: torch.Generator) -> ppo.Learner:
     """PPO's learner with convolutional networks, and an agent that keeps its value function."""
     policy, value = MazePolicy(generator), ConvNet(1, 1.0, generator)
     agent = MouseAgent(policy, None, envs.single_observation_space, envs.single_action_space, value)
@@ -499,10 +499,10 @@ def train_mouse(config: ppo.Config, seed: int, share: float, reach: int = SIDE, 
     Book: safety/goal_misgeneralization
     """
     envs = MazeEnvs(config.num_envs, share=share, seed=seed, reach=reach)
-    return ppo.train(config, seed, ppo.Parts(learner=make_learner), envs=envs, **options)
+    return ppo.train(config, seed, ppo.Parts(learner=mouse_learner), envs=envs, **options)
 
 
-def load_policy(run: runs.Run) -> MouseAgent:
+def load_mouse(run: runs.Run) -> MouseAgent:
     """The trained agent of a run of ``train_mouse``.
 
     Book: safety/goal_misgeneralization
