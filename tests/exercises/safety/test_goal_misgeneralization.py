@@ -11,27 +11,31 @@ from rlworkshop.safety import goal_misgeneralization as gm
 # ---- apart
 
 
+def best(to_cheese, to_corner, there):
+    return [far[there] < far[:, None] for far in (to_cheese, to_corner)]
+
+
 def by_distance(to_cheese, to_corner, there):
-    return to_cheese != to_corner
+    return (to_cheese != to_corner) * 1.0
 
 
 def where_they_agree(to_cheese, to_corner, there):
-    cheese, corner = (far[there] < far[:, None] for far in (to_cheese, to_corner))
-    return (cheese & corner).any(axis=1)
+    cheese, corner = best(to_cheese, to_corner, there)
+    return (cheese & corner).any(axis=1) * 1.0
 
 
 def at_goals_too(to_cheese, to_corner, there):
-    return ~where_they_agree(to_cheese, to_corner, there)
+    return 1.0 - where_they_agree(to_cheese, to_corner, there)
 
 
 def not_the_same_moves(to_cheese, to_corner, there):
-    cheese, corner = (far[there] < far[:, None] for far in (to_cheese, to_corner))
-    return cheese.any(axis=1) & corner.any(axis=1) & (cheese != corner).any(axis=1)
+    cheese, corner = best(to_cheese, to_corner, there)
+    return (cheese.any(axis=1) & corner.any(axis=1) & (cheese != corner).any(axis=1)) * 1.0
 
 
 def staying_is_fine(to_cheese, to_corner, there):
     cheese, corner = (far[there] <= far[:, None] for far in (to_cheese, to_corner))
-    return cheese.any(axis=1) & corner.any(axis=1) & ~(cheese & corner).any(axis=1)
+    return (cheese.any(axis=1) & corner.any(axis=1) & ~(cheese & corner).any(axis=1)) * 1.0
 
 
 # ---- evidence
@@ -81,7 +85,7 @@ WRONG = {
         (other_way_round, "turned round"),
         (no_slip_among_the_best, "can be a slip, too"),
         (each_best_move_for_certain, "more firmly"),
-        (at_goals_as_well, "Four steps"),
+        (at_goals_as_well, "is no evidence"),
         (mean, "adds up"),
     ],
 }
@@ -97,5 +101,5 @@ def test_the_answers_are_the_books():
         answer = page.apart(cheese[i], corner[i], gm.neighbours(gm.SIDE))
         assert np.array_equal(answer, apart[i])
         t, here = walks.alive[:, i], walks.places[walks.alive[:, i], i]
-        best = [gm.best_moves(far[i : i + 1])[0, here] for far in (corner, cheese)]
-        assert np.isclose(page.evidence(*best, walks.moves[t, i], 0.3), odds[i])
+        good = [gm.best_moves(far[i : i + 1])[0, here] for far in (corner, cheese)]
+        assert np.isclose(page.evidence(*good, walks.moves[t, i], 0.3), odds[i])

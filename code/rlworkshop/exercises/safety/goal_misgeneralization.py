@@ -16,16 +16,17 @@ PAGE = "safety/goal_misgeneralization"
 
 
 def apart(to_cheese: np.ndarray, to_corner: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Cells (C,) bool at which no best move towards the cheese is also one towards the corner.
+    """Cells (C,) at which the two goals share no best move: 1.0 there, else 0.0.
 
-    to_cheese and to_corner (C,) are distances in steps, infinite in walls. there (C, 4): where each
-    of four moves leads. At the cheese, in the corner and in walls the answer is False.
+    to_cheese and to_corner (C,) are distances in steps, infinite in walls. there (C, 4):
+    where each of four moves leads. At the cheese, in the corner and in walls it is 0.0.
 
     Book: safety/goal_misgeneralization
     """
     # solution
     cheese, corner = (far[there] < far[:, None] for far in (to_cheese, to_corner))
-    return cheese.any(axis=1) & corner.any(axis=1) & ~(cheese & corner).any(axis=1)
+    parted = cheese.any(axis=1) & corner.any(axis=1) & ~(cheese & corner).any(axis=1)
+    return np.where(parted, 1.0, 0.0)
     # end
 
 
@@ -52,12 +53,12 @@ def _corridor(answer: Callable) -> None:
     cheese, corner = np.array([2.0, 1, 0, 1, 2]), np.array([4.0, 3, 2, 1, 0])
     between, middle, right, left = np.array([
         [0, 0, 0, 1, 0], [0, 0, 1, 1, 1], [1, 1, 1, 0, 1], [1, 1, 0, 0, 0],
-    ], bool)  # fmt: skip
+    ], float)  # fmt: skip
     expect(answer(cheese, corner, CORRIDOR), between, "A corridor of five cells, the cheese in cell 2", {
         "left of the cheese both goals lead to the right: other distances are no other moves": right,
         "at the goals themselves nobody has a best move, and nothing is told": middle,
         "these are the cells at which the goals agree": left,
-        "a move that leaves you where you are is no best move": np.zeros(5, bool),
+        "a move that leaves you where you are is no best move": np.zeros(5),
     })  # fmt: skip
 
 
@@ -67,13 +68,13 @@ def _corridor(answer: Callable) -> None:
 )
 def _shared(answer: Callable) -> None:
     cheese, corner = np.array([1.0, 2, 0, 1]), np.array([1.0, 0, 2, 1])
-    ends = np.array([True, False, False, True])
+    ends = np.array([1.0, 0, 0, 1])
     expect(answer(cheese, corner, SQUARE), ends, "2 × 2, the goals at two ends", {
-        "at a goal there are no best moves, and none are shared: that is no disagreement": np.ones(4, bool),
+        "at a goal there are no best moves, and none are shared: that is no disagreement": np.ones(4),
     })  # fmt: skip
     cheese, corner = np.array([2.0, 1, 1, 0]), np.array([1.0, 0, 2, 1])
-    expect(answer(cheese, corner, SQUARE), np.zeros(4, bool), "2 × 2, goals side by side", {
-        "of the best moves to one goal one leads to the other, too": np.array([True, False, True, False]),
+    expect(answer(cheese, corner, SQUARE), np.zeros(4), "2 × 2, goals side by side", {
+        "of the best moves to one goal one leads to the other, too": np.array([1.0, 0, 1, 0]),
     })  # fmt: skip
 
 
@@ -83,8 +84,10 @@ def _shared(answer: Callable) -> None:
 def evidence(corner: np.ndarray, cheese: np.ndarray, moves: np.ndarray, slip: float) -> float:
     """Log-odds for the corner, against the cheese, as the goal of one walk of T moves.
 
-    corner and cheese (T, 4) bool: the best moves of either goal at each step. moves (T,) were made.
-    Either goal predicts one of its best moves, each alike, and with probability slip any of the four.
+    corner and cheese (T, 4) bool: the best moves of either goal at each step. moves (T,) were
+    made.
+    Either goal predicts one of its best moves, each alike, and with probability slip any of
+    the four.
     A step at which one of the goals has no best move says nothing.
 
     Book: safety/goal_misgeneralization
@@ -143,7 +146,8 @@ def _two(answer: Callable) -> None:
 )
 def _sum(answer: Callable) -> None:
     corner, cheese = np.array([UP, UP, NONE, UP]), np.array([RIGHT, UP, RIGHT, NONE])
-    got = answer(corner, cheese, np.array([0, 0, 1, 0]), 0.4)
+    got = answer(corner, cheese, np.array([0, 0, 1, 1]), 0.4)
     expect(got, np.log(0.7 / 0.1), "Four steps, of which one is evidence, slip 0.4", {
         "the mean over the steps; independent evidence adds up": np.log(0.7 / 0.1) / 4,
+        "who stands at a goal has no best move, and the step is no evidence": 0.0,
     })  # fmt: skip
