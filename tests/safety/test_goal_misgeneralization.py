@@ -261,7 +261,7 @@ def test_evidence_by_hand():
 
 def test_moves_at_a_goal_are_no_evidence_and_neither_are_those_that_serve_both():
     level = a_level(["......"] * 5 + ["c....."])
-    walks = gm.play(lambda obs: np.array([0, 3]), many(level, 2), 0, np.array([CORNER, 0]))
+    walks = gm.play(lambda obs: np.array([3, 3]), many(level, 2), 0, np.array([CORNER, 0]))
     odds = gm.log_odds(walks, many(level, 2))
     assert odds[0, 0] == 0  # in the corner
     same = gm.draw_levels(30, 0.0, 0)

@@ -96,8 +96,8 @@ def evidence(corner: np.ndarray, cheese: np.ndarray, moves: np.ndarray, slip: fl
     total = 0.0
     for best, other, move in zip(corner, cheese, moves, strict=True):
         if best.any() and other.any():
-            likely = [(1 - slip) * goal[move] / goal.sum() + slip / 4 for goal in (best, other)]
-            total += np.log(likely[0] / likely[1])
+            ours, theirs = ((1 - slip) * goal[move] / goal.sum() for goal in (best, other))
+            total += np.log((ours + slip / 4) / (theirs + slip / 4))
     return float(total)
     # end
 
