@@ -4,7 +4,7 @@
     python benchmarks/goal_misgeneralization.py store
 
 ``run I/N`` does every N-th job, beginning with job I; what is done already is not done again, so it may be
-stopped and started. ``store`` puts all that was done together. Ten seeds of each arm. Kept are the shares of
+stopped and started. ``store`` puts together all seeds of which every arm is done. Ten seeds of each arm. Kept are the shares of
 episodes in which the cheese, the empty corner, or neither was reached first, in 500 mazes that no training
 has seen: with the cheese in the corner ("same") and anywhere else ("moved"), actions drawn from the policy.
 """
@@ -65,6 +65,7 @@ def main() -> None:
                 took = f"{time.process_time() - before:.1f} s"
                 print(time.strftime("%T"), arm, seed, took, found["moved"], flush=True)
         return
+    seeds = [s for s in seeds if all((parts / f"{arm}_{s}.json").exists() for arm in ARMS)]
     results = {
         arm: {
             name: [json.loads((parts / f"{arm}_{seed}.json").read_text())[name] for seed in seeds]
@@ -75,7 +76,11 @@ def main() -> None:
     modules = ["rlworkshop.safety.goal_misgeneralization"]
     folder = parts if chosen.quick else None
     about = {"arms": results}
-    print(runs.store("goal_misgeneralization", about, seeds, modules, __file__, folder=folder))
+    print(
+        len(seeds),
+        "seeds in",
+        runs.store("goal_misgeneralization", about, seeds, modules, __file__, folder=folder),
+    )
 
 
 if __name__ == "__main__":
