@@ -4,9 +4,10 @@
     python benchmarks/goal_misgeneralization.py store
 
 ``run I/N`` does every N-th job, beginning with job I; what is done already is not done again, so it may be
-stopped and started. ``store`` puts together all seeds of which every arm is done. Ten seeds of each arm. Kept are the shares of
-episodes in which the cheese, the empty corner, or neither was reached first, in 500 mazes that no training
-has seen: with the cheese in the corner ("same") and anywhere else ("moved"), actions drawn from the policy.
+stopped and started. ``store`` puts together all seeds of which every arm is done. Ten seeds of each arm. Kept
+are the shares of episodes in which the cheese, the empty corner, or neither was reached first, in 500 mazes
+that no training has seen: with the cheese in the corner ("same") and anywhere else ("moved"), actions drawn
+from the policy.
 """
 
 import argparse
