@@ -4,7 +4,7 @@
     python benchmarks/goal_misgeneralization.py store
 
 ``run I/N`` does every N-th job, beginning with job I; what is done already is not done again, so it may be
-stopped and started. ``store`` puts together all seeds of which every arm is done. Ten seeds of each arm. Kept
+stopped and started. ``store`` puts together as many seeds of each arm as there are of every arm, ten in the end. Kept
 are the shares of episodes in which the cheese, the empty corner, or neither was reached first, in 500 mazes
 that no training has seen: with the cheese in the corner ("same") and anywhere else ("moved"), actions drawn
 from the policy.
@@ -66,14 +66,13 @@ def main() -> None:
                 took = f"{time.process_time() - before:.1f} s"
                 print(time.strftime("%T"), arm, seed, took, found["moved"], flush=True)
         return
-    seeds = [s for s in seeds if all((parts / f"{arm}_{s}.json").exists() for arm in ARMS)]
-    results = {
-        arm: {
-            name: [json.loads((parts / f"{arm}_{seed}.json").read_text())[name] for seed in seeds]
-            for name in ("same", "moved")
-        }
-        for arm in ARMS
+    done = {arm: [s for s in seeds if (parts / f"{arm}_{s}.json").exists()] for arm in ARMS}
+    n = min(map(len, done.values()))
+    found = {
+        arm: [json.loads((parts / f"{arm}_{s}.json").read_text()) for s in done[arm][:n]] for arm in ARMS
     }
+    results = {arm: {name: [one[name] for one in found[arm]] for name in ("same", "moved")} for arm in ARMS}
+    seeds = sorted({s for arm in ARMS for s in done[arm][:n]})
     modules = ["rlworkshop.safety.goal_misgeneralization"]
     folder = parts if chosen.quick else None
     about = {"arms": results}
