@@ -4,10 +4,10 @@
     python benchmarks/goal_misgeneralization.py store
 
 ``run I/N`` does every N-th job, beginning with job I; what is done already is not done again, so it may be
-stopped and started. ``store`` puts together as many seeds of each arm as there are of every arm, ten in the end. Kept
-are the shares of episodes in which the cheese, the empty corner, or neither was reached first, in 500 mazes
-that no training has seen: with the cheese in the corner ("same") and anywhere else ("moved"), actions drawn
-from the policy.
+stopped and started. ``store`` puts together as many seeds of each arm as there are of every arm, ten in the
+end. Kept are the shares of episodes in which the cheese, the empty corner, or neither was reached first, in
+500 mazes that no training has seen: with the cheese in the corner ("same") and anywhere else ("moved"),
+actions drawn from the policy.
 """
 
 import argparse
@@ -77,8 +77,8 @@ def main() -> None:
     folder = parts if chosen.quick else None
     about = {"arms": results}
     print(
-        len(seeds),
-        "seeds in",
+        n,
+        "seeds of each in",
         runs.store("goal_misgeneralization", about, seeds, modules, __file__, folder=folder),
     )
 
