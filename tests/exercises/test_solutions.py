@@ -49,6 +49,7 @@ SAME = {  # changes that make no difference, by a part of them, and why
     "exploration-backup": {"1 -> 0   in: Q = r": "infinite, and cut to the ceiling"},
     "exploration-width": {"1 -> 0   in: u = ceiling": "infinite, and not taken where n is 0"},
     "function-approximation-tiles": {"np.round(np.floor": WHOLE, "np.trunc(np.floor": WHOLE},
+    "goal-misgeneralization-apart": {"parted, 1.0 -> 1.0, parted": "what is true counts as 1"},
     "key-concepts-worth": {"P, R -> R, P": "a product"},
     "pixels-tower": {"np.round(np.array(rows": WHOLE, "np.trunc(np.array(rows": WHOLE},
     "policy-gradients-best-constant": {"sum -> mean   in: weight": "weights up to a factor"},
