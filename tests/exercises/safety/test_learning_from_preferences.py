@@ -40,6 +40,11 @@ def no_ties(w, left, right, label):
     return page.gradient(w, left, right, label) * (label != 0.5)
 
 
+def one_by_one(w, left, right, label):
+    difference = left.sum(axis=0) - right.sum(axis=0)
+    return (1 / (1 + np.exp(-w * difference)) - label) * difference
+
+
 def starts(done, length, first=0, last=1, short=0):
     """A 1 where no episode ends in a part of the clip."""
     may = np.zeros(len(done))
@@ -86,6 +91,7 @@ WRONG = {
         (always_left, "the label is not used"),
         (rounded, "taken for one in which right"),
         (no_ties, "teaches nothing here"),
+        (one_by_one, "probability of its own"),
     ],
     "learning-from-preferences-starts": [
         (strictly, "may contain the step that ends it"),

@@ -68,6 +68,11 @@ def rounded(a, b, c, d, m, n, beta):
         return float(-np.log(1 / (1 + np.exp(-logit))).mean())
 
 
+def mean_first(a, b, c, d, m, n, beta):
+    up, down = ((a - c) * m).sum(axis=1).mean(), ((b - d) * n).sum(axis=1).mean()
+    return float(np.logaddexp(0, -beta * (up - down)))
+
+
 WRONG = {
     "rlhf-in-miniature-optimum": [
         (no_sum, "divided by their sum"),
@@ -85,6 +90,7 @@ WRONG = {
         (one_mask, "does not fit the rejected"),
         (mean_of_tokens, "mean over tokens"),
         (rounded, "rounded to 0"),
+        (mean_first, "mean is taken before the loss"),
     ],
 }
 
