@@ -215,6 +215,13 @@ def test_a_claim_that_a_fault_keeps_from_being_made_is_refused(learns, capsys):
     assert learns.kept() == {}
 
 
+def test_a_list_of_faults_that_cannot_be_read_is_told_before_a_page_runs(learns, fresh, capsys):
+    fresh.write("tests/faults/foundations-learns.toml", '[[fault]]\nname = "swapped"\nreplace = ""\n')
+    with pytest.raises(BookError, match="'swapped' is of no kind: frozen, random"):
+        learns("frozen")
+    assert "seed set" not in capsys.readouterr().out
+
+
 def test_faults_that_cannot_be_planted_are_named(learns, fresh):
     with pytest.raises(
         BookError, match="no fault is called 'no_effect:x': list it in tests/faults/foundations-learns.toml"

@@ -90,6 +90,8 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
     chosen = [page for page in chosen if any("claim(" in cell.source for cell in page.notebook.cells)]
     if not chosen:
         raise BookError("there is no claim to re-run")
+    for page in chosen if save else ():
+        faults.read(project, page.name)  # a list that cannot be read is told before the runs, not after them
     drop_bytecode(project.code)
     store, claims, failures = Store(project), {}, {}
 

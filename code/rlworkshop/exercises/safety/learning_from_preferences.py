@@ -34,7 +34,7 @@ GRADIENT = Exercise(
     "learning-from-preferences-gradient",
     "Derive and implement: one comparison's gradient",
     PAGE,
-    "The Bradley–Terry model of a teacher",
+    "A model of the teacher: Bradley and Terry",
     gradient,
 )
 
