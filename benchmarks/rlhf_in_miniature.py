@@ -12,7 +12,9 @@
   right answers without a filler; "teacher": on right answers without a filler, in the formal style;
 - "dpo": DPO on the comparisons of an honest labeller, each drawn 6.4 times on average, as on the page;
   "dpo short": the same comparisons, each drawn once on average, so fewer steps; "dpo fresh": as many steps as
-  "dpo" and so many comparisons that each is drawn once on average.
+  "dpo" and so many comparisons that each is drawn once on average;
+- "honest": PPO on the comparisons of an honest labeller; "free": the same without a KL penalty; "strong": DPO
+  on these comparisons, with ten times the beta of "dpo".
 
 Kept are points along each training: the mean gold score, share of right answers, words and reward (of the
 reward model, where there is one) of fresh responses, KL(policy || base) and KL(base || policy) there, and the
@@ -165,6 +167,28 @@ class Study:
                 n, n,
             )  # fmt: skip
 
+    def honest(self) -> None:
+        """Honest labels, as on the page: PPO with and without its penalty, and DPO held tighter."""
+        chosen, rejected = rlhf.label(
+            *self.pairs(False), lambda tokens: rlhf.score(tokens).gold / NOISE, self.generator
+        )
+        scorer = rlhf.scorer_from(self.base)
+        rlhf.fit_reward(scorer, chosen, rejected, self.generator, steps=self.steps(400))
+
+        def reward(tokens: torch.Tensor) -> torch.Tensor:
+            return rlhf.reward(scorer, tokens)
+
+        for arm, beta in (("honest", BETA), ("free", 0.0)):
+            self.ppo(arm, reward, copy.deepcopy(scorer), beta, scorer)
+        steps = self.steps(300)
+        self.train(
+            "strong",
+            lambda model, callback: rlhf.dpo(
+                model, self.base, chosen, rejected, self.generator, 10 * BETA, steps, 64, callback=callback
+            ),
+            steps, steps, scorer,
+        )  # fmt: skip
+
 
 def one(seed: int, size: float = 1.0) -> dict:
     """All arms of one seed."""
@@ -174,6 +198,7 @@ def one(seed: int, size: float = 1.0) -> dict:
         study.preferences(arm)
     study.forgetting()
     study.direct()
+    study.honest()
     return {**study.found, "seconds": round(time.process_time() - before, 1)}
 
 
