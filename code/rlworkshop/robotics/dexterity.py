@@ -312,14 +312,14 @@ class Hand(One):
         super().__init__(HandEnvs(1, **kwargs))
 
 
-def _register() -> None:
+def _register_hands() -> None:
     worlds = {"Hand": {}, "HandRandomized": {"low": -1.0, "high": 1.0}, "HandReal": REAL}
     for name, kwargs in worlds.items():
         vector = f"{__name__}:HandEnvs"
         gym.register(f"{name}-v0", f"{__name__}:Hand", vector_entry_point=vector, kwargs=kwargs)
 
 
-_register()
+_register_hands()
 
 
 # ---------------------------------------------------------------------------------------- at work

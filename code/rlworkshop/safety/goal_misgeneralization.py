@@ -226,13 +226,13 @@ def probes(walls: np.ndarray) -> tuple[Levels, np.ndarray]:
 
 # ---------------------------------------------------------------------------------------- the environment
 
-MOUSE, CHEESE = (  # 8 × 8 pixels
-    np.unpackbits(np.array(rows, np.uint8)[:, None], axis=1).astype(bool)
-    for rows in (
-        (0x66, 0xFF, 0x7E, 0x5A, 0x7E, 0x3C, 0x18, 0x00),
-        (0x00, 0x03, 0x0F, 0x3F, 0xFF, 0xB7, 0xFD, 0xFF),
-    )
-)
+
+def _pixels(*rows: int) -> np.ndarray:
+    return np.unpackbits(np.array(rows, np.uint8)[:, None], axis=1).astype(bool)
+
+
+MOUSE = _pixels(0x66, 0xFF, 0x7E, 0x5A, 0x7E, 0x3C, 0x18, 0x00)
+CHEESE = _pixels(0x00, 0x03, 0x0F, 0x3F, 0xFF, 0xB7, 0xFD, 0xFF)
 
 
 class MazeEnvs(VectorEnv):
