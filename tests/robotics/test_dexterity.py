@@ -9,7 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from rlworkshop import envs
 from rlworkshop.envs.single import One
 from rlworkshop.robotics import dexterity as dx
-from rlworkshop.robotics import memory
+from rlworkshop.robotics import memory, reality_gap
 
 P = len(dx.PARAMETERS)
 STILL = np.zeros((1, 6))
@@ -296,3 +296,9 @@ def test_a_policy_that_was_trained_for_a_moment_can_be_played():
     config = memory.Config(env_id, num_envs=2, num_steps=dx.EPISODE + 1, num_minibatches=1, total_steps=302)
     agent = memory.load_policy(memory.train(config, 0))
     assert envs.evaluate(agent.act, config.env_id, 2, seed=0).shape == (2,)
+
+
+def test_hands_are_drawn_as_robots_are():
+    low, high = np.array([[-1.1] * P, [0.2] * P]), np.array([[1.1] * P, [0.9] * P])
+    drawn, same = (f(np.random.default_rng(0), low, high, 0.5) for f in (dx._draw, reality_gap.draw))
+    assert np.array_equal(drawn, same)

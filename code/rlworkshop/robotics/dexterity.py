@@ -19,7 +19,6 @@ from gymnasium.vector.utils import batch_space
 
 from rlworkshop import envs as rl_envs
 from rlworkshop.envs.single import One
-from rlworkshop.robotics.reality_gap import draw
 
 # of a hand, its block and its table: P of them, each about -1 to 1, 0 as on the data sheet
 PARAMETERS = ("size", "shape", "table", "grip", "strength", "speed", "root", "knuckle", "latency")
@@ -97,6 +96,13 @@ def compiled(parameters: np.ndarray, stiction: float = 0.0) -> mujoco.MjModel:
     for motor in spec.actuators:
         motor.gainprm[0], motor.biasprm[1] = STRENGTH * 2**strength, -STRENGTH * 2**strength
     return spec.compile()
+
+
+def _draw(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, hole: float) -> np.ndarray:
+    """As ``reality_gap.draw``, which a copied file cannot hold beside this module's names."""
+    below, above = np.maximum(-hole - low, 0), np.maximum(hole, low)
+    place = rng.random(low.shape) * (below + high - above)
+    return np.where(place < below, low + place, above + place - below)
 
 
 class HandEnvs(VectorEnv):
@@ -209,7 +215,7 @@ class HandEnvs(VectorEnv):
     def _begin(self, which: np.ndarray) -> None:
         """Begin an episode of some hands (N,) bool."""
         N = self.num_envs
-        drawn = draw(self.np_random, self.low, self.high, self.hole)  # (N, P), of which some are used
+        drawn = _draw(self.np_random, self.low, self.high, self.hole)  # (N, P), of which some are used
         self.parameters = np.where(which[:, None], drawn, self.parameters)
         spread = self.np_random.uniform(-1, 1, (N, 9)) * [0.05, 0.05, np.pi, *[0.1] * 6]
         for i in np.flatnonzero(which):
@@ -312,14 +318,14 @@ class Hand(One):
         super().__init__(HandEnvs(1, **kwargs))
 
 
-def _register_hands() -> None:
+def _register() -> None:
     worlds = {"Hand": {}, "HandRandomized": {"low": -1.0, "high": 1.0}, "HandReal": REAL}
     for name, kwargs in worlds.items():
         vector = f"{__name__}:HandEnvs"
         gym.register(f"{name}-v0", f"{__name__}:Hand", vector_entry_point=vector, kwargs=kwargs)
 
 
-_register_hands()
+_register()
 
 
 # ---------------------------------------------------------------------------------------- at work
@@ -332,7 +338,7 @@ def real_hands(n: int, seed: int) -> np.ndarray:
     """
     low, high = (np.full((n, len(PARAMETERS)), REAL[name]) for name in ("low", "high"))
     low[:, -1] = 0
-    return draw(np.random.default_rng(seed), low, high, REAL["hole"])
+    return _draw(np.random.default_rng(seed), low, high, REAL["hole"])
 
 
 def play(act: rl_envs.Act, envs: HandEnvs, seed: int) -> np.ndarray:
