@@ -31,9 +31,7 @@ def mlp(sizes: Sequence[int], generator: torch.Generator, activation: str = "tan
     Book: start/how_to_use
     """
     if len(sizes) < 2 or activation not in ACTIVATIONS:
-        raise ValueError(
-            f"mlp wants 2 sizes or more, {' or '.join(ACTIVATIONS)}; not {sizes}, {activation!r}"
-        )
+        raise ValueError(f"mlp wants 2 sizes or more, tanh or relu; not {sizes}, {activation!r}")
     layers: list[nn.Module] = []
     for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
         # the ordinary constructor would draw weights from the global generator

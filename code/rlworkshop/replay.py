@@ -68,10 +68,8 @@ class Replay:
         for name, kept, column in zip(Transitions._fields, self._rows, transitions, strict=True):
             # floats may lose digits, whole numbers nothing
             if not np.can_cast(column.dtype, kept.dtype, "same_kind" if kept.dtype.kind == "f" else "safe"):
-                raise ValueError(
-                    f"{name} of type {column.dtype} would lose digits as {kept.dtype}: say what they are "
-                    "(obs_dtype, action_dtype, or the environment's space)"
-                )
+                hint = "say what they are (obs_dtype, action_dtype, or the environment's space)"
+                raise ValueError(f"{name} of type {column.dtype} would lose digits as {kept.dtype}: {hint}")
             kept[rows] = column
         self.added += B
         return rows

@@ -580,7 +580,7 @@ def test_a_batch_is_a_batch_and_one_observation_a_batch_of_one():
 
 @pytest.mark.parametrize("shape", [(3,), (2, 2), (3, 2), (1, 1, 2, 3), (5, 2, 4)])
 def test_other_shapes_are_no_observations(shape):
-    with pytest.raises(ValueError, match=r"the shape \(2, 3\), a batch \(N, \*\(2, 3\)\); not"):
+    with pytest.raises(ValueError, match=r"has shape \(2, 3\), a batch \(N, \*\(2, 3\)\); not"):
         E.batched(gym.spaces.Box(-1, 1, (2, 3)), np.zeros(shape))
 
 

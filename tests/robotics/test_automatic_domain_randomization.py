@@ -156,8 +156,7 @@ def test_thresholds_the_wrong_way_round_are_refused():
         adr.WideningEnvs(4, enough=1.0, few=2.0)
 
 
-def test_a_training_keeps_the_bounds_after_each_update(monkeypatch):
-    # (the fixture keeps this test at home: a file taken along makes environments by name alone)
+def test_a_training_keeps_the_bounds_after_each_update():
     config = memory.Config(memory="none", num_envs=16, total_steps=16 * 151 * 3, hidden=8, critic_hidden=(8,))
     run = adr.train_widening(config, 0)
     bounds = run.metrics["bounds"]

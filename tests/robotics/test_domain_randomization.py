@@ -56,8 +56,7 @@ def test_robots_are_drawn_from_the_width(monkeypatch):
     assert wide.parameters[:, 5].min() >= 0
 
 
-def test_a_width_trains_a_policy(monkeypatch):
-    # (the fixture keeps this test at home: a file taken along makes environments by name alone)
+def test_a_width_trains_a_policy():
     config = memory.Config(memory="none", num_envs=8, total_steps=8 * 151, hidden=8, critic_hidden=(8,))
     run = dr.train_within(config, 0, 0.5)
     assert memory.load_policy(run).act(np.zeros((2, 8))).shape == (2, 2)

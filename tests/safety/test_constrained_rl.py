@@ -250,7 +250,7 @@ def test_a_training_tells_costs_and_multipliers_and_keeps_a_policy():
     assert (other.metrics["measured"] < other.metrics["cost"]).any()
 
 
-def test_an_interrupted_training_goes_on_with_its_multiplier(tmp_path, monkeypatch):  # not for a copied file
+def test_an_interrupted_training_goes_on_with_its_multiplier(tmp_path, monkeypatch):  # a copied file keeps no checkpoint
     config, path = dataclasses.replace(SMALL, limit=0.0), tmp_path / "checkpoint.npz"
     short = dataclasses.replace(config, total_steps=2 * 200 + 4)
     before = crl.train(short, 0, checkpoint=path, checkpoint_every=1, keep_checkpoint=True)
@@ -286,9 +286,7 @@ class CostlyRight(Halves):
 @pytest.mark.parametrize(
     ("world", "ki", "low", "high"), [(Halves, 0, 0.8, 1), (Halves, 1, 0, 0.2), (CostlyRight, 1, 0, 0.2)]
 )
-def test_a_large_multiplier_teaches_to_leave_out_what_costs(
-    world, ki, low, high, monkeypatch
-):  # not for a copied file, which makes environments by name
+def test_a_large_multiplier_teaches_to_leave_out_what_costs(world, ki, low, high):
     many = {"num_envs": 8, "num_steps": 64, "total_steps": 8 * 64 * 8, "batch_size": 128, "lr": 1e-2}
     run = crl.train(dataclasses.replace(SMALL, kp=0.0, ki=ki, limit=0.0, **many), 0, envs=world)
     assert low <= run.metrics["cost"][-1] <= high

@@ -280,7 +280,7 @@ def test_networks_see_planes_and_keep_leading_axes():
     assert torch.allclose(net(obs)[2, 3], net(obs[2, 3]), atol=1e-6)
 
 
-def test_training_keeps_policy_and_value_and_is_the_same_again(monkeypatch):  # not for a copied file
+def test_training_keeps_policy_and_value_and_is_the_same_again():
     config = dataclasses.replace(gm.PPO, num_envs=8, total_steps=2 * 8 * 24)
     runs = [gm.train_mouse(config, 3, share=0.5) for _ in range(2)]
     agents = [gm.load_mouse(run) for run in runs]

@@ -323,8 +323,7 @@ def test_the_agent_learns_from_the_ensembles_standardised_reward(monkeypatch):
     assert not raw
 
 
-def test_a_training_repeats_itself_and_its_policy_can_be_loaded(monkeypatch):
-    # (the fixture keeps this test at home: a file taken along makes environments by name alone)
+def test_a_training_repeats_itself_and_its_policy_can_be_loaded():
     one, two = (prefs.train_from_preferences(SMALL, 3) for _ in range(2))
     assert all(np.array_equal(one.metrics[name], two.metrics[name]) for name in ("return", "score"))
     other = prefs.train_from_preferences(SMALL, 4)
@@ -334,8 +333,8 @@ def test_a_training_repeats_itself_and_its_policy_can_be_loaded(monkeypatch):
     assert given.metrics["asked"].tolist() == [0, 0, 0, 0] and np.isfinite(given.metrics["return"]).all()
 
 
-def test_another_teacher_may_answer(monkeypatch):
-    asked = []  # (at home, too)
+def test_another_teacher_may_answer():
+    asked = []
 
     def labeller(left, right):
         asked.append(len(left))

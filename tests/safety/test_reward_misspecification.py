@@ -149,7 +149,7 @@ def test_play_gives_rewards_and_dock_by_step():
 # ---------------------------------------------------------------- training
 
 
-def test_a_training_keeps_policies_and_what_nobody_is_paid_for(monkeypatch):
+def test_a_training_keeps_policies_and_what_nobody_is_paid_for():
     config = dataclasses.replace(rm.PPO, num_envs=4, batch_size=404, total_steps=4 * 404, lr=0.01)
     run = rm.train_homing(config, 0, leak=1.0, keep_every=2)
     assert len(run.metrics["policies"]) == 2 and len(run.metrics["return"]) == 16

@@ -346,7 +346,9 @@ def load_policy(run: runs.Run, make_q: Callable[..., nn.Module] = make_q, device
     config = types.SimpleNamespace(**{**run.config, "device": device})  # a variant's has more in it
     spaces = [rl_envs.space_from_tree(run.policy[name]) for name in ("obs_space", "action_space")]
     agent = make_agent(*spaces, config, torch.Generator(), make_q)
-    nets.set_state(agent, run.policy)
+    agent.q.load_state_dict(nets.from_tree(run.policy["q"]))
+    if agent.norm:
+        vars(agent.norm).update(run.policy["norm"])
     return agent
 
 

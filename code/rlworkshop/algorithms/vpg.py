@@ -26,6 +26,7 @@ from rlworkshop import envs as rl_envs
 from rlworkshop import nets, runs
 from rlworkshop.runs.training import Training, command
 
+Estimator = Callable[..., np.ndarray]  # of advantages, with the arguments of ``gae``
 ALGORITHM = "rlworkshop.algorithms.vpg"
 
 
@@ -192,10 +193,11 @@ def load_agent(run: runs.Run, algorithm: str, device: str) -> Agent:
         raise ValueError(f"this run is of {run.algorithm}: load it with that module's load_policy")
     obs_space, action_space = (rl_envs.space_from_tree(run.policy[k]) for k in ("obs_space", "action_space"))
     policy = make_policy(obs_space, action_space, tuple(run.config["hidden"]), torch.Generator())
+    policy.load_state_dict(nets.from_tree(run.policy["policy"]))
     norm = rl_envs.ObsNorm(obs_space.shape) if run.policy["norm"] else None
-    agent = Agent(policy.to(nets.torch_device(device)), norm, obs_space, action_space)
-    nets.set_state(agent, run.policy)
-    return agent
+    if norm:
+        vars(norm).update(run.policy["norm"])
+    return Agent(policy.to(nets.torch_device(device)), norm, obs_space, action_space)
 
 
 # ------------------------------------------------------------------------------------ the mathematics
@@ -290,14 +292,9 @@ def collect(
     Book: algorithms/vpg
     """
     n, space = envs.num_envs, envs.single_action_space
-    batch = Batch(
-        obs=np.empty((steps + 1, n, *envs.single_observation_space.shape), np.float32),
-        actions=np.empty((steps, n, *space.shape), np.int64 if space.shape == () else np.float32),
-        rewards=np.empty((steps, n), np.float32),
-        terminated=np.empty((steps, n), bool),
-        truncated=np.empty((steps, n), bool),
-        valid=np.empty((steps, n), bool),
-    )
+    rows = np.empty((steps + 1, n, *envs.single_observation_space.shape), np.float32)
+    actions = np.empty((steps, n, *space.shape), np.int64 if space.shape == () else np.float32)
+    batch = Batch(rows, actions, np.empty((steps, n), np.float32), *np.empty((3, steps, n), bool))
     batch.obs[0] = obs
     # region: rollout
     for t in range(steps):
@@ -311,12 +308,7 @@ def collect(
 
 
 def transitions(
-    agent: Agent,
-    value: nn.Module,
-    batch: Batch,
-    gamma: float,
-    lam: float,
-    advantages: Callable[..., np.ndarray] = gae,
+    agent: Agent, value: nn.Module, batch: Batch, gamma: float, lam: float, advantages: Estimator = gae
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The B real transitions of a batch, on the device of ``value``.
 
@@ -369,7 +361,7 @@ def lr_at(step: int, config: Config) -> float:
 
 
 def update(
-    learner: Learner, batch: Batch, config: Config, lr: float, advantages: Callable[..., np.ndarray] = gae
+    learner: Learner, batch: Batch, config: Config, lr: float, advantages: Estimator = gae
 ) -> dict[str, float]:
     """Learn from one batch: one step for the policy, ``config.value_steps`` for the value function.
 
@@ -400,20 +392,19 @@ def update(
         # only now: a batch is collected and learned from under one and the same normalisation
         learner.agent.norm.update(batch.obs[:-1][batch.valid])
     explained = 1 - advantage.var() / (returns.var() + 1e-8)
-    return {
-        "policy_loss": loss.item(),
-        "value_loss": error.item(),
-        "entropy": entropy.mean().item(),
-        "explained_variance": explained.item(),
+    found = {
+        "policy_loss": loss,
+        "value_loss": error,
+        "entropy": entropy.mean(),
+        "explained_variance": explained,
     }
+    return {name: value.item() for name, value in found.items()}
 
 
 # ---------------------------------------------------------------------------------------- training
 
 
-def train(
-    config: Config, seed: int, *, advantages: Callable[..., np.ndarray] = gae, **options: Any
-) -> runs.Run:
+def train(config: Config, seed: int, *, advantages: Estimator = gae, **options: Any) -> runs.Run:
     """Train on ``config.env_id``; the same seed on the same machine gives the same bits.
 
     Args:

@@ -31,15 +31,13 @@ ENDLESS_HINT = "register it with max_episode_steps, wrap it in TimeLimit, or rai
 FILM_HINT = 'to be filmed it has to take render_mode="rgb_array", and then render pictures (H, W, 3) of bytes'
 
 
-def plain_make(env_id: str, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
+def plain_make(env_id: Any, num_envs: int = 1, **kwargs: Any) -> VectorEnv:
     """``num_envs`` copies of an environment under NEXT_STEP: ``make`` for a file that was taken along."""
-    module, _, env_id = env_id.rpartition(":")
-    if module:  # as in gym.make: what it registers has no module before it
-        importlib.import_module(module)
-    if gym.spec(env_id).vector_entry_point is not None:
-        return gym.make_vec(env_id, num_envs, vectorization_mode="vector_entry_point", **kwargs)
-    one = functools.partial(gym.make, env_id, **kwargs)
-    return SyncVectorEnv([one] * num_envs, autoreset_mode=AutoresetMode.NEXT_STEP)
+    if isinstance(env_id, str):
+        return gym.make_vec(env_id, num_envs, **kwargs)  # the native vector version where there is one
+    if isinstance(env_id, VectorEnv):
+        return env_id
+    return SyncVectorEnv([functools.partial(env_id, **kwargs)] * num_envs)
 
 
 # standalone: plain_make
@@ -192,9 +190,7 @@ def batched(space: gym.Space, obs: np.ndarray) -> tuple[np.ndarray, bool]:
     obs = np.asarray(obs)
     if obs.shape[obs.ndim - len(space.shape) :] == space.shape and obs.ndim - len(space.shape) in (0, 1):
         return (obs, False) if obs.ndim > len(space.shape) else (obs[None], True)
-    raise ValueError(
-        f"an observation has the shape {space.shape}, a batch (N, *{space.shape}); not {obs.shape}"
-    )
+    raise ValueError(f"an observation has shape {space.shape}, a batch (N, *{space.shape}); not {obs.shape}")
 
 
 def vector_length(space: gym.Space) -> int:
@@ -205,10 +201,17 @@ def vector_length(space: gym.Space) -> int:
     """
     if isinstance(space, gym.spaces.Box) and len(space.shape) == 1:
         return space.shape[0]
-    flatten = "wrap the environment in gymnasium.wrappers.FlattenObservation"
-    raise ValueError(f"observations must be a Box with one axis, not {space}: {flatten}")
+    raise ValueError(
+        f"observations must be a Box with one axis, not {space}: use wrappers.FlattenObservation"
+    )
 
 
+def plain_wrong_actions(space: gym.Space, wanted: str) -> ValueError:
+    """The error for actions of ``space``, where ``wanted`` are."""
+    return ValueError(f"actions must be {wanted}, not {space}: wrap the environment")
+
+
+# standalone: plain_wrong_actions
 def wrong_actions(space: gym.Space, wanted: str) -> ValueError:
     """The error for actions of ``space``, where ``wanted`` are: it says how to wrap the environment."""
     advice = "wrap the environment"
@@ -343,8 +346,8 @@ class ObsNorm:
 
 def plain_evaluate(act: Act, env_id: str, episodes: int, seed: int) -> np.ndarray:
     """Undiscounted returns (episodes,) of episodes one after the other: ``evaluate`` in brief."""
-    envs, played = make(env_id), Episodes(1)
-    obs, forget = reset(envs, seed, "evaluation"), forgetting(act)
+    envs, played, forget = make(env_id), Episodes(1), getattr(act, "forget", lambda first: None)
+    obs = reset(envs, seed, "evaluation")
     while len(played.returns) < episodes:
         obs, reward, terminated, truncated, _ = envs.step(to_env(envs.action_space, act(obs)))
         forget(~played.step(obs, reward, terminated, truncated))
