@@ -54,7 +54,9 @@ def test_the_address_of_the_repository(project, monkeypatch):
 
 def test_pins_are_the_lines_without_comments(project, fresh):
     fresh.write("requirements.txt", "# why\n\nnumpy==2  # because\nattrs==1\nx @ https://a.org/x#sha256=1\n")
-    assert project.pins() == ["attrs==1", "numpy==2", "x @ https://a.org/x#sha256=1"]
+    assert project.pins() == project.pins(False) == ["attrs==1", "numpy==2", "x @ https://a.org/x#sha256=1"]
+    fresh.write("requirements.txt", "numpy==2\n# what makes a site of them: a reason\nsphinx==9  # because\n")
+    assert project.pins() == ["numpy==2", "sphinx==9"] and project.pins(rendering=False) == ["numpy==2"]
     (fresh.root / "requirements.txt").unlink()
     assert project.pins() == []
 

@@ -77,6 +77,18 @@ def test_a_change_misses_and_its_reversal_hits(project, subject, fresh, file, ol
     assert Store(project).get(subject) == {"x": "before"}
 
 
+def test_what_only_renders_decides_a_result_of_the_builder_alone(project, fresh):
+    fresh.write("code/bookbuild/site.py", "")
+    builder = project.code / "bookbuild/site.py"
+    page = Subject("pages", "beta", "its cells", frozenset([project.code / "tiny/other.py"]))
+    tests = Subject("tests", "tests/test_site.py", "", frozenset([builder]))
+    found = []
+    for pin in ("sphinx==9", "sphinx==10"):
+        fresh.write("requirements.txt", f"numpy==2\n# what makes a site of them\n{pin}\n")
+        found.append([Store(project).key(subject) for subject in (page, tests)])
+    assert found[0][0] == found[1][0] and found[0][1] != found[1][1]
+
+
 def test_another_python_misses(project, subject, monkeypatch):
     put(project, subject, {"x": 1})
     monkeypatch.setattr("sys.version", "3.12.99 (another)")

@@ -12,6 +12,8 @@ from pathlib import Path
 from rlworkshop import provenance
 from standalone.source import SourceError
 
+RENDERING = "\n# what makes a site of them"  # the line of requirements.txt below which nothing runs a page
+
 
 class BookError(SourceError):
     """Something that the builder can mend; the message says what is wrong and what to do."""
@@ -53,10 +55,11 @@ class Project:
         url = os.environ.get("BOOK_REPOSITORY_URL") or self.settings.get("repository_url", "")
         return url.rstrip("/")
 
-    def pins(self) -> list[str]:
-        """The pinned requirements, comments dropped."""
+    def pins(self, rendering: bool = True) -> list[str]:
+        """The pinned requirements, comments dropped; on request without those below ``RENDERING``."""
         file = self.root / "requirements.txt"
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        lines = (text if rendering else text.partition(RENDERING)[0]).splitlines()
         return sorted(filter(None, (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines)))
 
     def environment(self) -> dict[str, str]:

@@ -45,12 +45,14 @@ class Store:
         self.project = project
         self.folder = project.state / "results"
         self.environment = project.environment()
-        self._shared = [*project.pins(), provenance.python_version()]
+        self._pins = {rendering: project.pins(rendering) for rendering in (False, True)}
 
     def key(self, subject: Subject) -> str:
-        """Digest of all that decides a result before it is made."""
-        code = provenance.digest(subject.files, self.project.root)
-        parts = [subject.kind, subject.name, subject.own, subject.variables, code, *self._shared]
+        """Digest of all that decides a result before it is made; what renders decides the builder's alone."""
+        code, builder = provenance.digest(subject.files, self.project.root), self.project.code / "bookbuild"
+        pins = self._pins[any(file.is_relative_to(builder) for file in subject.files)]
+        parts = [subject.kind, subject.name, subject.own, subject.variables, code, *pins]
+        parts.append(provenance.python_version())
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def get(self, subject: Subject) -> dict | None:
