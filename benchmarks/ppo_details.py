@@ -41,8 +41,6 @@ EXPERIMENTS = {
             "all details",
         ),
         "both": (HOPPER, "all details"),
-        "observations alone": (dataclasses.replace(HOPPER, normalize_rewards=False), "all details"),
-        "rewards alone": (dataclasses.replace(HOPPER, normalize_obs=False), "all details"),
     },
 }
 
