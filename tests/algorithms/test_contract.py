@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -307,9 +308,43 @@ def test_nothing_leads_over_a_break_in_an_environment_that_cannot_be_saved(algor
         ).all()  # neither are transitions or stacks
 
 
+SERVER = """
+import gymnasium, json, os, sys, torch, tyro
+for line in sys.stdin:
+    program, sys.path[:1], folder = json.loads(line)
+    if process := os.fork():
+        print(process, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+    else:
+        os.chdir(folder)
+        os.dup2(os.open("printed", os.O_WRONLY | os.O_CREAT), 1)
+        os.dup2(os.open("errors", os.O_WRONLY | os.O_CREAT), 2)
+        exec(program, {"__name__": "__main__"})
+        sys.stdout.flush()
+        os._exit(0)
+"""
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    """Begins a program in a process that has loaded PyTorch, Gymnasium and tyro, and nothing of ours.
+
+    Called with its text and a folder it gives the number of the process, and what waits for its exit status.
+    """
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    server = subprocess.Popen([sys.executable, "-c", SERVER], **pipes)
+
+    def begin(program: str, folder: Path) -> tuple[int, Callable[[], int]]:
+        print(json.dumps([program, [str(CODE)], str(folder)]), file=server.stdin, flush=True)
+        return int(server.stdout.readline()), lambda: int(server.stdout.readline())
+
+    yield begin
+    server.communicate()
+
+
 @pytest.mark.slow
 @once
-def test_a_killed_process_resumes_to_the_same_bits(algorithm, env_id, tmp_path):
+def test_a_killed_process_resumes_to_the_same_bits(algorithm, env_id, tmp_path, elsewhere):
     path = tmp_path / "c.npz"
     config = dataclasses.replace(algorithm.config, env_id=env_id)
     program = (
@@ -318,13 +353,12 @@ def test_a_killed_process_resumes_to_the_same_bits(algorithm, env_id, tmp_path):
         f"module.{algorithm.train.__name__}({config!r}, 5, checkpoint={str(path)!r}, checkpoint_every=2,\n"
         "    callback=lambda session: time.sleep(0.3))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(CODE)}
-    victim = subprocess.Popen([sys.executable, "-c", program], env=environment)
+    victim, status = elsewhere(program, tmp_path)
     while not path.exists():
-        assert victim.poll() is None
+        os.kill(victim, 0)  # it is alive
         time.sleep(0.02)
-    victim.kill()
-    assert victim.wait() == -9
+    os.kill(victim, signal.SIGKILL)
+    assert status() == -9
     assert equal(whole(algorithm, env_id), trained(algorithm, env_id, checkpoint=path))
 
 
@@ -358,7 +392,7 @@ def test_a_policy_acts_on_one_observation_and_on_many(algorithm, env_id):
 
 @pytest.mark.slow
 @once
-def test_a_policy_is_loaded_where_nothing_of_the_training_is(algorithm, env_id, tmp_path):
+def test_a_policy_is_loaded_where_nothing_of_the_training_is(algorithm, env_id, tmp_path, elsewhere):
     """In a fresh process, in which no environment can be made."""
     run, obs = whole(algorithm, env_id), envs.reset(envs.make(env_id, 3), 0)
     run.save(tmp_path / "run.npz")
@@ -370,13 +404,9 @@ def test_a_policy_is_loaded_where_nothing_of_the_training_is(algorithm, env_id, 
         f"agent = module.{algorithm.load_policy.__name__}(runs.Run.load('run.npz'))\n"
         "print(json.dumps(agent.act(np.load('obs.npy')).tolist()))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": str(CODE), "OMP_NUM_THREADS": "1"},
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == algorithm.load_policy(run).act(obs).tolist()
+    _, status = elsewhere(program, tmp_path)
+    assert status() == 0, (tmp_path / "errors").read_text()
+    assert json.loads((tmp_path / "printed").read_text()) == algorithm.load_policy(run).act(obs).tolist()
 
 
 @pytest.mark.slow
