@@ -6,7 +6,6 @@ next robots accordingly. What trains on it notices nothing (OpenAI et al., 2019,
 Importing this module registers ``PuckWidening-v0``. Book: robotics/automatic_domain_randomization
 """
 
-import dataclasses
 from typing import Any
 
 import gymnasium as gym
@@ -144,7 +143,8 @@ def train_widening(
     run = memory.train(
         config, seed, envs=envs, callback=lambda session: bounds.append(envs.bounds), **options
     )
-    return dataclasses.replace(run, metrics={**run.metrics, "bounds": np.array(bounds)})
+    run.metrics["bounds"] = np.array(bounds)
+    return run
 
 
 gym.register("PuckWidening-v0", vector_entry_point=f"{__name__}:WideningEnvs")

@@ -9,7 +9,6 @@ Paper: Christiano, Leike, Brown, Martic, Legg & Amodei, *Deep reinforcement lear
 Book: safety/learning_from_preferences
 """
 
-import dataclasses
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -404,7 +403,8 @@ def train_from_preferences(config: Preferences, seed: int, labeller: Labeller | 
 
     after(0, random_episode(config.num_envs, seed))
     run = train_on(source, config, seed, after)
-    return dataclasses.replace(run, metrics={**run.metrics, **{k: np.array(v) for k, v in metrics.items()}})
+    run.metrics.update({name: np.array(values) for name, values in metrics.items()})
+    return run
 
 
 # ------------------------------------------------------------------------------- you as the teacher

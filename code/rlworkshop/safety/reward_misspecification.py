@@ -13,7 +13,6 @@ shaping*, 1999.
 Importing this module registers ``Homing-v0``. Book: safety/reward_misspecification
 """
 
-import dataclasses
 from typing import Any
 
 import gymnasium as gym
@@ -199,7 +198,8 @@ def train_homing(
     run = ppo.train(config, seed, envs=envs, callback=keep, **options)
     episodes = np.reshape(envs.finished, (-1, 3))
     unpaid = dict(zip(("docked", "way", "effort"), episodes.T, strict=True))
-    return dataclasses.replace(run, metrics={**run.metrics, **unpaid, "policies": np.array(kept)})
+    run.metrics.update({**unpaid, "policies": np.array(kept)})
+    return run
 
 
 def policy_of(run: runs.Run, k: int) -> ppo.Agent:
