@@ -28,6 +28,7 @@ extensions = [
     "sphinxext.rediraffe",
     "bookbuild.site.extension",
     "bookbuild.site.api",
+    "showcase",
 ]
 exclude_patterns = ["**/_*", "Thumbs.db"]
 nitpicky = True
