@@ -12,7 +12,8 @@ from pybtex.plugin import find_plugin, register_plugin  # noqa: E402
 from bookbuild.engine.project import Project  # noqa: E402
 from rlworkshop import __version__  # noqa: E402
 
-repository_url = Project.at(ROOT).repository_url
+here = Project.at(ROOT)
+repository_url = here.repository_url
 
 project = "The Deep RL Workshop"
 author = "The Deep RL Workshop contributors"
@@ -59,6 +60,7 @@ templates_path = ["book/_templates"]
 html_additional_pages = {"404": "404.html"}
 html_sidebars = {"**": ["sidebar-head.html", "sbt-sidebar-nav.html"]}
 html_title = project
+html_baseurl = here.base_url  # of canonical addresses, sitemap and cards: where it is set
 mathjax = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static"  # it is served from the site
 mathjax_path = "mathjax/tex-chtml.js"
 html_static_path = ["book/_static", str(mathjax)]
@@ -74,7 +76,7 @@ html_theme_options = {
         "image_dark": "book/_static/logo-dark.svg",
         "text": project,
     },
-    "article_footer_items": ["report-problem.html"],
+    "article_footer_items": ["cite-page.html", "report-problem.html"],
     "path_to_docs": "book",
     "use_download_button": False,
     "use_fullscreen_button": False,

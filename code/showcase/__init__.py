@@ -5,10 +5,11 @@ A Sphinx extension beside ``bookbuild.site``, which shows what the engine holds.
 
 from sphinx.application import Sphinx
 
-from showcase import landing
+from showcase import cards, landing
 
 
 def setup(app: Sphinx) -> dict:
     """Register all of it."""
-    landing.setup(app)
+    for part in (landing, cards):
+        part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -51,23 +51,28 @@ class PlaygroundDirective(BookDirective):
         return [nodes.raw("", before, format="html"), caption, nodes.raw("", after, format="html")]
 
 
-class FactRole(SphinxRole):
-    """``{fact}`claims```: how many of them the book has in this build; also ``pages`` and ``exercises`` (that
-    run), and ``minutes`` (of CPU time of the reference machine that all pages take).
+def facts(book: Book) -> dict[str, int]:
+    """How many claims the book has in this build, pages and exercises (that run), and minutes of CPU time of
+    the reference machine that all pages take.
     """
+    outcomes = book.outcomes.values()
+    return {
+        "claims": sum(len(outcome.claims) for outcome in outcomes),
+        "pages": len(outcomes),
+        "exercises": len(book.exercises),
+        "minutes": round(sum(outcome.cost for outcome in outcomes) / 60),
+    }
+
+
+class FactRole(SphinxRole):
+    """``{fact}`claims```: one of the ``facts``."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         self.env.note_reread()  # any page may have run again
-        outcomes = self.config.book.outcomes.values()
-        facts = {
-            "claims": sum(len(outcome.claims) for outcome in outcomes),
-            "pages": len(outcomes),
-            "exercises": len(self.config.book.exercises),
-            "minutes": round(sum(outcome.cost for outcome in outcomes) / 60),
-        }
-        if self.text in facts:
-            return [nodes.Text(f"{facts[self.text]:,}")], []
-        message = f"fact role: there is no {self.text!r}, but {', '.join(facts)}"
+        known = facts(self.config.book)
+        if self.text in known:
+            return [nodes.Text(f"{known[self.text]:,}")], []
+        message = f"fact role: there is no {self.text!r}, but {', '.join(known)}"
         self.env.get_domain("book").warn(message, self.env.docname, self.lineno)
         return [nodes.inline(text="(not known)")], []
 

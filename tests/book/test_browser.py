@@ -615,3 +615,15 @@ def test_the_title_page_says_at_once_what_to_do(open_tab, address):
         x, y, width, height = card.bounding_box().values()
         inside = f"document.elementFromPoint({x + width - 12}, {y + height - 12})?.closest('a')?.href"
         assert tab.evaluate(inside), "the whole card is a link"
+
+
+def test_a_chapter_is_cited_with_one_click(tab, address):
+    load(tab, f"{address}algorithms/vpg.html")
+    fold = tab.locator(".cite-page")
+    fold.locator("summary").press("Enter")
+    fold.locator("button.copybtn").click(force=True)
+    copied = tab.evaluate("() => navigator.clipboard.readText()")
+    assert copied.startswith("@incollection{the-deep-rl-workshop-algorithms-vpg,") and copied.endswith("}")
+    assert "title     = {{Vanilla policy gradient}}" in copied
+    load(tab, f"{address}index.html")
+    assert fold.count() == 0
