@@ -478,12 +478,43 @@ def test_films_stand_still_for_readers_who_ask_for_it(open_tab, address, motion)
     load(tab, f"{address}start/first_agent.html")
     tab.locator("video").first.scroll_into_view_if_needed()
     if motion == "no-preference":
-        tab.wait_for_function(f"() => ({PLAYS})().every(Boolean)")
+        plays = tab.wait_for_function(f"() => (all => all.every(Boolean) && all)(({PLAYS})())").json_value()
     else:
         tab.wait_for_timeout(800)
-    plays = tab.evaluate(PLAYS)
+        plays = tab.evaluate(PLAYS)
     tab.goto("about:blank")  # or they would go on
     assert plays and plays == [motion == "no-preference"] * len(plays)
+
+
+def test_films_begin_when_they_come_into_view_and_load_no_sooner(open_tab, address):
+    tab = open_tab("dark")
+    load(tab, f"{address}start/first_agent.html")
+    films = tab.locator("video")
+    tab.wait_for_timeout(500)
+    assert not any(tab.evaluate(PLAYS)) and not any(url.endswith(".mp4") for url in tab.requests)
+    films.last.scroll_into_view_if_needed()
+    tab.wait_for_function(f"() => ({PLAYS})().at(-1)")
+    left, right = films.first.bounding_box(), tab.locator(".agent-clip").bounding_box()
+    assert (
+        left["x"] - right["x"] >= 0
+        and films.first.evaluate("film => getComputedStyle(film).filter") != "none"
+    )
+    tab.evaluate("scrollTo(0, 0)")
+    tab.wait_for_function("() => [...document.querySelectorAll('video')].every(film => film.paused)")
+    films.last.scroll_into_view_if_needed()
+    tab.wait_for_function(f"() => ({PLAYS})().at(-1)")
+    films.last.evaluate("film => film.pause()")  # a reader stops it: it stays where it is
+    tab.wait_for_timeout(1500)
+    assert films.last.evaluate("film => film.paused")
+    tab.emulate_media(media="print")
+    stills = tab.locator(".film .still")
+    assert stills.first.is_visible() and not films.first.is_visible()
+    assert all(
+        tab.evaluate("() => [...document.querySelectorAll('.film .still')].map(i => i.naturalWidth > 99)")
+    )
+    tab.emulate_media(media="screen")
+    tab.goto("about:blank")
+    assert tab.errors == []
 
 
 @pytest.mark.parametrize("lost", ["gone.html", "algorithms/gone.html", "algorithms/very/deep/gone.html"])
