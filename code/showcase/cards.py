@@ -134,6 +134,8 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
             app.outdir / "sitemap.xml",
             f'<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="{schema}">\n{places}</urlset>\n',
         )
+    if (app.outdir / CARD).exists():  # `make live` writes one page anew
+        return
     numbers = facts(app.config.book)
     draw(
         app.outdir / CARD,

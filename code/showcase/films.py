@@ -7,8 +7,10 @@ films are turned over in the dark.
 
 import base64
 import hashlib
+import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -21,6 +23,7 @@ FOLDER = "_films"  # of the site, and of what the next build may reuse
 CLIP = '<div class="agent-clip"'
 VIDEO = re.compile(r'<video [^>]*?aria-label="([^"]*)" src="data:video/mp4;base64,([^"]+)"></video>')
 SCRIPT = re.compile(r"<script>.*?</script>", re.S)
+MONTH = 30 * 86_400  # seconds
 WHITE, MOSTLY = 225, 0.5  # the darkest channel of a pixel that is white; which part of a frame
 
 
@@ -74,7 +77,8 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         if file.stem in names:
             (app.outdir / FOLDER).mkdir(exist_ok=True)
             shutil.copyfile(file, app.outdir / FOLDER / file.name)
-        elif not app.config.book.only:
+            os.utime(file)
+        elif time.time() - file.stat().st_mtime > MONTH:  # until then another build may know it
             file.unlink()
 
 

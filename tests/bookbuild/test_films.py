@@ -1,5 +1,6 @@
 """Films leave the page for files that load when they are reached, each with a poster."""
 
+import os
 import re
 
 import imageio.v3 as iio
@@ -60,8 +61,11 @@ def test_films_are_there_in_the_next_build_and_no_others(shown, fresh):
     made = render()
     kept = fresh.root / "_build/state/_films"
     assert {file.name for file in kept.iterdir()} == {file.name for file in (made.site / "_films").iterdir()}
-    (kept / "gone.mp4").write_bytes(b"of a page that is no more")
+    for name in ("old.mp4", "new.mp4"):
+        (kept / name).write_bytes(b"of no page")
+    os.utime(kept / "old.mp4", (0, 0))
     for file in (made.site / "_films").iterdir():
         file.unlink()
     render(fresh=False)  # no page is read again
-    assert len([*(made.site / "_films").iterdir()]) == 4 and not (kept / "gone.mp4").exists()
+    assert len([*(made.site / "_films").iterdir()]) == 4
+    assert (kept / "new.mp4").exists() and not (kept / "old.mp4").exists()
