@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bookbuild.site import takeaway
+
 ROOT = Path(__file__).parents[2]
 DRAWINGS = sorted((ROOT / "book/_diagrams").glob("*.svg"))
 SVG = (
@@ -65,3 +67,8 @@ def test_every_drawing_stands_on_a_page():
     text = "".join(page.read_text(encoding="utf-8") for page in ROOT.glob("book/**/*.md"))
     assert len(DRAWINGS) >= 5
     assert [file.stem for file in DRAWINGS if f"{{diagram}} {file.stem}\n" not in text] == []
+
+
+def test_in_a_notebook_the_caption_stands_for_the_drawing():
+    text = "Before.\n\n```{diagram} a\n:name: fig-a\nIt *goes* round.\n```\n"
+    assert takeaway.plain(text, None, None) == "Before.\n\n*(Drawing.)* It *goes* round.\n"
