@@ -12,7 +12,8 @@ from pybtex.plugin import find_plugin, register_plugin  # noqa: E402
 from bookbuild.engine.project import Project  # noqa: E402
 from rlworkshop import __version__  # noqa: E402
 
-repository_url = Project.at(ROOT).repository_url
+here = Project.at(ROOT)
+repository_url = here.repository_url
 
 project = "The Deep RL Workshop"
 author = "The Deep RL Workshop contributors"
@@ -28,6 +29,7 @@ extensions = [
     "sphinxext.rediraffe",
     "bookbuild.site.extension",
     "bookbuild.site.api",
+    "showcase",
 ]
 exclude_patterns = ["**/_*", "Thumbs.db"]
 nitpicky = True
@@ -58,11 +60,12 @@ templates_path = ["book/_templates"]
 html_additional_pages = {"404": "404.html"}
 html_sidebars = {"**": ["sidebar-head.html", "sbt-sidebar-nav.html"]}
 html_title = project
+html_baseurl = here.base_url  # of canonical addresses, sitemap and cards: where it is set
 mathjax = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static"  # it is served from the site
 mathjax_path = "mathjax/tex-chtml.js"
 html_static_path = ["book/_static", str(mathjax)]
 html_css_files = ["book.css", "evidence.css", "snippet.css", "exercise.css", "api.css"]
-html_js_files = [(f"{name}.js", {"defer": "defer"}) for name in ("evidence", "snippet", "print")]
+html_js_files = [(f"{name}.js", {"defer": "defer"}) for name in ("evidence", "snippet", "films", "print")]
 html_last_updated_fmt = None
 html_show_sourcelink = False
 html_favicon = "book/_static/favicon.svg"
@@ -73,7 +76,7 @@ html_theme_options = {
         "image_dark": "book/_static/logo-dark.svg",
         "text": project,
     },
-    "article_footer_items": ["report-problem.html"],
+    "article_footer_items": ["cite-page.html", "report-problem.html"],
     "path_to_docs": "book",
     "use_download_button": False,
     "use_fullscreen_button": False,

@@ -25,7 +25,8 @@ SAYS_NOTHING = re.compile(r"(what there is|as (the|an?) .*'s\b|see |the same\b|h
 FENCE = re.compile(r"^(`{3,}|:{3,})(?:\{([\w:-]+)\})?[ \t]*(.*)$")
 ROLE = re.compile(r"\{([\w:-]+)\}`([^`]+)`")
 IDENTIFIER = re.compile(r"(?<!\})`([a-z]\w*(?:\.\w+)*(?:\(\))?)`")
-SILENT = set("code-cell snippet math bibliography toctree verification download-module figure".split())  # noqa: SIM905
+SILENT = set("code-cell snippet math bibliography toctree verification download-module".split())  # noqa: SIM905
+SILENT |= {"figure", "diagram"}
 
 
 @dataclass

@@ -73,7 +73,15 @@ def _beside_prose(book: Book) -> str:
     pages = sorted(project.book.glob("**/*.md"))
     others = provenance.digest(sorted({*project.sources()} - {*pages}), project.root)
     names = [str(page.relative_to(project.book)) for page in pages]
-    found = [sys.version, project.repository_url, names, others, book.exercises, sorted(book.tests.failed)]
+    found = [
+        sys.version,
+        project.repository_url,
+        project.base_url,
+        names,
+        others,
+        book.exercises,
+        sorted(book.tests.failed),
+    ]
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 

@@ -7,6 +7,7 @@ is tried on a made-up page with that fault, too.
 import contextlib
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -477,12 +478,43 @@ def test_films_stand_still_for_readers_who_ask_for_it(open_tab, address, motion)
     load(tab, f"{address}start/first_agent.html")
     tab.locator("video").first.scroll_into_view_if_needed()
     if motion == "no-preference":
-        tab.wait_for_function(f"() => ({PLAYS})().every(Boolean)")
+        plays = tab.wait_for_function(f"() => (all => all.every(Boolean) && all)(({PLAYS})())").json_value()
     else:
         tab.wait_for_timeout(800)
-    plays = tab.evaluate(PLAYS)
+        plays = tab.evaluate(PLAYS)
     tab.goto("about:blank")  # or they would go on
     assert plays and plays == [motion == "no-preference"] * len(plays)
+
+
+def test_films_begin_when_they_come_into_view_and_load_no_sooner(open_tab, address):
+    tab = open_tab("dark")
+    load(tab, f"{address}start/first_agent.html")
+    films = tab.locator("video")
+    tab.wait_for_timeout(500)
+    assert not any(tab.evaluate(PLAYS)) and not any(url.endswith(".mp4") for url in tab.requests)
+    films.last.scroll_into_view_if_needed()
+    tab.wait_for_function(f"() => ({PLAYS})().at(-1)")
+    left, right = films.first.bounding_box(), tab.locator(".agent-clip").bounding_box()
+    assert (
+        left["x"] - right["x"] >= 0
+        and films.first.evaluate("film => getComputedStyle(film).filter") != "none"
+    )
+    tab.evaluate("scrollTo(0, 0)")
+    tab.wait_for_function("() => [...document.querySelectorAll('video')].every(film => film.paused)")
+    films.last.scroll_into_view_if_needed()
+    tab.wait_for_function(f"() => ({PLAYS})().at(-1)")
+    films.last.evaluate("film => film.pause()")  # a reader stops it: it stays where it is
+    tab.wait_for_timeout(1500)
+    assert films.last.evaluate("film => film.paused")
+    tab.emulate_media(media="print")
+    stills = tab.locator(".film .still")
+    assert stills.first.is_visible() and not films.first.is_visible()
+    assert all(
+        tab.evaluate("() => [...document.querySelectorAll('.film .still')].map(i => i.naturalWidth > 99)")
+    )
+    tab.emulate_media(media="screen")
+    tab.goto("about:blank")
+    assert tab.errors == []
 
 
 @pytest.mark.parametrize("lost", ["gone.html", "algorithms/gone.html", "algorithms/very/deep/gone.html"])
@@ -502,3 +534,127 @@ def test_an_address_that_is_gone_leads_back_into_the_book(tab, address, lost):
 def test_an_old_address_leads_to_the_new_one(tab, address):
     tab.goto(f"{address}algorithms/#break-it")
     tab.wait_for_url(f"{address}algorithms/vpg.html#break-it")
+
+
+# ---- the agent on the title page
+
+PLAYGROUND = ROOT / "code/showcase/playground.js"
+ON_CANVAS = """() => {
+  const c = document.querySelector(".playground canvas");
+  const { data } = c.getContext("2d").getImageData(0, 0, c.width, c.height);
+  return data.reduce((sum, value, i) => sum + value * (i % 97), 0);
+}"""
+
+
+def clock(tab, words: str) -> None:
+    """Wait until the clock of the playground says so (a regular expression)."""
+    tab.wait_for_function(f"() => /{words}/.test(document.querySelector('.playground .clock').textContent)")
+
+
+def test_the_cart_of_the_title_page_is_gymnasiums(tab, address):
+    import gymnasium as gym
+    import numpy as np
+
+    rng, world = np.random.default_rng(0), gym.make("CartPole-v1").unwrapped
+    load(tab, f"{address}404.html")
+    tab.add_script_tag(path=PLAYGROUND)
+    for seed in range(5):
+        actions, states, ended = rng.integers(2, size=60).tolist(), [], []
+        world.reset(seed=seed)
+        first = world.state.tolist()
+        for action in actions:
+            world.steps_beyond_terminated = None  # no warning: it may go on
+            ended.append(world.step(action)[2])
+            states.append(world.state.tolist())
+        theirs = tab.evaluate(
+            """([state, actions]) => actions.map(action =>
+            { state = cartPole.step(state, action); return [...state, cartPole.over(state)]; })""",
+            [first, actions],
+        )
+        assert any(ended) and [bool(row[4]) for row in theirs] == ended
+        np.testing.assert_allclose([row[:4] for row in theirs], states, rtol=0, atol=1e-6)
+
+
+def test_the_agent_of_the_title_page_acts_as_its_page_had_it(tab, address):
+    import numpy as np
+
+    load(tab, f"{address}index.html")
+    agents = json.loads(tab.locator(".playground script[type='application/json']").inner_text())
+    states = np.random.default_rng(1).normal(0, [1, 1, 0.1, 1], (200, 4))
+    for agent in (agents[0], agents[-1]):
+        (w1, b1), (w2, b2) = ([np.array(array) for array in pair] for pair in agent["layers"])
+        ours = (np.tanh(states @ w1.T + b1) @ w2.T + b2).argmax(axis=1)
+        call = "([layers, states]) => states.map(state => cartPole.act(layers, state))"
+        assert tab.evaluate(call, [agent["layers"], states.tolist()]) == ours.tolist()
+        assert 0 < ours.sum() < 200
+    stands = [agent["return"] for agent in agents]
+    assert stands[0] < 100 < stands[len(stands) // 2] < 400 < stands[-1], "it falls, it wobbles, it stands"
+
+
+def test_the_agent_of_the_title_page_is_played_with(tab, address):
+    load(tab, f"{address}index.html")
+    play, slider = tab.locator(".playground"), tab.get_by_role("slider", name="Training")
+    clock(tab, "step [1-9]")
+    assert play.locator("canvas").is_visible() and not play.locator(".still").is_visible()
+    play.get_by_role("button", name="Pause").press("Enter")
+    before = tab.evaluate(ON_CANVAS)
+    tab.wait_for_timeout(200)
+    assert tab.evaluate(ON_CANVAS) == before
+    slider.press("Home")
+    assert "after" in slider.get_attribute("aria-valuetext") and play.locator("output").inner_text()
+    assert tab.evaluate(ON_CANVAS) != before
+    play.get_by_role("button", name="Push right").press("Enter")  # it plays on, and the untrained agent falls
+    clock(tab, "^fell")
+    slider.press("End")
+    tab.wait_for_function(
+        "() => document.querySelector('.playground .clock').textContent.match(/[3-9][0-9]/)"
+    )
+    x, y, width, height = play.locator("canvas").bounding_box().values()
+    tab.mouse.move(x + width / 2, y + height / 2)
+    tab.mouse.down()
+    tab.mouse.move(x + width, y + height / 2, steps=8)
+    tab.mouse.up()
+    clock(tab, "^fell")
+    assert tab.errors == []
+
+
+@pytest.mark.parametrize("off", ["motion", "scripts"])
+def test_the_agent_of_the_title_page_stands_still_for_those_who_ask(open_tab, address, off):
+    tab = open_tab(**({"reduced_motion": "reduce"} if off == "motion" else {"java_script_enabled": False}))
+    tab.goto(f"{address}index.html")
+    still, canvas = tab.locator(".playground .still"), tab.locator(".playground canvas")
+    assert still.is_visible() and not canvas.is_visible()
+    assert tab.get_by_role("slider").count() == (off == "motion")
+    if off == "motion":
+        tab.wait_for_timeout(300)
+        assert not canvas.is_visible()
+        tab.get_by_role("button", name="Play").click()
+        assert canvas.is_visible()
+
+
+def test_the_title_page_says_at_once_what_to_do(open_tab, address):
+    for look in ("light", "dark"):
+        tab = open_tab(look)
+        load(tab, f"{address}index.html")
+        first = tab.locator("article").get_by_role("link", name="Train your first agent")
+        assert first.bounding_box()["y"] < LOOKS[look][1] * 0.6
+        assert tab.title() == "The Deep RL Workshop"
+    cards = tab.locator(".by-door .sd-card")
+    assert cards.count() >= 5
+    for card in cards.all():
+        card.scroll_into_view_if_needed()
+        x, y, width, height = card.bounding_box().values()
+        inside = f"document.elementFromPoint({x + width - 12}, {y + height - 12})?.closest('a')?.href"
+        assert tab.evaluate(inside), "the whole card is a link"
+
+
+def test_a_chapter_is_cited_with_one_click(tab, address):
+    load(tab, f"{address}algorithms/vpg.html")
+    fold = tab.locator(".cite-page")
+    fold.locator("summary").press("Enter")
+    fold.locator("button.copybtn").click(force=True)
+    copied = tab.evaluate("() => navigator.clipboard.readText()")
+    assert copied.startswith("@incollection{the-deep-rl-workshop-algorithms-vpg,") and copied.endswith("}")
+    assert "title     = {{Vanilla policy gradient}}" in copied
+    load(tab, f"{address}index.html")
+    assert fold.count() == 0

@@ -52,6 +52,16 @@ def test_the_address_of_the_repository(project, monkeypatch):
     assert Project(project.root, {"repository_url": "https://a.org/b"}).repository_url == "https://c.org/d"
 
 
+def test_the_address_of_the_site(project, monkeypatch):
+    monkeypatch.delenv("BOOK_BASE_URL", raising=False)
+    assert project.base_url == ""
+    before = project.fingerprint()
+    assert Project(project.root, {"base_url": "https://a.org/b"}).base_url == "https://a.org/b/"
+    monkeypatch.setenv("BOOK_BASE_URL", "https://c.org/")
+    assert Project(project.root, {"base_url": "https://a.org/b"}).base_url == "https://c.org/"
+    assert project.fingerprint() != before, "the site is written anew"
+
+
 def test_pins_are_the_lines_without_comments(project, fresh):
     fresh.write("requirements.txt", "# why\n\nnumpy==2  # because\nattrs==1\nx @ https://a.org/x#sha256=1\n")
     assert project.pins() == project.pins(False) == ["attrs==1", "numpy==2", "x @ https://a.org/x#sha256=1"]

@@ -55,6 +55,12 @@ class Project:
         url = os.environ.get("BOOK_REPOSITORY_URL") or self.settings.get("repository_url", "")
         return url.rstrip("/")
 
+    @property
+    def base_url(self) -> str:
+        """Where readers find the site, with a final slash; empty when nowhere yet."""
+        url = os.environ.get("BOOK_BASE_URL") or self.settings.get("base_url", "")
+        return url and f"{url.rstrip('/')}/"
+
     def pins(self, rendering: bool = True) -> list[str]:
         """The pinned requirements, comments dropped; on request without those below ``RENDERING``."""
         file = self.root / "requirements.txt"
@@ -107,7 +113,7 @@ class Project:
     def fingerprint(self) -> str:
         """Changes with anything that a build reads: sources, settings, interpreter, commit."""
         total = hashlib.sha256()
-        for part in (sys.version, self.repository_url, self.commit(), *self.pins()):
+        for part in (sys.version, self.repository_url, self.base_url, self.commit(), *self.pins()):
             total.update(f"{part}\0".encode())
         total.update(provenance.digest(self.sources(), self.root).encode())
         return total.hexdigest()

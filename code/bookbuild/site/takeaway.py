@@ -84,6 +84,8 @@ def plain(text: str, book: Book, quote: Callable[[str, str], str]) -> str:
                     return ""  # the page itself says what is wrong
             case "exercise" if known := book.exercises.get(title.strip()):
                 return f"{body.strip()}\n\n{filled('exercise.txt', name=title.strip(), **known)}"
+            case "diagram":
+                return f"*(Drawing.)* {body.strip()}"
             case "toctree" | "bibliography" | "verification":
                 return ""
             case "math":
