@@ -37,4 +37,5 @@
 - ``snippets``: code on a page, and whole modules to download.
 - ``takeaway``: notebooks and scripts.
 - ``terms``: the field's words lead to the glossary.
+- ``typeset``: formulas.
 """

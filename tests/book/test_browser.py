@@ -121,9 +121,9 @@ def tab(open_tab):
 
 
 def load(tab, url: str) -> None:
-    """Open ``url`` and wait until its formulas are set."""
+    """Open ``url`` and wait until its fonts are there."""
     tab.goto(url)
-    tab.evaluate("() => window.MathJax?.startup?.promise")
+    tab.evaluate("() => document.fonts.ready.then(() => true)")
 
 
 # ---- what every page is tried for
@@ -132,13 +132,14 @@ OVERFLOWING = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
   [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
   .slice(-3).map(e => `too wide: <${e.localName} class="${e.className}">`)"""
 RAW_MATHS = r"""() => {
-  const found = [...document.querySelectorAll("mjx-merror")].map(e => `not a formula: ${e.textContent}`);
+  const found = [];
   for (const e of document.querySelectorAll(".math"))
-    if (!e.querySelector("mjx-container")) found.push(`not rendered: ${e.textContent}`);
+    if (!e.querySelector("math") || !e.querySelector(".katex-html"))
+      found.push(`not rendered: ${e.textContent}`);
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const { data, parentElement } = texts.currentNode;
-    if (/\$\$|\\\(|\\begin\{/.test(data) && !parentElement.closest("pre, code, script, style, mjx-container"))
+    if (/\$\$|\\\(|\\begin\{/.test(data) && !parentElement.closest("pre, code, script, style, annotation"))
       found.push(`raw: ${data.trim()}`);
   }
   return found;
@@ -159,19 +160,19 @@ MARK_TRIED = """mark => {
     return grounds.get(e);
   };
   const others = new Set();
-  for (const e of document.querySelectorAll("mjx-container"))
-    if (first(["formula", e.getAttribute("display"), getComputedStyle(e).color])) e.setAttribute(mark, "");
+  for (const e of document.querySelectorAll(".katex"))
+    if (first(["formula", e.parentElement.className, getComputedStyle(e).color])) e.setAttribute(mark, "");
     else others.add(e);
   for (const e of document.querySelectorAll("body *")) {
     if (![...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim())) continue;
-    if (others.has(e.closest("mjx-container"))) continue;
+    if (others.has(e.closest(".katex"))) continue;
     const s = getComputedStyle(e), around = getComputedStyle(e.parentElement).color;
     const text = [s.color, s.fontSize, s.fontWeight, s.textDecoration, s.textShadow, s.visibility];
     if (first([e.localName, text, around, ground(e)])) e.setAttribute(mark, "");
   }
 }"""
 THIN_OUT = """marks => {
-  for (const e of document.querySelectorAll("mjx-container"))
+  for (const e of document.querySelectorAll(".katex"))
     if (!marks.some(mark => e.hasAttribute(mark))) e.replaceWith("x");
   for (const e of [...document.querySelectorAll("pre span")].reverse())  // what is tried has a mark, too
     if (!e.firstElementChild && e.getAttributeNames().join() === "class") e.replaceWith(...e.childNodes);
@@ -264,9 +265,10 @@ FAULTS = {
     "color-contrast: <span": '<div class="highlight"><pre><span style="color: #000">dark</span> '
     '<span style="color: #000">too</span> <span style="color: #bbb">pale</span></pre></div>',
     **{
-        f"color-contrast: <{tag} class": f"""<pre><{tag} class="n">dark</{tag}> <{tag} class="k">dim</{tag}>
-        </pre><style>@media (prefers-color-scheme: dark) {{ .k {{ color: #ddd }} }}</style>"""
-        for tag in ("span", "mjx-container")
+        f'color-contrast: <{tag} class="k {kind}': f"""<pre><{tag} class="{kind}">dark</{tag}>
+        <{tag} class="k {kind}">dim</{tag}></pre><style>@media (prefers-color-scheme: dark) {{
+        .k {{ color: #ddd }} }}</style>"""
+        for tag, kind in (("span", "n"), ("i", "katex"))
     },
     "color-contrast: <td": f"""<table>{"<tr><td>dark</td></tr>" * 30}
     <tr><td style="color: #bbb">pale</td></tr></table>""",
