@@ -26,6 +26,7 @@
 ``site``: shows what the engine holds.
 
 - ``api``: the public functions and classes, from their source.
+- ``assets``: what pages load.
 - ``domain``: what pages tell each other.
 - ``equations``: ties equations to code.
 - ``exercises``: exercises and predictions on a page.

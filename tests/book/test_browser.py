@@ -6,6 +6,7 @@ is tried on a made-up page with that fault, too.
 
 import contextlib
 import functools
+import gzip
 import hashlib
 import os
 import re
@@ -504,3 +505,29 @@ def test_an_address_that_is_gone_leads_back_into_the_book(tab, address, lost):
 def test_an_old_address_leads_to_the_new_one(tab, address):
     tab.goto(f"{address}algorithms/#break-it")
     tab.wait_for_url(f"{address}algorithms/vpg.html#break-it")
+
+
+# ---- what a page weighs
+
+
+HEAVY = {"index": 350_000, "foundations/function_approximation": 900_000, "foundations/exploration": 900_000}
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_a_page_is_light_on_the_wire_and_does_not_shift(chromium, address, site, name):
+    tab = chromium.new_context(viewport={"width": 412, "height": 800}).new_page()
+    asked = []
+    tab.on("request", lambda request: asked.append(urlsplit(request.url)))
+    tab.add_init_script(
+        """window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(
+        e => { window.shift += e.value })).observe({type: "layout-shift", buffered: true})"""
+    )
+    tab.goto(f"{address}{name}.html", wait_until="load")
+    assert len([one for one in asked if one.scheme == "http"]) <= 20
+    assert tab.evaluate("() => window.shift") < 0.02
+    tab.evaluate("() => document.querySelectorAll('img').forEach(one => { one.loading = 'eager' })")
+    tab.wait_for_load_state("networkidle")
+    files = {site / unquote(one.path).removeprefix(PREFIX) for one in asked if one.scheme == "http"}
+    weight = sum(len(gzip.compress(file.read_bytes(), 6)) for file in files if file.suffix != ".mp4")
+    tab.context.close()
+    assert weight <= HEAVY[name]

@@ -15,7 +15,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
 
-from bookbuild.site import equations, exercises, names, reading, takeaway, terms, typeset
+from bookbuild.site import assets, equations, exercises, names, reading, takeaway, terms, typeset
 from bookbuild.site.domain import BookDomain
 from bookbuild.site.markup import Translator
 from bookbuild.site.report import VerificationDirective
@@ -138,6 +138,7 @@ def setup(app: Sphinx) -> dict:
     app.add_html_math_renderer("typeset", (typeset.visit_math, None), (typeset.visit_displaymath, None))
     app.set_translator("html", Translator)
     app.connect("builder-inited", prepare, priority=900)  # after MyST-NB has its configuration
+    app.connect("builder-inited", assets.join_assets, priority=950)
     app.connect("env-get-outdated", changed)
     app.connect("source-read", note_text)
     app.connect("doctree-read", depend)
@@ -152,6 +153,8 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-resolved", typeset.join_tails)
     app.connect("doctree-resolved", mark_failures)
     app.connect("html-page-context", typeset.load_fonts)
+    app.connect("html-page-context", assets.load_joined, priority=950)  # after all others have said theirs
+    app.connect("build-finished", assets.slim_pictures)
     app.connect("build-finished", finish)
     app.add_directive("snippet", SnippetDirective)
     app.add_directive("download-module", DownloadModuleDirective)

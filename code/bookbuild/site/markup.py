@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO
 
 from docutils import nodes
 from pygments.formatters import HtmlFormatter
 from pygments.token import Comment, Name
 from sphinx.writers.html5 import HTML5Translator
+
+from bookbuild.site import assets
 
 LINK = re.compile("\ue000(\\d+)\ue001(.*?)\ue002")  # characters that no text has
 
@@ -67,6 +70,14 @@ class Translator(HTML5Translator):
         if address := node.get("to-code"):
             title = "the code that implements this equation"
             self.body.append(f'<a class="to-code" href="{address}" title="{title}">code</a>')
+
+    def visit_image(self, node: nodes.image) -> None:
+        """A picture has its place at once, and loads when it is reached."""
+        file = Path(self.builder.srcdir, node["uri"])
+        super().visit_image(node)
+        found = None if {"width", "height", "scale"} & node.attributes.keys() else assets.size(file)
+        place = f' width="{found[0]}" height="{found[1]}"' if found else ""
+        self.body[-1] = self.body[-1].replace("<img ", f'<img loading="lazy"{place} ', 1)
 
     def visit_Evidence(self, node: nodes.Element) -> None:
         """The claims of an experiment, or other code, behind one line."""
