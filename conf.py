@@ -54,13 +54,23 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 html_theme = "sphinx_book_theme"
 templates_path = ["book/_templates"]
-html_additional_pages = {"404": "404.html"}
+html_additional_pages = {"404": "404.html", "search": "search.html"}
 html_sidebars = {"**": ["sidebar-head.html", "sbt-sidebar-nav.html"]}
 html_title = project
 html_static_path = ["book/_static"]
 html_math_renderer = "typeset"  # by bookbuild.site.typeset, with no script
-html_css_files = ["book.css", "evidence.css", "snippet.css", "exercise.css", "api.css"]
-html_js_files = [(f"{name}.js", {"defer": "defer"}) for name in ("evidence", "snippet", "print")]
+html_css_files = [
+    "book.css",
+    "evidence.css",
+    "snippet.css",
+    "exercise.css",
+    "api.css",
+    "preview.css",
+    "search.css",
+]
+html_js_files = [
+    (f"{name}.js", {"defer": "defer"}) for name in ("evidence", "snippet", "print", "preview", "search")
+]
 html_last_updated_fmt = None
 html_show_sourcelink = False
 html_favicon = "book/_static/favicon.svg"

@@ -35,6 +35,7 @@
 - ``names``: names in code lead to where they are defined.
 - ``reading``: what a page shows at once, and what one click away.
 - ``report``: the page on verification.
+- ``search``: what the search looks through.
 - ``snippets``: code on a page, and whole modules to download.
 - ``takeaway``: notebooks and scripts.
 - ``terms``: the field's words lead to the glossary.

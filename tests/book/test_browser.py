@@ -346,6 +346,84 @@ def test_search_finds_a_page_and_leads_there(tab, address):
     assert tab.errors == []
 
 
+# words that a reader would type, and a page that one of the first three results must be of
+SEARCHES = {
+    "replay": "algorithms/dqn",
+    "overestimation": "algorithms/dqn",
+    "over-estimation": "algorithms/dqn",
+    "maximization bias": "algorithms/dqn",
+    "sim2real": "robotics/reality_gap",
+    "trust region": "algorithms/trpo",
+    "behavior cloning": "robotics/learning_from_demonstrations",
+    "deadly triad": "foundations/function_approximation",
+    "reward hacking": "safety/reward_misspecification",
+    "GAE": "algorithms/advantage_estimation",
+    "off policy": "foundations/function_approximation",
+    "double DQN": "algorithms/dqn_family",
+}
+
+
+def test_ten_searches_lead_to_chapters_and_to_their_sections(tab, address):
+    load(tab, f"{address}start/first_agent.html")
+    for asked, page in SEARCHES.items():
+        hits = tab.evaluate("asked => bookSearch(asked)", asked)
+        assert any(f"/{page}.html#" in hit["href"] for hit in hits[:3]), (asked, hits[:3])
+        assert "/reference/" not in hits[0]["href"], "chapters first"
+        assert not any("stage_" in hit["href"] for hit in hits)
+    assert tab.evaluate("() => bookSearch('xyzzy')") == []
+
+
+def test_results_come_as_one_types_and_are_reached_by_keyboard(tab, address):
+    load(tab, f"{address}start/first_agent.html")
+    assert not any("searchdata" in one for one in tab.requests), "it loads when one searches"
+    tab.keyboard.press("Control+k")
+    tab.keyboard.type("over-estimation")
+    first = tab.locator("#pst-search-dialog .hits a").first
+    first.wait_for()
+    listed = tab.locator("#pst-search-dialog .hits").inner_text()
+    assert "Deep Q-networks" in listed and "\\(" not in listed and "Copy" not in listed
+    tab.keyboard.press("ArrowDown")
+    assert first.evaluate("one => one === document.activeElement")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**#*")
+    assert tab.errors == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("term", "mouse"),
+        ("citation", "mouse"),
+        ("equation", "keyboard"),
+        ("figure", "keyboard"),
+        ("term", "tap"),
+    ],
+)
+def test_a_link_shows_what_it_leads_to(open_tab, address, kind, how):
+    tab = open_tab(has_touch=True) if how == "tap" else open_tab()
+    load(tab, f"{address}algorithms/vpg.html")
+    part = {"term": "#term-", "citation": "bibliography", "equation": "#equation-", "figure": "#fig-"}[kind]
+    link = tab.locator(f".bd-article a.reference.internal[href*='{part}']").first
+    link.scroll_into_view_if_needed()
+    if how == "keyboard":
+        tab.keyboard.press("Tab")  # from here on the focus shows
+        link.focus()
+    else:
+        link.hover() if how == "mouse" else link.tap()
+    box = tab.locator("#preview")
+    box.wait_for()
+    assert box.get_attribute("role") == "tooltip" and link.get_attribute("aria-describedby") == "preview"
+    inside = {"term": ".preview-dd", "citation": ".citation", "equation": ".katex", "figure": "img"}[kind]
+    assert box.locator(inside).first.is_visible() and tab.url == f"{address}algorithms/vpg.html"
+    if how == "tap":
+        assert (
+            box.locator(".preview-on").get_attribute("href").endswith(link.get_attribute("href").lstrip("./"))
+        )
+    tab.keyboard.press("Escape")
+    box.wait_for(state="hidden")
+    assert tab.errors == []
+
+
 @pytest.mark.parametrize("how", ["mouse", "keyboard"])
 def test_what_is_folded_opens_and_closes(tab, address, how):
     load(tab, f"{address}algorithms/vpg.html")

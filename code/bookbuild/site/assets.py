@@ -10,6 +10,7 @@ from pathlib import Path
 
 from docutils import nodes
 from myst_nb.sphinx_ext import add_global_html_resources
+from pydata_sphinx_theme.pygments import overwrite_pygments_css
 from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
 
@@ -35,7 +36,8 @@ def join_assets(app: Sphinx) -> None:
 
         def copy_and_join() -> None:
             copy_assets()
-            add_global_html_resources(app, None)  # MyST-NB would bring its style sheet at the end
+            for write_late in (add_global_html_resources, overwrite_pygments_css):  # at the end
+                write_late(app, None)
             static = Path(app.outdir, "_static")
             styles = [*THEME_STYLES, *_shared(builder._css_files)]
             used = icons((static / "book.css").read_text(encoding="utf-8"))

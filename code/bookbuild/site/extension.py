@@ -15,7 +15,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
 
-from bookbuild.site import assets, equations, exercises, names, reading, takeaway, terms, typeset
+from bookbuild.site import assets, equations, exercises, names, reading, search, takeaway, terms, typeset
 from bookbuild.site.domain import BookDomain
 from bookbuild.site.markup import Translator
 from bookbuild.site.report import VerificationDirective
@@ -58,7 +58,9 @@ def prepare(app: Sphinx) -> None:
     )
     app.builder.typesetter = typeset.Typesetter(book.project.state / "formulas.json")
     read_glue_cache.cache_clear()  # of an earlier build in this process
-    if app.builder.format == "html":  # the theme's templates are compiled once
+    if app.builder.format == "html":
+        app.builder.search = False  # ``search`` has its own, and Sphinx's index takes seconds
+        # the theme's templates are compiled once
         app.builder.templates.environment.bytecode_cache = FileSystemBytecodeCache(str(book.project.state))
     offer = functools.partial(offer_downloads, takeaway.install(book.project), outputs)
     app.connect("html-page-context", offer, priority=600)  # after the theme's own buttons
@@ -150,11 +152,13 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-updated", check)
     app.connect("doctree-resolved", equations.link)
     app.connect("doctree-resolved", names.link_names)
-    app.connect("doctree-resolved", typeset.join_tails)
+    app.connect("doctree-resolved", search.note_entries)
+    app.connect("doctree-resolved", typeset.join_tails)  # which takes from the text
     app.connect("doctree-resolved", mark_failures)
     app.connect("html-page-context", typeset.load_fonts)
     app.connect("html-page-context", assets.load_joined, priority=950)  # after all others have said theirs
     app.connect("build-finished", assets.slim_pictures)
+    app.connect("build-finished", search.write_data)
     app.connect("build-finished", finish)
     app.add_directive("snippet", SnippetDirective)
     app.add_directive("download-module", DownloadModuleDirective)
