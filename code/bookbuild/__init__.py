@@ -33,6 +33,7 @@
 - ``extension``: what joins Sphinx.
 - ``markup``: HTML where the book needs it otherwise.
 - ``names``: names in code lead to where they are defined.
+- ``numbering``: numbers page by page, and a bibliography that leads back.
 - ``reading``: what a page shows at once, and what one click away.
 - ``report``: the page on verification.
 - ``search``: what the search looks through.

@@ -18,6 +18,7 @@ from sphinx.util.docutils import SphinxRole
 from bookbuild.site import assets, equations, exercises, names, reading, search, takeaway, terms, typeset
 from bookbuild.site.domain import BookDomain
 from bookbuild.site.markup import Translator
+from bookbuild.site.numbering import number_page_by_page
 from bookbuild.site.report import VerificationDirective
 from bookbuild.site.snippets import DownloadModuleDirective, SnippetDirective
 
@@ -141,6 +142,7 @@ def setup(app: Sphinx) -> dict:
     app.set_translator("html", Translator)
     app.connect("builder-inited", prepare, priority=900)  # after MyST-NB has its configuration
     app.connect("builder-inited", assets.join_assets, priority=950)
+    app.connect("builder-inited", number_page_by_page)
     app.connect("env-get-outdated", changed)
     app.connect("source-read", note_text)
     app.connect("doctree-read", depend)
