@@ -1,7 +1,6 @@
 """Sphinx configuration of the book. What executes it and keeps it fresh is in ``code/bookbuild``."""
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parent
@@ -57,15 +56,25 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 html_theme = "sphinx_book_theme"
 templates_path = ["book/_templates"]
-html_additional_pages = {"404": "404.html"}
+html_additional_pages = {"404": "404.html", "search": "search.html"}
 html_sidebars = {"**": ["sidebar-head.html", "sbt-sidebar-nav.html"]}
 html_title = project
 html_baseurl = here.base_url  # of canonical addresses, sitemap and cards: where it is set
-mathjax = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static"  # it is served from the site
-mathjax_path = "mathjax/tex-chtml.js"
-html_static_path = ["book/_static", str(mathjax)]
-html_css_files = ["book.css", "evidence.css", "snippet.css", "exercise.css", "api.css"]
-html_js_files = [(f"{name}.js", {"defer": "defer"}) for name in ("evidence", "snippet", "films", "print")]
+html_static_path = ["book/_static"]
+html_math_renderer = "typeset"  # by bookbuild.site.typeset, with no script
+html_css_files = [
+    "book.css",
+    "evidence.css",
+    "snippet.css",
+    "exercise.css",
+    "api.css",
+    "preview.css",
+    "search.css",
+]
+html_js_files = [
+    (f"{name}.js", {"defer": "defer"})
+    for name in ("evidence", "snippet", "films", "print", "preview", "search")
+]
 html_last_updated_fmt = None
 html_show_sourcelink = False
 html_favicon = "book/_static/favicon.svg"

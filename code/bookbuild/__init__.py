@@ -26,15 +26,19 @@
 ``site``: shows what the engine holds.
 
 - ``api``: the public functions and classes, from their source.
+- ``assets``: what pages load.
 - ``domain``: what pages tell each other.
 - ``equations``: ties equations to code.
 - ``exercises``: exercises and predictions on a page.
 - ``extension``: what joins Sphinx.
 - ``markup``: HTML where the book needs it otherwise.
 - ``names``: names in code lead to where they are defined.
+- ``numbering``: numbers page by page, and a bibliography that leads back.
 - ``reading``: what a page shows at once, and what one click away.
 - ``report``: the page on verification.
+- ``search``: what the search looks through.
 - ``snippets``: code on a page, and whole modules to download.
 - ``takeaway``: notebooks and scripts.
 - ``terms``: the field's words lead to the glossary.
+- ``typeset``: formulas.
 """

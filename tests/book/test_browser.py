@@ -6,6 +6,7 @@ is tried on a made-up page with that fault, too.
 
 import contextlib
 import functools
+import gzip
 import hashlib
 import json
 import os
@@ -122,9 +123,9 @@ def tab(open_tab):
 
 
 def load(tab, url: str) -> None:
-    """Open ``url`` and wait until its formulas are set."""
+    """Open ``url`` and wait until its fonts are there."""
     tab.goto(url)
-    tab.evaluate("() => window.MathJax?.startup?.promise")
+    tab.evaluate("() => document.fonts.ready.then(() => true)")
 
 
 # ---- what every page is tried for
@@ -133,13 +134,14 @@ OVERFLOWING = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
   [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
   .slice(-3).map(e => `too wide: <${e.localName} class="${e.className}">`)"""
 RAW_MATHS = r"""() => {
-  const found = [...document.querySelectorAll("mjx-merror")].map(e => `not a formula: ${e.textContent}`);
+  const found = [];
   for (const e of document.querySelectorAll(".math"))
-    if (!e.querySelector("mjx-container")) found.push(`not rendered: ${e.textContent}`);
+    if (!e.querySelector("math") || !e.querySelector(".katex-html"))
+      found.push(`not rendered: ${e.textContent}`);
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const { data, parentElement } = texts.currentNode;
-    if (/\$\$|\\\(|\\begin\{/.test(data) && !parentElement.closest("pre, code, script, style, mjx-container"))
+    if (/\$\$|\\\(|\\begin\{/.test(data) && !parentElement.closest("pre, code, script, style, annotation"))
       found.push(`raw: ${data.trim()}`);
   }
   return found;
@@ -160,19 +162,19 @@ MARK_TRIED = """mark => {
     return grounds.get(e);
   };
   const others = new Set();
-  for (const e of document.querySelectorAll("mjx-container"))
-    if (first(["formula", e.getAttribute("display"), getComputedStyle(e).color])) e.setAttribute(mark, "");
+  for (const e of document.querySelectorAll(".katex"))
+    if (first(["formula", e.parentElement.className, getComputedStyle(e).color])) e.setAttribute(mark, "");
     else others.add(e);
   for (const e of document.querySelectorAll("body *")) {
     if (![...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim())) continue;
-    if (others.has(e.closest("mjx-container"))) continue;
+    if (others.has(e.closest(".katex"))) continue;
     const s = getComputedStyle(e), around = getComputedStyle(e.parentElement).color;
     const text = [s.color, s.fontSize, s.fontWeight, s.textDecoration, s.textShadow, s.visibility];
     if (first([e.localName, text, around, ground(e)])) e.setAttribute(mark, "");
   }
 }"""
 THIN_OUT = """marks => {
-  for (const e of document.querySelectorAll("mjx-container"))
+  for (const e of document.querySelectorAll(".katex"))
     if (!marks.some(mark => e.hasAttribute(mark))) e.replaceWith("x");
   for (const e of [...document.querySelectorAll("pre span")].reverse())  // what is tried has a mark, too
     if (!e.firstElementChild && e.getAttributeNames().join() === "class") e.replaceWith(...e.childNodes);
@@ -265,9 +267,10 @@ FAULTS = {
     "color-contrast: <span": '<div class="highlight"><pre><span style="color: #000">dark</span> '
     '<span style="color: #000">too</span> <span style="color: #bbb">pale</span></pre></div>',
     **{
-        f"color-contrast: <{tag} class": f"""<pre><{tag} class="n">dark</{tag}> <{tag} class="k">dim</{tag}>
-        </pre><style>@media (prefers-color-scheme: dark) {{ .k {{ color: #ddd }} }}</style>"""
-        for tag in ("span", "mjx-container")
+        f'color-contrast: <{tag} class="k {kind}': f"""<pre><{tag} class="{kind}">dark</{tag}>
+        <{tag} class="k {kind}">dim</{tag}></pre><style>@media (prefers-color-scheme: dark) {{
+        .k {{ color: #ddd }} }}</style>"""
+        for tag, kind in (("span", "n"), ("i", "katex"))
     },
     "color-contrast: <td": f"""<table>{"<tr><td>dark</td></tr>" * 30}
     <tr><td style="color: #bbb">pale</td></tr></table>""",
@@ -341,6 +344,84 @@ def test_search_finds_a_page_and_leads_there(tab, address):
     hit.click()
     tab.wait_for_url(f"{address}algorithms/vpg.html*")
     assert tab.locator("h1").last.inner_text().startswith("Vanilla policy gradient")
+    assert tab.errors == []
+
+
+# words that a reader would type, and a page that one of the first three results must be of
+SEARCHES = {
+    "replay": "algorithms/dqn",
+    "overestimation": "algorithms/dqn",
+    "over-estimation": "algorithms/dqn",
+    "maximization bias": "algorithms/dqn",
+    "sim2real": "robotics/reality_gap",
+    "trust region": "algorithms/trpo",
+    "behavior cloning": "robotics/learning_from_demonstrations",
+    "deadly triad": "foundations/function_approximation",
+    "reward hacking": "safety/reward_misspecification",
+    "GAE": "algorithms/advantage_estimation",
+    "off policy": "foundations/function_approximation",
+    "double DQN": "algorithms/dqn_family",
+}
+
+
+def test_ten_searches_lead_to_chapters_and_to_their_sections(tab, address):
+    load(tab, f"{address}start/first_agent.html")
+    for asked, page in SEARCHES.items():
+        hits = tab.evaluate("asked => bookSearch(asked)", asked)
+        assert any(f"/{page}.html#" in hit["href"] for hit in hits[:3]), (asked, hits[:3])
+        assert "/reference/" not in hits[0]["href"], "chapters first"
+        assert not any("stage_" in hit["href"] for hit in hits)
+    assert tab.evaluate("() => bookSearch('xyzzy')") == []
+
+
+def test_results_come_as_one_types_and_are_reached_by_keyboard(tab, address):
+    load(tab, f"{address}start/first_agent.html")
+    assert not any("searchdata" in one for one in tab.requests), "it loads when one searches"
+    tab.keyboard.press("Control+k")
+    tab.keyboard.type("over-estimation")
+    first = tab.locator("#pst-search-dialog .hits a").first
+    first.wait_for()
+    listed = tab.locator("#pst-search-dialog .hits").inner_text()
+    assert "Deep Q-networks" in listed and "\\(" not in listed and "Copy" not in listed
+    tab.keyboard.press("ArrowDown")
+    assert first.evaluate("one => one === document.activeElement")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**#*")
+    assert tab.errors == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("term", "mouse"),
+        ("citation", "mouse"),
+        ("equation", "keyboard"),
+        ("figure", "keyboard"),
+        ("term", "tap"),
+    ],
+)
+def test_a_link_shows_what_it_leads_to(open_tab, address, kind, how):
+    tab = open_tab(has_touch=True) if how == "tap" else open_tab()
+    load(tab, f"{address}algorithms/vpg.html")
+    part = {"term": "#term-", "citation": "bibliography", "equation": "#equation-", "figure": "#fig-"}[kind]
+    link = tab.locator(f".bd-article a.reference.internal[href*='{part}']").first
+    link.scroll_into_view_if_needed()
+    if how == "keyboard":
+        tab.keyboard.press("Tab")  # from here on the focus shows
+        link.focus()
+    else:
+        link.hover() if how == "mouse" else link.tap()
+    box = tab.locator("#preview")
+    box.wait_for()
+    assert box.get_attribute("role") == "tooltip" and link.get_attribute("aria-describedby") == "preview"
+    inside = {"term": ".preview-dd", "citation": ".citation", "equation": ".katex", "figure": "img"}[kind]
+    assert box.locator(inside).first.is_visible() and tab.url == f"{address}algorithms/vpg.html"
+    if how == "tap":
+        assert (
+            box.locator(".preview-on").get_attribute("href").endswith(link.get_attribute("href").lstrip("./"))
+        )
+    tab.keyboard.press("Escape")
+    box.wait_for(state="hidden")
     assert tab.errors == []
 
 
@@ -658,3 +739,29 @@ def test_a_chapter_is_cited_with_one_click(tab, address):
     assert "title     = {{Vanilla policy gradient}}" in copied
     load(tab, f"{address}index.html")
     assert fold.count() == 0
+
+
+# ---- what a page weighs
+
+
+HEAVY = {"index": 350_000, "foundations/function_approximation": 900_000, "foundations/exploration": 900_000}
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_a_page_is_light_on_the_wire_and_does_not_shift(chromium, address, site, name):
+    tab = chromium.new_context(viewport={"width": 412, "height": 800}).new_page()
+    asked = []
+    tab.on("request", lambda request: asked.append(urlsplit(request.url)))
+    tab.add_init_script(
+        """window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(
+        e => { window.shift += e.value })).observe({type: "layout-shift", buffered: true})"""
+    )
+    tab.goto(f"{address}{name}.html", wait_until="load")
+    assert len([one for one in asked if one.scheme == "http"]) <= 20
+    assert tab.evaluate("() => window.shift") < 0.02
+    tab.evaluate("() => document.querySelectorAll('img').forEach(one => { one.loading = 'eager' })")
+    tab.wait_for_load_state("networkidle")
+    files = {site / unquote(one.path).removeprefix(PREFIX) for one in asked if one.scheme == "http"}
+    weight = sum(len(gzip.compress(file.read_bytes(), 6)) for file in files if file.suffix != ".mp4")
+    tab.context.close()
+    assert weight <= HEAVY[name]

@@ -1,4 +1,4 @@
-"""The field's words lead to the glossary where a page first uses them."""
+"""The field's words lead to the glossary where a section first uses them."""
 
 from types import SimpleNamespace
 
@@ -51,6 +51,14 @@ def p(text):
 def test_the_first_use_of_each_term_is_linked_and_the_longer_term_wins(linked):
     found = linked(p("A value function has values. An MDP has a value."), p("More values, MDPs."))
     assert found == [("value function", "value function"), ("values", "value"), ("MDP", "MDP")]
+
+
+def test_each_section_links_anew_and_its_subsections_do_not(linked):
+    inner = nodes.section("", p("A value and an MDP."))
+    page = nodes.section(
+        "", p("A value."), nodes.section("", p("A value."), inner), nodes.section("", p("An MDP."))
+    )
+    assert [term for _, term in linked(page)] == ["value", "value", "MDP", "MDP"]
 
 
 def test_a_term_is_found_with_a_capital_and_in_bold_but_not_inside_a_word(linked):

@@ -15,9 +15,10 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
 
-from bookbuild.site import equations, exercises, names, reading, takeaway, terms
+from bookbuild.site import assets, equations, exercises, names, reading, search, takeaway, terms, typeset
 from bookbuild.site.domain import BookDomain
 from bookbuild.site.markup import Translator
+from bookbuild.site.numbering import number_page_by_page
 from bookbuild.site.report import VerificationDirective
 from bookbuild.site.snippets import DownloadModuleDirective, SnippetDirective
 
@@ -56,8 +57,11 @@ def prepare(app: Sphinx) -> None:
     app.env.mystnb_config = app.env.mystnb_config.copy(
         custom_formats=readers, execution_mode="off", output_folder=str(outputs)
     )
+    app.builder.typesetter = typeset.Typesetter(book.project.state / "formulas.json")
     read_glue_cache.cache_clear()  # of an earlier build in this process
-    if app.builder.format == "html":  # the theme's templates are compiled once
+    if app.builder.format == "html":
+        app.builder.search = False  # ``search`` has its own, and Sphinx's index takes seconds
+        # the theme's templates are compiled once
         app.builder.templates.environment.bytecode_cache = FileSystemBytecodeCache(str(book.project.state))
     offer = functools.partial(offer_downloads, takeaway.install(book.project), outputs)
     app.connect("html-page-context", offer, priority=600)  # after the theme's own buttons
@@ -91,7 +95,7 @@ def check(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Say what is wrong with the book as a whole; the pages of which now something else is said."""
     book, domain = app.config.book, env.get_domain("book")
     before, domain.data["whole"] = domain.data["whole"], {}
-    found = [*book.problems, *exercises.problems(book, domain)]
+    found = [*book.problems, *exercises.problems(book, domain), *typeset.problems(app)]
     if not book.only:
         found += equations.problems(book.project, *equations.known(env))
     for message, place, line in found:
@@ -134,8 +138,11 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict:
     app.add_config_value("book", None, "")  # what was executed: an ``engine.book.Book``
     app.add_domain(BookDomain)
+    app.add_html_math_renderer("typeset", (typeset.visit_math, None), (typeset.visit_displaymath, None))
     app.set_translator("html", Translator)
     app.connect("builder-inited", prepare, priority=900)  # after MyST-NB has its configuration
+    app.connect("builder-inited", assets.join_assets, priority=950)
+    app.connect("builder-inited", number_page_by_page)
     app.connect("env-get-outdated", changed)
     app.connect("source-read", note_text)
     app.connect("doctree-read", depend)
@@ -143,10 +150,17 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", reading.fold_evidence)
     app.connect("doctree-read", names.note_names)
     app.connect("doctree-read", terms.link_terms)
+    app.connect("doctree-read", typeset.note_formulas)
     app.connect("env-updated", check)
     app.connect("doctree-resolved", equations.link)
     app.connect("doctree-resolved", names.link_names)
+    app.connect("doctree-resolved", search.note_entries)
+    app.connect("doctree-resolved", typeset.join_tails)  # which takes from the text
     app.connect("doctree-resolved", mark_failures)
+    app.connect("html-page-context", typeset.load_fonts)
+    app.connect("html-page-context", assets.load_joined, priority=950)  # after all others have said theirs
+    app.connect("build-finished", assets.slim_pictures)
+    app.connect("build-finished", search.write_data)
     app.connect("build-finished", finish)
     app.add_directive("snippet", SnippetDirective)
     app.add_directive("download-module", DownloadModuleDirective)

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO
 
 from docutils import nodes
 from pygments.formatters import HtmlFormatter
 from pygments.token import Comment, Name
 from sphinx.writers.html5 import HTML5Translator
+
+from bookbuild.site import assets, numbering
 
 LINK = re.compile("\ue000(\\d+)\ue001(.*?)\ue002")  # characters that no text has
 
@@ -68,6 +71,14 @@ class Translator(HTML5Translator):
             title = "the code that implements this equation"
             self.body.append(f'<a class="to-code" href="{address}" title="{title}">code</a>')
 
+    def visit_image(self, node: nodes.image) -> None:
+        """A picture has its place at once, and loads when it is reached."""
+        file = Path(self.builder.srcdir, node["uri"])
+        super().visit_image(node)
+        found = None if {"width", "height", "scale"} & node.attributes.keys() else assets.size(file)
+        place = f' width="{found[0]}" height="{found[1]}"' if found else ""
+        self.body[-1] = self.body[-1].replace("<img ", f'<img loading="lazy"{place} ', 1)
+
     def visit_Evidence(self, node: nodes.Element) -> None:
         """The claims of an experiment, or other code, behind one line."""
         marked = re.sub("^([✓✗])", r"<span>\1</span>", self.encode(node["line"]))
@@ -83,3 +94,30 @@ class Translator(HTML5Translator):
         if not isinstance(node.previous_sibling(), nodes.citation):
             self.body.append("<div>\n")
         self.body.append(self.starttag(node, "div", classes=["citation"], role="doc-biblioentry"))
+
+    def depart_citation(self, node: nodes.citation) -> None:
+        """An entry leads back to the pages that cite it."""
+        builder, here = self.builder, self.builder.current_docname
+        if pages := [page for page in numbering.citing(builder.env, node) if page != here]:
+            links = (
+                f'<a class="reference internal" href="{builder.get_relative_uri(here, page)}">'
+                f"{self.encode(builder.env.titles[page].astext())}</a>"
+                for page in pages
+            )
+            self.body.append(f'<p class="cited">Cited in {", ".join(links)}.</p>\n')
+        super().depart_citation(node)
+
+    def visit_label(self, node: nodes.label) -> None:
+        """Entries are cited by author and year, and sorted so: they have no numbers."""
+        if isinstance(node.parent, nodes.citation):
+            raise nodes.SkipNode
+        super().visit_label(node)
+
+    def visit_entry(self, node: nodes.entry) -> None:
+        """A cell knows its heading: on a phone the rows of wide tables are stacked."""
+        super().visit_entry(node)
+        head = node.parent.parent.parent.next_node(nodes.thead)
+        if head is not None and isinstance(node.parent.parent, nodes.tbody):
+            heads = head[0].children
+            name = heads[min(node.parent.index(node), len(heads) - 1)].astext()
+            self.body[-1] = self.body[-1].replace("<td", f'<td data-head="{self.attval(name)}"', 1)

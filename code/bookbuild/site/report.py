@@ -41,7 +41,7 @@ def claims_table(project: Project, outcomes: list[Outcome]) -> str:
             measured = f"{{claim}}`{name}#{record['name']}`"
             facts = [record["text"], verdict, measured, verify.bound(record), seeds]
             rows.append([*facts, *calibration.summary(record, known.get(record["name"]))])
-        heads = ["claim", "", "measured", "bound", "seeds", "fresh seed sets", "mean ± s.d.", "margin"]
+        heads = ["claim", "verdict", "measured", "bound", "seeds", "fresh seed sets", "mean ± s.d.", "margin"]
         heads += ["under its fault", "way"]
         if rows:
             parts += [f"{{doc}}`/{name}`", table(heads, rows)]
@@ -59,7 +59,7 @@ def pages_table(project: Project, outcomes: list[Outcome]) -> str:
         ]
         for o in outcomes
     ]
-    heads = ["page", "run time", "CPU", "budget", "peak memory", "executed (UTC)", ""]
+    heads = ["page", "run time", "CPU", "budget", "peak memory", "executed (UTC)", "state"]
     return table(heads, rows)
 
 
@@ -71,7 +71,7 @@ def stored_table(project: Project, outcomes: list[Outcome]) -> str:
         made = run.provenance
         fits = "fits the code" if run.fits else "**the code has changed since**"
         rows.append([file.stem, f"`{made['script']}`", made["date"], str(len(made["seeds"])), fits])
-    return table(["run", "script", "made", "seeds", ""], rows) if rows else "None yet."
+    return table(["run", "script", "made", "seeds", "state"], rows) if rows else "None yet."
 
 
 def machine_table(project: Project, outcomes: list[Outcome]) -> str:
@@ -83,7 +83,7 @@ def machine_table(project: Project, outcomes: list[Outcome]) -> str:
         ["processor", f"{processor()}, {os.cpu_count()} cores"],
         *([package, version(package)] for package in SHOWN_VERSIONS),
     ]
-    return table(["", "this build"], rows)
+    return table(["what", "this build"], rows)
 
 
 def processor() -> str:

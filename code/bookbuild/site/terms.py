@@ -1,4 +1,4 @@
-"""The field's words lead to the glossary where a page first uses them, without the author's doing."""
+"""The field's words lead to the glossary where a section first uses them, without the author's doing."""
 
 import functools
 import re
@@ -34,20 +34,29 @@ def pattern(terms: tuple[str, ...]) -> re.Pattern:
 
 
 def link_terms(app: Sphinx, doctree: nodes.document) -> None:
-    """Link the first use of each term in a page's prose."""
+    """Link the first use of each term in the prose of each section (those that the page's contents name)."""
     page, file = app.env.docname, app.env.doc2path(GLOSSARY)
     if page == GLOSSARY or "/" not in page:
         return
     terms = read(file)
     if terms:
         app.env.note_dependency(file)
-    known, left = {term.lower(): term for term in terms}, {term.lower() for term in terms}
+    known, words = {term.lower(): term for term in terms}, pattern(tuple(terms))
+    left: dict[int, set[str]] = {}  # section -> terms that it has not used
     for reference in doctree.findall(addnodes.pending_xref):
         if reference.get("reftype") == "term":
-            left.discard(reference["reftarget"].lower())
+            left.setdefault(_section(reference), {*known}).discard(reference["reftarget"].lower())
     for text in list(doctree.findall(nodes.Text)):
         if isinstance(text.parent, PLAIN) and _is_prose(text.parent):
-            _link(text, known, left, pattern(tuple(terms)), page)
+            _link(text, known, left.setdefault(_section(text), {*known}), words, page)
+
+
+def _section(node: nodes.Node) -> int:
+    """The section of the second level that a node is in, or the page's opening."""
+    above = []
+    while node := node.parent:
+        above += [node] * isinstance(node, nodes.section)
+    return id(above[-2]) if len(above) > 1 else 0
 
 
 def _is_prose(node: nodes.Element) -> bool:
