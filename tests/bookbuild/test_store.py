@@ -80,7 +80,7 @@ def test_a_change_misses_and_its_reversal_hits(project, subject, fresh, file, ol
 def test_what_only_renders_decides_a_result_of_the_builder_alone(project, fresh):
     fresh.write("code/bookbuild/site.py", "")
     builder = project.code / "bookbuild/site.py"
-    page = Subject("pages", "beta", "its cells", frozenset([project.code / "tiny/other.py"]))
+    page = Subject("pages", "beta", "its cells", frozenset([project.code / "tiny/other.py", builder]))
     tests = Subject("tests", "tests/test_site.py", "", frozenset([builder]))
     found = []
     for pin in ("sphinx==9", "sphinx==10"):

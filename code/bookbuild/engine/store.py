@@ -48,9 +48,10 @@ class Store:
         self._pins = {rendering: project.pins(rendering) for rendering in (False, True)}
 
     def key(self, subject: Subject) -> str:
-        """Digest of all that decides a result before it is made; what renders decides the builder's alone."""
+        """Digest of all that decides a result before it is made; what renders decides tests of it alone."""
         code, builder = provenance.digest(subject.files, self.project.root), self.project.code / "bookbuild"
-        pins = self._pins[any(file.is_relative_to(builder) for file in subject.files)]
+        renders = subject.kind == "tests" and any(file.is_relative_to(builder) for file in subject.files)
+        pins = self._pins[renders]
         parts = [subject.kind, subject.name, subject.own, subject.variables, code, *pins]
         parts.append(provenance.python_version())
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
