@@ -54,6 +54,17 @@ def test_a_claim_shows_value_bound_seeds_and_calibration(project, fresh):
     assert second[1] == "**fails**" and second[4] == "exact"
 
 
+def test_the_claims_of_a_page_are_folded_unless_one_fails(project, fresh):
+    fresh.write(
+        "benchmarks/claims/a.json", '{"claims": {"c": {"values": [6, 7, 8]}, "d": {"values": [5, 7]}}}'
+    )
+    good, bad = [claim(seeds=3), claim("d", seeds=3)], [claim(), claim("d", held=False)]
+    text = report.claims_table(project, [outcome("a", *good), outcome("b", *bad)])
+    first, second = text.split("::::{dropdown} ")[1:]
+    assert first.startswith("a: 2 of 2 hold, least margin 0.7 s.d.\n\n{doc}`/a`")
+    assert second.startswith("b: 1 of 2 hold\n:open:\n")
+
+
 def test_a_chapter_without_a_claim_is_named_and_another_page_is_not(project):
     text = report.claims_table(project, [outcome("algorithms/x", chapter=True), outcome("start/y")])
     assert text == "**{doc}`/algorithms/x` makes no claim.**"

@@ -1,5 +1,6 @@
 """``{verification}``: every claim with its measured value and calibration; every page's run; the machine."""
 
+import math
 import os
 import platform
 from importlib.metadata import version
@@ -30,10 +31,15 @@ class VerificationDirective(BookDirective):
 
 
 def claims_table(project: Project, outcomes: list[Outcome]) -> str:
-    """Every claim, as a Markdown table for each page; pages that should make one and do not."""
+    """Every claim, as a folded Markdown table for each page; pages that should make one and do not."""
     parts = []
     for outcome in outcomes:
         name, known, rows = outcome.page.name, calibration.read(project, outcome.page.name), []
+        margins = [
+            verify.margin(record, kept)
+            for record in outcome.claims
+            if (kept := known.get(record["name"], {}).get("values"))
+        ]
         for record in outcome.claims:
             seeds = "exact" if record["seeds"] is None else str(record["seeds"])
             seeds = "stored run" if record.get("stored") else seeds
@@ -44,7 +50,12 @@ def claims_table(project: Project, outcomes: list[Outcome]) -> str:
         heads = ["claim", "verdict", "measured", "bound", "seeds", "fresh seed sets", "mean ± s.d.", "margin"]
         heads += ["under its fault", "way"]
         if rows:
-            parts += [f"{{doc}}`/{name}`", table(heads, rows)]
+            held = sum(record["held"] for record in outcome.claims)
+            title = f"{name}: {held} of {len(rows)} hold"
+            if (least := min(margins, default=math.inf)) < math.inf:
+                title += f", least margin {least:.1f} s.d."
+            shown = ":open:\n" * (held < len(rows))  # what fails is not folded away
+            parts.append(f"::::{{dropdown}} {title}\n{shown}\n{{doc}}`/{name}`\n\n{table(heads, rows)}\n::::")
         elif outcome.page.is_chapter:
             parts.append(f"**{{doc}}`/{name}` makes no claim.**")
     return "\n\n".join(parts) or "No page makes a claim."
