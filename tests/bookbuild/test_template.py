@@ -27,7 +27,8 @@ def project(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("project")
     for name in ("conf.py", "pyproject.toml", "requirements.txt"):
         shutil.copy(ROOT / name, root)
-    for name in ("book/_static", "book/_templates", "templates", "code/bookbuild", "code/standalone"):
+    code = (f"code/{name}" for name in ("bookbuild", "showcase", "standalone"))
+    for name in ("book/_static", "book/_templates", "templates", *code):
         if (ROOT / name).exists():
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     package = root / "code" / "rlworkshop"
