@@ -60,9 +60,11 @@ def test_the_claims_of_a_page_are_folded_unless_one_fails(project, fresh):
     )
     good, bad = [claim(seeds=3), claim("d", seeds=3)], [claim(), claim("d", held=False)]
     text = report.claims_table(project, [outcome("a", *good), outcome("b", *bad)])
-    first, second = text.split("::::{dropdown} ")[1:]
-    assert first.startswith("a: 2 of 2 hold, least margin 0.7 s.d.\n\n{doc}`/a`")
-    assert second.startswith("b: 1 of 2 hold\n:open:\n")
+    first, second = text.split("</details>")[:2]
+    assert first.startswith(
+        '<details class="claims"><summary>a: 2 of 2 hold, least margin 0.7 s.d.</summary>\n\n{doc}`/a`'
+    )
+    assert second.strip().startswith('<details class="claims" open><summary>b: 1 of 2 hold</summary>\n')
 
 
 def test_a_chapter_without_a_claim_is_named_and_another_page_is_not(project):

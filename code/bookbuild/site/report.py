@@ -54,8 +54,13 @@ def claims_table(project: Project, outcomes: list[Outcome]) -> str:
             title = f"{name}: {held} of {len(rows)} hold"
             if (least := min(margins, default=math.inf)) < math.inf:
                 title += f", least margin {least:.1f} s.d."
-            shown = ":open:\n" * (held < len(rows))  # what fails is not folded away
-            parts.append(f"::::{{dropdown}} {title}\n{shown}\n{{doc}}`/{name}`\n\n{table(heads, rows)}\n::::")
+            shown = " open" * (held < len(rows))  # what fails is not folded away
+            parts += [
+                f'<details class="claims"{shown}><summary>{title}</summary>',
+                f"{{doc}}`/{name}`",
+                table(heads, rows),
+            ]
+            parts.append("</details>")
         elif outcome.page.is_chapter:
             parts.append(f"**{{doc}}`/{name}` makes no claim.**")
     return "\n\n".join(parts) or "No page makes a claim."
