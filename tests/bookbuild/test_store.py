@@ -81,12 +81,12 @@ def test_what_only_renders_decides_a_result_of_the_builder_alone(project, fresh)
     fresh.write("code/bookbuild/site.py", "")
     builder = project.code / "bookbuild/site.py"
     page = Subject("pages", "beta", "its cells", frozenset([project.code / "tiny/other.py", builder]))
-    tests = Subject("tests", "tests/test_site.py", "", frozenset([builder]))
+    tests, mutant = (Subject(kind, "of the site", "", frozenset([builder])) for kind in ("tests", "mutants"))
     found = []
     for pin in ("sphinx==9", "sphinx==10"):
         fresh.write("requirements.txt", f"numpy==2\n# what makes a site of them\n{pin}\n")
-        found.append([Store(project).key(subject) for subject in (page, tests)])
-    assert found[0][0] == found[1][0] and found[0][1] != found[1][1]
+        found.append([Store(project).key(subject) for subject in (page, tests, mutant)])
+    assert [one == other for one, other in zip(*found, strict=True)] == [True, False, False]
 
 
 def test_another_python_misses(project, subject, monkeypatch):

@@ -48,12 +48,14 @@ class Store:
         self._pins = {rendering: project.pins(rendering) for rendering in (False, True)}
 
     def key(self, subject: Subject) -> str:
-        """Digest of all that decides a result before it is made; what renders decides tests of it alone."""
+        """Digest of all that decides a result before it is made.
+
+        Pins that only render decide no page, and of the rest what imports the builder.
+        """
         code, builder = provenance.digest(subject.files, self.project.root), self.project.code / "bookbuild"
-        renders = subject.kind == "tests" and any(file.is_relative_to(builder) for file in subject.files)
-        pins = self._pins[renders]
-        parts = [subject.kind, subject.name, subject.own, subject.variables, code, *pins]
-        parts.append(provenance.python_version())
+        renders = subject.kind != "pages" and any(file.is_relative_to(builder) for file in subject.files)
+        about = [subject.kind, subject.name, subject.own, subject.variables, code]
+        parts = [*about, *self._pins[renders], provenance.python_version()]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def get(self, subject: Subject) -> dict | None:
