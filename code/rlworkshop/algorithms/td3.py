@@ -1,8 +1,8 @@
 """Twin delayed DDPG (TD3): DDPG with three remedies against its critic's errors.
 
 The actor climbs the critic, so it finds the critic's errors, and those upwards are learned from. TD3 trusts
-the lower of two critics (clipped double Q), asks for Q not at a point but around it (target policy smoothing),
-and moves the actor and the target networks only at every second step of the critics (delayed updates).
+the lower of two critics (clipped double Q), asks for Q around an action rather than at it (target policy
+smoothing), and moves the actor and all targets only at every second step of the critics (delayed updates).
 
 Papers: Fujimoto, van Hoof & Meger, *Addressing function approximation error in actor-critic methods*, 2018
 (arXiv:1802.09477). What is the same in DDPG comes from there.
@@ -123,9 +123,16 @@ class TwinCritic(nn.Module):
     Book: algorithms/td3
     """
 
-    def __init__(self, obs_dim: int, actions: int, hidden: tuple[int, ...], generator: torch.Generator):
+    def __init__(
+        self,
+        obs_dim: int,
+        actions: int,
+        hidden: tuple[int, ...],
+        generator: torch.Generator,
+        kind: type[Critic] = Critic,
+    ):
         super().__init__()
-        self.twins = nn.ModuleList(Critic(obs_dim, actions, hidden, generator) for _ in range(2))
+        self.twins = nn.ModuleList(kind(obs_dim, actions, hidden, generator) for _ in range(2))
 
     def forward(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Q (2, B) of ``action`` (B, K), from -1 to 1, at ``obs`` (B, D), once by each."""
@@ -207,7 +214,7 @@ def unsmoothed_target(
 def single_target(
     learner: Learner, batch: Transitions, config: Config, rng: np.random.Generator
 ) -> torch.Tensor:
-    """``td3_target`` without clipped double Q (B,): the first critic's Q, which the actor climbs, is believed.
+    """``td3_target`` without clipped double Q (B,): the critic that the actor climbs is believed.
 
     Book: algorithms/td3
     """
