@@ -84,7 +84,7 @@ def make_crossq(
 ) -> CrossQLearner:
     """Fresh networks and optimisers; all randomness comes from ``generator``."""
     spaces = envs.single_observation_space, envs.single_action_space
-    agent = GaussianAgent.fresh(*spaces, config.hidden, config.normalize_obs, generator, config.device)
+    agent = GaussianAgent.fresh(*spaces, config.hidden, generator, config.device)
     sizes = spaces[0].shape[0], spaces[1].shape[0]
     critic = TwinCritic(*sizes, config.critic_hidden, generator, NormalizedCritic).to(config.device)
     temperature = Temperature(config.alpha).to(config.device)

@@ -60,8 +60,6 @@ class Config:
     """standard deviation of the noise on actions, in parts of half the range of each"""
     hidden: tuple[int, ...] = (64, 64)
     """widths of the hidden layers of all networks"""
-    normalize_obs: bool = False
-    """shift and scale observations by their running mean and standard deviation"""
     device: str = "cpu"
     """where the networks are: ``"cpu"``, ``"cuda"``, ``"mps"``"""
 
@@ -142,7 +140,8 @@ class Critic(nn.Module):
 
     def __init__(self, obs_dim: int, actions: int, hidden: tuple[int, ...], generator: torch.Generator):
         super().__init__()
-        self.net = nets.mlp([obs_dim + actions, *hidden, 1], generator, activation="relu")
+        # a small last layer: slopes that mean nothing yet would send the actor to where tanh is flat, to stay
+        self.net = nets.mlp([obs_dim + actions, *hidden, 1], generator, activation="relu", head_gain=0.01)
 
     def forward(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Q (B,) of ``action`` (B, K), from -1 to 1, at ``obs`` (B, D)."""
@@ -159,7 +158,6 @@ class Agent:
     """
 
     actor: nn.Sequential
-    norm: rl_envs.ObsNorm | None
     obs_space: gym.Space
     action_space: gym.spaces.Box
     noise: float = 0.0
@@ -177,7 +175,6 @@ class Agent:
         obs_space: gym.Space,
         action_space: gym.Space,
         hidden: tuple[int, ...],
-        normalize_obs: bool,
         generator: torch.Generator,
         device: str = "cpu",
         noise: float = 0.0,
@@ -194,23 +191,18 @@ class Agent:
         sizes = [inputs, *hidden, cls.OUTPUTS * action_space.shape[0]]
         # a small last layer: every action starts out near the middle, where tanh has a slope
         actor = nets.mlp(sizes, generator, activation="relu", head_gain=0.01)
-        norm = rl_envs.ObsNorm(obs_space.shape) if normalize_obs else None
-        return cls(actor.to(nets.torch_device(device)), norm, obs_space, action_space, noise)
-
-    def see(self, obs: np.ndarray) -> np.ndarray:
-        """Observations (B, D) as the networks take them, float32."""
-        return obs.astype(np.float32) if self.norm is None else self.norm(obs)
+        return cls(actor.to(nets.torch_device(device)), obs_space, action_space, noise)
 
     def to_box(self, action: np.ndarray) -> np.ndarray:
         """Actions (N, K) as the environment takes them, for the networks', which are cut off at -1 and 1."""
         return rl_envs.to_env(self.action_space, self.center + self.scale * action)
 
     def mode(self, obs: np.ndarray) -> np.ndarray:
-        """The actor's actions (N, K), from -1 to 1, for raw observations ``obs`` (N, D)."""
-        return np.tanh(self.forward(self.see(obs)))
+        """The actor's actions (N, K), from -1 to 1, for observations ``obs`` (N, D)."""
+        return np.tanh(self.forward(obs.astype(np.float32)))
 
     def act(self, obs: np.ndarray) -> np.ndarray:
-        """Deterministic actions (N, K) for raw observations ``obs`` (N, D); one action for one observation.
+        """Deterministic actions (N, K) for observations ``obs`` (N, D); one action for one observation.
 
         Raises:
             ValueError: ``obs`` is neither one observation nor a batch of them.
@@ -220,7 +212,7 @@ class Agent:
         return actions[0] if one else actions
 
     def sample(self, obs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The actor's actions (N, K) for raw observations ``obs`` (N, D), with Gaussian noise on them."""
+        """The actor's actions (N, K) for observations ``obs`` (N, D), with Gaussian noise on them."""
         mode = self.mode(obs)  # (N, K)
         return self.to_box(mode + self.noise * rng.standard_normal(mode.shape))  # (eq-ddpg-noise)
 
@@ -229,11 +221,10 @@ class Agent:
         return self.to_box(rng.uniform(-1, 1, (len(obs), *self.action_space.shape)))
 
     def tensors(self, batch: Transitions) -> Transitions:
-        """A batch of arrays as tensors, observations and actions as the networks take them."""
-        action = ((batch.action - self.center) / self.scale).astype(np.float32)  # (B, K)
-        batch = batch._replace(obs=self.see(batch.obs), action=action, next_obs=self.see(batch.next_obs))
+        """A batch of arrays as tensors, float32, with actions from -1 to 1."""
+        batch = batch._replace(action=(batch.action - self.center) / self.scale)
         place = self.actor[0].weight.device
-        return Transitions(*(torch.from_numpy(column).to(place) for column in batch))
+        return Transitions(*(torch.from_numpy(c.astype(np.float32, copy=False)).to(place) for c in batch))
 
 
 def load_agent(run: runs.Run, algorithm: str, kind: type[Agent], device: str) -> Agent:
@@ -245,8 +236,9 @@ def load_agent(run: runs.Run, algorithm: str, kind: type[Agent], device: str) ->
     if run.algorithm != algorithm:
         raise ValueError(f"this run is of {run.algorithm}: load it with that module's load_policy")
     spaces = [rl_envs.space_from_tree(run.policy[name]) for name in ("obs_space", "action_space")]
-    hidden, norm = tuple(run.config["hidden"]), run.policy["norm"] is not None
-    return nets.set_policy(kind.fresh(*spaces, hidden, norm, torch.Generator(), device), run.policy)
+    agent = kind.fresh(*spaces, tuple(run.config["hidden"]), torch.Generator(), device, run.policy["noise"])
+    agent.actor.load_state_dict(nets.from_tree(run.policy["actor"]))
+    return agent
 
 
 @dataclass
@@ -265,9 +257,8 @@ class Learner:
 
 def make_learner(envs: gym.vector.VectorEnv, config: Config, generator: torch.Generator) -> Learner:
     """Fresh networks, their copies and optimisers; all randomness comes from ``generator``."""
-    spaces, noise = (envs.single_observation_space, envs.single_action_space), config.exploration_noise
-    about = config.hidden, config.normalize_obs, generator, config.device, noise
-    agent = Agent.fresh(*spaces, *about)
+    spaces = envs.single_observation_space, envs.single_action_space
+    agent = Agent.fresh(*spaces, config.hidden, generator, config.device, config.exploration_noise)
     sizes = spaces[0].shape[0], spaces[1].shape[0]
     critic = Critic(*sizes, config.hidden, generator).to(config.device)
     # the copies begin equal, get no gradient, and are unknown to the optimisers
@@ -361,8 +352,6 @@ def train(
         valid = session.episodes.step(next_obs, reward, terminated, truncated)  # no reset rows
         discount = config.gamma * ~terminated  # a time limit is no terminal state: its value still counts
         replay.step(Transitions(obs, action, reward, next_obs, discount), valid, terminated | truncated)
-        if agent.norm:
-            agent.norm.update(obs[valid])
         obs = next_obs
         if session.due(config.learning_starts, config.train_freq):
             found = [update(learner, replay, config, rng, target) for _ in range(config.gradient_steps)]
@@ -372,7 +361,7 @@ def train(
 
 
 def load_policy(run: runs.Run, device: str = "cpu") -> Agent:
-    """The trained agent of a run, its normaliser frozen: ``.act(obs)`` and ``.sample(obs, rng)``.
+    """The trained agent of a run: ``.act(obs)`` and ``.sample(obs, rng)``.
 
     Raises:
         ValueError: the run is of another algorithm.

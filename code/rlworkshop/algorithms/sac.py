@@ -75,8 +75,6 @@ class Config:
     """gradient steps in a round; divided by ``train_freq``: the update-to-data ratio"""
     hidden: tuple[int, ...] = (64, 64)
     """widths of the hidden layers of all networks"""
-    normalize_obs: bool = False
-    """shift and scale observations by their running mean and standard deviation"""
     device: str = "cpu"
     """where the networks are: ``"cpu"``, ``"cuda"``, ``"mps"``"""
 
@@ -157,12 +155,12 @@ class GaussianAgent(Agent):
         self.log_scale = float(np.log(self.scale).sum())
 
     def mode(self, obs: np.ndarray) -> np.ndarray:
-        """The squashed means (N, K), from -1 to 1, for raw observations ``obs`` (N, D)."""
-        return np.tanh(self.forward(self.see(obs))[:, : len(self.scale)])
+        """The squashed means (N, K), from -1 to 1, for observations ``obs`` (N, D)."""
+        return np.tanh(self.forward(obs.astype(np.float32))[:, : len(self.scale)])
 
     def sample(self, obs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Random actions (N, K) of the policy for raw observations ``obs`` (N, D)."""
-        mean, log_std = np.split(self.forward(self.see(obs)), 2, axis=1)  # (N, K), (N, K)
+        """Random actions (N, K) of the policy for observations ``obs`` (N, D)."""
+        mean, log_std = np.split(self.forward(obs.astype(np.float32)), 2, axis=1)  # (N, K), (N, K)
         raw = mean + np.exp(np.clip(log_std, *LOG_STD)) * rng.standard_normal(mean.shape)
         return self.to_box(np.tanh(raw))
 
@@ -208,7 +206,7 @@ class Learner:
 def make_learner(envs: gym.vector.VectorEnv, config: Config, generator: torch.Generator) -> Learner:
     """Fresh networks, copies and optimisers; all randomness comes from ``generator``."""
     spaces = envs.single_observation_space, envs.single_action_space
-    agent = GaussianAgent.fresh(*spaces, config.hidden, config.normalize_obs, generator, config.device)
+    agent = GaussianAgent.fresh(*spaces, config.hidden, generator, config.device)
     sizes = spaces[0].shape[0], spaces[1].shape[0]
     critic = TwinCritic(*sizes, config.hidden, generator).to(config.device)
     # the copy begins equal, gets no gradient, and is unknown to the optimisers
@@ -300,8 +298,6 @@ def train(
         valid = session.episodes.step(next_obs, reward, terminated, truncated)  # no reset rows
         discount = config.gamma * ~terminated  # a time limit is no terminal state: its value still counts
         replay.step(Transitions(obs, action, reward, next_obs, discount), valid, terminated | truncated)
-        if agent.norm:
-            agent.norm.update(obs[valid])
         obs = next_obs
         if session.due(config.learning_starts, config.train_freq):
             found = [update(learner, replay, config, rng, target) for _ in range(config.gradient_steps)]
@@ -311,7 +307,7 @@ def train(
 
 
 def load_policy(run: runs.Run, device: str = "cpu") -> GaussianAgent:
-    """The trained agent of a run, its normaliser frozen: ``.act(obs)`` and ``.sample(obs, rng)``.
+    """The trained agent of a run: ``.act(obs)`` and ``.sample(obs, rng)``.
 
     Raises:
         ValueError: the run is of another algorithm.

@@ -67,9 +67,9 @@ class DiscreteAgent(Agent):
         obs_space: gym.Space,
         action_space: gym.Space,
         hidden: tuple[int, ...],
-        normalize_obs: bool,
         generator: torch.Generator,
         device: str = "cpu",
+        noise: float = 0.0,
     ) -> Self:
         """An untrained agent for the spaces of one environment.
 
@@ -80,22 +80,21 @@ class DiscreteAgent(Agent):
             raise rl_envs.wrong_actions(action_space, "Discrete from 0")
         sizes = [rl_envs.vector_length(obs_space), *hidden, int(action_space.n)]
         actor = nets.mlp(sizes, generator, activation="relu", head_gain=0.01)
-        norm = rl_envs.ObsNorm(obs_space.shape) if normalize_obs else None
-        return cls(actor.to(nets.torch_device(device)), norm, obs_space, action_space)
+        return cls(actor.to(nets.torch_device(device)), obs_space, action_space, noise)
 
     def act(self, obs: np.ndarray) -> np.ndarray:
-        """The likeliest actions (N,) for raw observations ``obs`` (N, D); one action for one observation.
+        """The likeliest actions (N,) for observations ``obs`` (N, D); one action for one observation.
 
         Raises:
             ValueError: ``obs`` is neither one observation nor a batch of them.
         """
         obs, one = rl_envs.batched(self.obs_space, obs)
-        actions = self.forward(self.see(obs)).argmax(axis=1)
+        actions = self.forward(obs.astype(np.float32)).argmax(axis=1)
         return actions[0] if one else actions
 
     def sample(self, obs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Random actions (N,) of the policy for raw observations ``obs`` (N, D)."""
-        logits = self.forward(self.see(obs))  # (N, A)
+        """Random actions (N,) of the policy for observations ``obs`` (N, D)."""
+        logits = self.forward(obs.astype(np.float32))  # (N, A)
         # the largest of logits + Gumbel noise is a draw from softmax(logits)
         return (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
 
@@ -104,8 +103,9 @@ class DiscreteAgent(Agent):
         return rng.integers(self.action_space.n, size=len(obs))
 
     def tensors(self, batch: Transitions) -> Transitions:
-        """A batch of arrays as tensors, observations as the networks take them."""
-        batch = batch._replace(obs=self.see(batch.obs), next_obs=self.see(batch.next_obs))
+        """A batch of arrays as tensors, observations float32."""
+        obs, next_obs = batch.obs.astype(np.float32), batch.next_obs.astype(np.float32)
+        batch = batch._replace(obs=obs, next_obs=next_obs)
         place = self.actor[0].weight.device
         return Transitions(*(torch.from_numpy(column).to(place) for column in batch))
 
@@ -132,7 +132,7 @@ class TwinQ(nn.Module):
 def make_discrete(envs: gym.vector.VectorEnv, config: DiscreteConfig, generator: torch.Generator) -> Learner:
     """Fresh networks, copies and optimisers; all randomness comes from ``generator``."""
     spaces = envs.single_observation_space, envs.single_action_space
-    agent = DiscreteAgent.fresh(*spaces, config.hidden, config.normalize_obs, generator, config.device)
+    agent = DiscreteAgent.fresh(*spaces, config.hidden, generator, config.device)
     sizes = [spaces[0].shape[0], *config.hidden, int(spaces[1].n)]
     critic = TwinQ(sizes, generator).to(config.device)
     # the copy begins equal, gets no gradient, and is unknown to the optimisers

@@ -76,8 +76,6 @@ class Config:
     """standard deviation of the noise on actions, in parts of half the range of each"""
     hidden: tuple[int, ...] = (64, 64)
     """widths of the hidden layers of all networks"""
-    normalize_obs: bool = False
-    """shift and scale observations by their running mean and standard deviation"""
     device: str = "cpu"
     """where the networks are: ``"cpu"``, ``"cuda"``, ``"mps"``"""
 
@@ -141,9 +139,8 @@ class TwinCritic(nn.Module):
 
 def make_learner(envs: gym.vector.VectorEnv, config: Config, generator: torch.Generator) -> Learner:
     """Fresh networks, their copies and optimisers; all randomness comes from ``generator``."""
-    spaces, noise = (envs.single_observation_space, envs.single_action_space), config.exploration_noise
-    about = config.hidden, config.normalize_obs, generator, config.device, noise
-    agent = Agent.fresh(*spaces, *about)
+    spaces = envs.single_observation_space, envs.single_action_space
+    agent = Agent.fresh(*spaces, config.hidden, generator, config.device, config.exploration_noise)
     sizes = spaces[0].shape[0], spaces[1].shape[0]
     critic = TwinCritic(*sizes, config.hidden, generator).to(config.device)
     # the copies begin equal, get no gradient, and are unknown to the optimisers
@@ -259,8 +256,6 @@ def train(
         valid = session.episodes.step(next_obs, reward, terminated, truncated)  # no reset rows
         discount = config.gamma * ~terminated  # a time limit is no terminal state: its value still counts
         replay.step(Transitions(obs, action, reward, next_obs, discount), valid, terminated | truncated)
-        if agent.norm:
-            agent.norm.update(obs[valid])
         obs = next_obs
         if session.due(config.learning_starts, config.train_freq):
             found = [update(learner, replay, config, rng, target) for _ in range(config.gradient_steps)]
@@ -270,7 +265,7 @@ def train(
 
 
 def load_policy(run: runs.Run, device: str = "cpu") -> Agent:
-    """The trained agent of a run, its normaliser frozen: ``.act(obs)`` and ``.sample(obs, rng)``.
+    """The trained agent of a run: ``.act(obs)`` and ``.sample(obs, rng)``.
 
     Raises:
         ValueError: the run is of another algorithm.
