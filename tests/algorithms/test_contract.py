@@ -124,7 +124,7 @@ ALGORITHMS = {
         CONTROL,
         104,
         ("FrozenLake-v1", "Pendulum-v1"),
-    ),  # fmt: skip
+    ),
     "pixels": Algorithm(
         pixels.train_on_pixels, pixels.load_from_pixels, PIXELS, ("CatchStack2-v0",), 104, ("CartPole-v1",)
     ),
