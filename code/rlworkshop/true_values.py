@@ -1,0 +1,121 @@
+"""What a critic says of actions, beside what the policy then collects: over-estimation, measured.
+
+A value is a prediction of a discounted return. On a pendulum the return can be had exactly, up to what lies
+behind the horizon: put the pendulum where the critic was asked, let the policy act, and add up.
+
+Papers: Fujimoto, van Hoof & Meger, *Addressing function approximation error in actor-critic methods*, 2018
+(arXiv:1802.09477), compare the two in the same way.
+
+Book: algorithms/ddpg
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from rlworkshop import nets, runs
+
+GRAVITY, DT, TORQUE, FASTEST = 10.0, 0.05, 2.0, 8.0  # of Gymnasium's Pendulum-v1, in its units
+HORIZON = 600  # steps, 30 seconds: with a discount factor of 0.99 what comes after counts a quarter of 1 %
+
+
+def pendulum_step(obs: np.ndarray, torque: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One step of B pendulums of Gymnasium's Pendulum-v1: their next observations (B, 3) and rewards (B,).
+
+    ``obs`` (B, 3) is cosine and sine of the angle, 0 upright, and its velocity in rad/s; ``torque`` (B, 1),
+    from -2 to 2.
+
+    Book: algorithms/ddpg
+    """
+    angle, speed = np.arctan2(obs[:, 1], obs[:, 0]), obs[:, 2]  # (B,), (B,)
+    push = np.clip(torque[:, 0], -TORQUE, TORQUE)
+    reward = -(angle**2 + 0.1 * speed**2 + 0.001 * push**2)
+    speed = np.clip(speed + (1.5 * GRAVITY * np.sin(angle) + 3 * push) * DT, -FASTEST, FASTEST)
+    angle = angle + speed * DT
+    return np.stack([np.cos(angle), np.sin(angle), speed], axis=1), reward
+
+
+def true_values(
+    act: Callable[[np.ndarray], np.ndarray],
+    obs: np.ndarray,
+    action: np.ndarray,
+    gamma: float,
+    horizon: int = HORIZON,
+) -> np.ndarray:
+    """Discounted returns (B,) of doing ``action`` (B, 1) at ``obs`` (B, 3), then what ``act`` says.
+
+    Nothing in Pendulum-v1 is random and nothing ends it but a time limit, which is no end: so one way is all
+    ways, and the return is the value, up to what lies behind the ``horizon``.
+
+    Book: algorithms/ddpg
+    """
+    total, obs = np.zeros(len(obs)), obs.astype(np.float64)
+    for step in range(horizon):
+        obs, reward = pendulum_step(obs, action)
+        total += gamma**step * reward
+        action = act(obs)
+    return total
+
+
+def watched(config: Any, seed: int, *, train: Callable[..., runs.Run], every: int = 1_000, **parts: Any):
+    """Train on Pendulum-v1 with audits: every so many steps, what is believed and what is collected.
+
+    At each audit 200 states are drawn from the replay buffer. In ``metrics`` are ``audit_step`` and means over
+    them: ``believed`` and ``collected`` for what the policy does there; ``believed_any`` and
+    ``collected_any`` for one action drawn at random, the policy's afterwards; ``apart``, the distance of twin
+    critics (0 of one). Of twins, what is believed is what the first says: the one that the actor climbs.
+    ``policy["critic"]`` has the critic's weights.
+
+    Args:
+        train: that of an off-policy algorithm of the book; ``parts`` go to it.
+
+    Raises:
+        ValueError: ``config`` is of another environment.
+
+    Book: algorithms/ddpg
+    """
+    if config.env_id != "Pendulum-v1":
+        raise ValueError(f"true values are known on Pendulum-v1, not on {config.env_id}")
+    rng, found, kept = np.random.default_rng([seed, 7]), [], {}  # a stream of its own
+
+    def audit(session: Any) -> None:
+        kept["critic"] = session.kept["learner"].critic
+        if session.steps < every * (len(found) + 1):
+            return
+        agent, obs = session.agent, session.kept["replay"].sample(200, rng).obs
+        mode, drawn = agent.mode(obs), rng.uniform(-1, 1, (200, 1))
+        row = {"audit_step": session.steps}
+        for name, action in (("", mode), ("_any", drawn)):
+            q = q_of(kept["critic"], obs, action)  # (200,) or (2, 200)
+            row["believed" + name] = q.reshape(-1, 200)[0].mean()
+            row["collected" + name] = true_values(agent.act, obs, agent.to_box(action), config.gamma).mean()
+            row["apart" + name] = np.ptp(q.reshape(-1, 200), axis=0).mean()
+        found.append(row)
+
+    run = train(config, seed, callback=audit, **parts)
+    run.metrics.update({name: np.array([row[name] for row in found], float) for name in found[0]})
+    run.policy["critic"] = nets.to_tree(kept["critic"].state_dict())
+    return run
+
+
+@torch.no_grad()
+def q_of(critic: nn.Module, obs: np.ndarray, action: np.ndarray) -> np.ndarray:
+    """What ``critic`` says (B,), or twins say (2, B), of ``action`` (B, K), from -1 to 1, at ``obs`` (B, D).
+
+    Book: algorithms/ddpg
+    """
+    return critic(*(torch.from_numpy(x.astype(np.float32)) for x in (obs, action))).numpy()
+
+
+def load_critic(run: runs.Run, kind: Callable[..., nn.Module]) -> nn.Module:
+    """The critic of a run of ``watched``: ``kind`` is ``ddpg.Critic``, or ``td3.TwinCritic``.
+
+    Book: algorithms/ddpg
+    """
+    weights = nets.from_tree(run.policy["critic"])
+    critic = kind(3, 1, tuple(run.config["hidden"]), torch.Generator())
+    critic.load_state_dict(weights)
+    return critic
