@@ -59,13 +59,14 @@ def test_what_lies_behind_the_horizon_counts_next_to_nothing():
 @pytest.mark.parametrize("algorithm, config, twins", [(ddpg, SMALL, 1), (td3, TWINS, 2)])
 def test_audits_leave_a_training_alone_and_say_what_its_critic_believes(algorithm, config, twins):
     plain = algorithm.train(config, 3)
-    run = true_values.watched(config, 3, train=algorithm.train, every=200)
+    run = true_values.watched(config, 3, by=algorithm.train, every=200)
     for name, values in plain.metrics.items():
         assert np.array_equal(values, run.metrics[name])
     m = run.metrics
     assert (np.diff(m["audit_step"]) >= 180).all() and len(m["audit_step"]) == 2
     assert (m["collected"] < 0).all() and not np.array_equal(m["believed"], m["believed_any"])
     assert (m["apart"] > 0).all() == (twins == 2)
+    assert all((np.abs(m[name]) < 1).all() and m[name].any() for name in ("tells", "tells_any"))
     critic = true_values.load_critic(run, ddpg.Critic if twins == 1 else td3.TwinCritic)
     obs, action = np.zeros((5, 3)), np.linspace(-1, 1, 5)[:, None]
     q = true_values.q_of(critic, obs, action)
@@ -79,10 +80,18 @@ def test_an_audit_finds_a_critic_that_says_too_much_by_just_that():
         learner.critic.net[-1].bias.data.fill_(7)
         return found
 
-    run = true_values.watched(SMALL, 0, train=ddpg.train, every=200, update=enthusiast)
+    run = true_values.watched(SMALL, 0, by=ddpg.train, every=200, update=enthusiast)
     assert (run.metrics["believed"] == 7).all() and (run.metrics["believed_any"] == 7).all()
+    assert not run.metrics["tells"].any()
+
+
+def test_correlation_is_that_of_numpy_and_0_where_nothing_varies():
+    x, y = np.random.default_rng(0).normal(size=(2, 30))
+    assert true_values.correlation(x, y) == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert true_values.correlation(3 * x, 1 - x) == pytest.approx(-1)
+    assert true_values.correlation(x, np.full(30, 2.0)) == 0
 
 
 def test_true_values_are_known_of_one_pendulum_alone():
     with pytest.raises(ValueError, match="true values are known on Pendulum-v1"):
-        true_values.watched(dataclasses.replace(SMALL, env_id="MountainCarContinuous-v0"), 0, train=ddpg.train)
+        true_values.watched(dataclasses.replace(SMALL, env_id="MountainCarContinuous-v0"), 0, by=ddpg.train)

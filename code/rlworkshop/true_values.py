@@ -60,17 +60,17 @@ def true_values(
     return total
 
 
-def watched(config: Any, seed: int, *, train: Callable[..., runs.Run], every: int = 1_000, **parts: Any):
+def watched(config: Any, seed: int, *, by: Callable[..., runs.Run], every: int = 1_000, **parts: Any):
     """Train on Pendulum-v1 with audits: every so many steps, what is believed and what is collected.
 
     At each audit 200 states are drawn from the replay buffer. In ``metrics`` are ``audit_step`` and means over
     them: ``believed`` and ``collected`` for what the policy does there; ``believed_any`` and
-    ``collected_any`` for one action drawn at random, the policy's afterwards; ``apart``, the distance of twin
-    critics (0 of one). Of twins, what is believed is what the first says: the one that the actor climbs.
-    ``policy["critic"]`` has the critic's weights.
+    ``collected_any`` for one action drawn at random, the policy's afterwards. ``tells`` is the correlation of
+    the two over the states, ``apart`` the distance of twin critics (0 of one). Of twins, what is believed is
+    what the first says: the one that the actor climbs. ``policy["critic"]`` has the critic's weights.
 
     Args:
-        train: that of an off-policy algorithm of the book; ``parts`` go to it.
+        by: ``train`` of an off-policy algorithm of the book; ``parts`` go to it.
 
     Raises:
         ValueError: ``config`` is of another environment.
@@ -89,16 +89,26 @@ def watched(config: Any, seed: int, *, train: Callable[..., runs.Run], every: in
         mode, drawn = agent.mode(obs), rng.uniform(-1, 1, (200, 1))
         row = {"audit_step": session.steps}
         for name, action in (("", mode), ("_any", drawn)):
-            q = q_of(kept["critic"], obs, action)  # (200,) or (2, 200)
-            row["believed" + name] = q.reshape(-1, 200)[0].mean()
-            row["collected" + name] = true_values(agent.act, obs, agent.to_box(action), config.gamma).mean()
-            row["apart" + name] = np.ptp(q.reshape(-1, 200), axis=0).mean()
+            q = q_of(kept["critic"], obs, action).reshape(-1, 200)  # (1 or 2, 200)
+            true = true_values(agent.act, obs, agent.to_box(action), config.gamma)  # (200,)
+            row |= {"believed" + name: q[0].mean(), "collected" + name: true.mean()}
+            row |= {"apart" + name: np.ptp(q, axis=0).mean(), "tells" + name: correlation(q[0], true)}
         found.append(row)
 
-    run = train(config, seed, callback=audit, **parts)
+    run = by(config, seed, callback=audit, **parts)
     run.metrics.update({name: np.array([row[name] for row in found], float) for name in found[0]})
     run.policy["critic"] = nets.to_tree(kept["critic"].state_dict())
     return run
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson's correlation of two arrays (B,); 0 where one of them is the same everywhere.
+
+    Book: algorithms/ddpg
+    """
+    x, y = x - x.mean(), y - y.mean()
+    size = np.sqrt((x**2).sum() * (y**2).sum())
+    return float((x * y).sum() / size) if size > 1e-9 * len(x) else 0.0
 
 
 @torch.no_grad()
