@@ -63,11 +63,11 @@ def true_values(
 def watched(config: Any, seed: int, *, by: Callable[..., runs.Run], every: int = 1_000, **parts: Any):
     """Train on Pendulum-v1 with audits: every so many steps, what is believed and what is collected.
 
-    At each audit 200 states are drawn from the replay buffer. In ``metrics`` are ``audit_step`` and means over
-    them: ``believed`` and ``collected`` for what the policy does there; ``believed_any`` and
-    ``collected_any`` for one action drawn at random, the policy's afterwards. ``tells`` is the correlation of
-    the two over the states, ``apart`` the distance of twin critics (0 of one). Of twins, what is believed is
-    what the first says: the one that the actor climbs. ``policy["critic"]`` has the critic's weights.
+    At each audit 200 states are drawn from the replay buffer. ``metrics`` has ``audit_step`` and means over
+    them: ``believed`` and ``collected`` for what the policy does there, ``believed_any`` and
+    ``collected_any`` for one action drawn at random, the policy's afterwards. ``tells`` is the correlation
+    of the two over the states, ``apart`` the distance of twin critics (0 of one). Of twins, what is believed
+    is what the first says: the one that the actor climbs. ``policy["critic"]`` has the critic's weights.
 
     Args:
         by: ``train`` of an off-policy algorithm of the book; ``parts`` go to it.

@@ -250,7 +250,9 @@ def test_a_training_tells_costs_and_multipliers_and_keeps_a_policy():
     assert (other.metrics["measured"] < other.metrics["cost"]).any()
 
 
-def test_an_interrupted_training_goes_on_with_its_multiplier(tmp_path, monkeypatch):  # a copied file keeps no checkpoint
+def test_an_interrupted_training_goes_on_with_its_multiplier(
+    tmp_path, monkeypatch
+):  # a copied file keeps no checkpoint
     config, path = dataclasses.replace(SMALL, limit=0.0), tmp_path / "checkpoint.npz"
     short = dataclasses.replace(config, total_steps=2 * 200 + 4)
     before = crl.train(short, 0, checkpoint=path, checkpoint_every=1, keep_checkpoint=True)

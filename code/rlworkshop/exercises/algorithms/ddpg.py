@@ -36,7 +36,7 @@ GRADIENT = Exercise(
     "ddpg-policy-gradient", "Derive: two slopes, one after the other", PAGE, ACTOR, policy_gradient
 )
 CHAIN = (
-    "The chain rule: the slope of Q in the action, at the action that the actor takes, times that of the action.",
+    "The chain rule: the slope of Q in the action, where the actor acts, times that of the action.",
     "tanh has the slope 1 − tanh²; the weight of component k and input d moves the action's input by s_d.",
     "For one state it is (2 (best − a) (1 − a²))_k s_d; then the mean over the batch.",
 )
@@ -54,7 +54,7 @@ def _at_zero(answer: Callable) -> None:
     expect(answer(obs, weights, best), np.array([[1.0, 2.0]]), "s = (1, 2), weights 0, best ½", {
         "this points down: the actor is to make Q large, and this is the gradient of −Q": [[-1.0, -2.0]],
         "the 2 of the square is missing": [[0.5, 1.0]],
-        "the slope of Q alone is no gradient of the weights: how does the action move with them?": [[1.0, 1.0]],
+        "the slope of Q alone is no gradient of weights: how does the action move with them?": [[1.0, 1.0]],
     })  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def _squashed(answer: Callable) -> None:
     slope, action = _rows(obs, weights, best)
     want = (slope * (1 - action**2)).T @ obs
     expect(answer(obs, weights, best), want, "s = (1, ½), weights (1, 1), best −1", {
-        "the slope of tanh is missing: the action moves by less and less the nearer it is to ±1": slope.T @ obs,
+        "the slope of tanh is missing: the nearer to ±1, the less the action moves": slope.T @ obs,
         "tanh has the slope 1 − tanh², and not 1 − tanh": (slope * (1 - action)).T @ obs,
         "Q's slope was taken at the input of tanh: take it at the action that is done":
             (2 * (best - obs @ weights.T) * (1 - action**2)).T @ obs,
@@ -135,7 +135,7 @@ def _value(answer: Callable) -> None:
 def _loss(answer: Callable) -> None:
     got = answer(np.array([0.0, 0.0, -6.0]), 0.9)
     expect(np.asarray(got), np.array([-20.0, 4.0]), "Rewards 0, 0 and −6, γ = 0.9: value and loss", {
-        "no prediction can equal different rewards at once: something of each difference is left": [-20.0, 0.0],
+        "one value cannot equal different rewards: something of each difference is left": [-20.0, 0.0],
         "the ½ of the loss is missing": [-20.0, 8.0],
         "the variance divides by B here, and not by B − 1": [-20.0, 6.0],
         "this is the standard deviation: the loss has squares": [-20.0, 0.5 * 8**0.5],
