@@ -63,8 +63,8 @@ def one(arm: str, seed: int) -> dict[str, Any]:
         "believed_any",
         "collected_any",
         "apart",
-        "tells",
         "tells_any",
+        "spread_any",
     )
     print(arm, seed, f"{score:.0f}, {time.process_time() - before:.0f} s", flush=True)
     return {

@@ -82,7 +82,7 @@ def test_an_audit_finds_a_critic_that_says_too_much_by_just_that():
 
     run = true_values.watched(SMALL, 0, by=ddpg.train, every=200, update=enthusiast)
     assert (run.metrics["believed"] == 7).all() and (run.metrics["believed_any"] == 7).all()
-    assert not run.metrics["tells"].any()
+    assert not run.metrics["tells"].any() and not run.metrics["spread"].any()
 
 
 def test_correlation_is_that_of_numpy_and_0_where_nothing_varies():
@@ -95,3 +95,41 @@ def test_correlation_is_that_of_numpy_and_0_where_nothing_varies():
 def test_true_values_are_known_of_one_pendulum_alone():
     with pytest.raises(ValueError, match="true values are known on Pendulum-v1"):
         true_values.watched(dataclasses.replace(SMALL, env_id="MountainCarContinuous-v0"), 0, by=ddpg.train)
+
+
+def worthless(algorithm, target, updates=24, **more):
+    parts = {"make_learner": algorithm.make_learner, "update": algorithm.update, "target": target}
+    config = algorithm.Config(hidden=(8,), batch_size=16)
+    return true_values.nothing_matters(config, 3, rows=500, updates=updates, **parts, **more)
+
+
+def test_where_nothing_matters_all_is_noise_with_mean_0():
+    seen = []
+
+    def look(learner, replay, config, rng, target):
+        seen.append(
+            (replay[np.arange(replay.size)], [p.detach().clone() for p in learner.agent.actor.parameters()])
+        )
+        return ddpg.update(learner, replay, config, rng, target)
+
+    parts = {"make_learner": ddpg.make_learner, "target": ddpg.ddpg_target}
+    for climb in (True, False):
+        seen.clear()
+        true_values.nothing_matters(ddpg.Config(), 0, update=look, updates=12, climb=climb, **parts)
+        (kept, first), (_, last) = seen[0], seen[-1]
+        assert all((a == b).all() for a, b in zip(first, last, strict=True)) == (not climb)
+    assert kept.action.shape == (2000, 4) and (kept.discount == np.float32(0.99)).all()
+    assert abs(kept.reward.mean()) < 0.07 and kept.reward.std() == pytest.approx(1, abs=0.05)
+    assert abs(kept.action.mean()) < 0.02 and kept.action.std() == pytest.approx(3**-0.5, abs=0.02)
+    assert abs(np.corrcoef(kept.obs[:, 0], kept.next_obs[:, 0])[0, 1]) < 0.07
+
+
+@pytest.mark.parametrize("algorithm, target", [(ddpg, ddpg.ddpg_target), (td3, td3.td3_target)])
+def test_what_is_believed_there_is_looked_up_twelve_times_and_the_same_each_time(algorithm, target):
+    runs = [worthless(algorithm, target) for _ in range(2)]
+    m = runs[0].metrics
+    assert m["update"].tolist() == list(range(2, 25, 2)) and m["believed"].shape == (12,)
+    assert not np.array_equal(m["believed"], m["believed_any"])
+    assert all(np.array_equal(value, runs[1].metrics[name]) for name, value in m.items())
+    still = worthless(algorithm, target, climb=False).metrics
+    assert not np.array_equal(still["believed"], m["believed"])

@@ -9,14 +9,18 @@ Papers: Fujimoto, van Hoof & Meger, *Addressing function approximation error in 
 Book: algorithms/ddpg
 """
 
+import dataclasses
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from torch import nn
 
 from rlworkshop import nets, runs
+from rlworkshop.replay import Replay
 
 GRAVITY, DT, TORQUE, FASTEST = 10.0, 0.05, 2.0, 8.0  # of Gymnasium's Pendulum-v1, in its units
 HORIZON = 600  # steps, 30 seconds: with a discount factor of 0.99 what comes after counts a quarter of 1 %
@@ -66,8 +70,9 @@ def watched(config: Any, seed: int, *, by: Callable[..., runs.Run], every: int =
     At each audit 200 states are drawn from the replay buffer. ``metrics`` has ``audit_step`` and means over
     them: ``believed`` and ``collected`` for what the policy does there, ``believed_any`` and
     ``collected_any`` for one action drawn at random, the policy's afterwards. ``tells`` is the correlation
-    of the two over the states, ``apart`` the distance of twin critics (0 of one). Of twins, what is believed
-    is what the first says: the one that the actor climbs. ``policy["critic"]`` has the critic's weights.
+    of the two over the states, ``spread`` the quotient of their standard deviations, ``apart`` the distance
+    of twin critics (0 of one). Of twins, what is believed is what the first says: the one that the actor
+    climbs. ``policy["critic"]`` has the critic's weights.
 
     Args:
         by: ``train`` of an off-policy algorithm of the book; ``parts`` go to it.
@@ -92,7 +97,8 @@ def watched(config: Any, seed: int, *, by: Callable[..., runs.Run], every: int =
             q = q_of(kept["critic"], obs, action).reshape(-1, 200)  # (1 or 2, 200)
             true = true_values(agent.act, obs, agent.to_box(action), config.gamma)  # (200,)
             row |= {"believed" + name: q[0].mean(), "collected" + name: true.mean()}
-            row |= {"apart" + name: np.ptp(q, axis=0).mean(), "tells" + name: correlation(q[0], true)}
+            row |= {"tells" + name: correlation(q[0], true), "spread" + name: q[0].std() / true.std()}
+            row |= {"apart" + name: np.ptp(q, axis=0).mean()}
         found.append(row)
 
     run = by(config, seed, callback=audit, **parts)
@@ -129,3 +135,50 @@ def load_critic(run: runs.Run, kind: Callable[..., nn.Module]) -> nn.Module:
     critic = kind(3, 1, tuple(run.config["hidden"]), torch.Generator())
     critic.load_state_dict(weights)
     return critic
+
+
+def nothing_matters(
+    config: Any,
+    seed: int,
+    *,
+    make_learner: Callable[..., Any],
+    update: Callable[..., Any],
+    target: Callable[..., torch.Tensor],
+    climb: bool = True,
+    rows: int = 2_000,
+    actions: int = 4,
+    updates: int = 1_200,
+) -> runs.Run:
+    """Gradient steps in a world where whatever is done is worth 0, on a buffer filled once and for all.
+
+    States, actions with ``actions`` components and rewards are noise; rewards have mean 0 and standard
+    deviation 1, and nothing ends. In ``metrics`` are, at twelve times ``update``, means over 500 states:
+    ``believed`` of the actor's action and ``believed_any`` of one drawn at random. Both should be 0.
+
+    Args:
+        make_learner, update, target: of the algorithm. climb: False leaves its actor where it began.
+        rows: transitions in the buffer. updates: gradient steps.
+
+    Book: algorithms/ddpg
+    """
+    spaces = gym.spaces.Box(-np.inf, np.inf, (3,), np.float32), gym.spaces.Box(-1, 1, (actions,), np.float32)
+    world = SimpleNamespace(single_observation_space=spaces[0], single_action_space=spaces[1])
+    learner, rng = make_learner(world, config, nets.generator(seed)), np.random.default_rng([seed, 8])
+    replay = Replay(rows, (3,), (actions,), action_dtype=np.float32)
+    obs, next_obs = rng.standard_normal((2, rows, 3), np.float32)
+    drawn = rng.uniform(-1, 1, (rows, actions)).astype(np.float32)
+    replay.add(obs, drawn, rng.standard_normal(rows, np.float32), next_obs, np.full(rows, config.gamma))
+    if not climb:
+        learner.actor_opt.param_groups[0]["lr"] = 0.0
+    found: dict[str, list[float]] = {"update": [], "believed": [], "believed_any": []}
+    for count in range(1, updates + 1):
+        update(learner, replay, config, rng, target)
+        if count % (updates // 12) == 0:
+            said = [
+                q_of(learner.critic, obs[:500], action).reshape(-1, 500)[0].mean()
+                for action in (learner.agent.mode(obs[:500]), drawn[:500])
+            ]
+            for name, value in zip(found, (count, *said), strict=True):
+                found[name].append(float(value))
+    metrics = {name: np.array(values) for name, values in found.items()}
+    return runs.Run(make_learner.__module__, "", dataclasses.asdict(config), seed, metrics, policy={})
