@@ -151,9 +151,11 @@ def nothing_matters(
 ) -> runs.Run:
     """Gradient steps in a world where whatever is done is worth 0, on a buffer filled once and for all.
 
-    States, actions with ``actions`` components and rewards are noise; rewards have mean 0 and standard
-    deviation 1, and nothing ends. In ``metrics`` are, at twelve times ``update``, means over 500 states:
-    ``believed`` of the actor's action and ``believed_any`` of one drawn at random. Both should be 0.
+    States, actions with ``actions`` components and rewards are noise, and nothing ends. Rewards have standard
+    deviation 1; their mean is 0 in the buffer itself, or its luck would be worth that times 1 / (1 - γ).
+    In ``metrics`` are, at twelve times ``update``, means over 500 states: ``believed`` of the actor's action
+    and ``believed_any`` of one drawn at random, which should both be 0; and ``alike``, the correlation of
+    what twin critics say of the former (1 of one).
 
     Args:
         make_learner, update, target: of the algorithm. climb: False leaves its actor where it began.
@@ -167,18 +169,20 @@ def nothing_matters(
     replay = Replay(rows, (3,), (actions,), action_dtype=np.float32)
     obs, next_obs = rng.standard_normal((2, rows, 3), np.float32)
     drawn = rng.uniform(-1, 1, (rows, actions)).astype(np.float32)
-    replay.add(obs, drawn, rng.standard_normal(rows, np.float32), next_obs, np.full(rows, config.gamma))
+    reward = rng.standard_normal(rows, np.float32)
+    replay.add(obs, drawn, reward - reward.mean(), next_obs, np.full(rows, config.gamma))
     if not climb:
         learner.actor_opt.param_groups[0]["lr"] = 0.0
-    found: dict[str, list[float]] = {"update": [], "believed": [], "believed_any": []}
+    found: dict[str, list[float]] = {"update": [], "believed": [], "believed_any": [], "alike": []}
     for count in range(1, updates + 1):
         update(learner, replay, config, rng, target)
         if count % (updates // 12) == 0:
-            said = [
-                q_of(learner.critic, obs[:500], action).reshape(-1, 500)[0].mean()
+            chosen, some = (
+                q_of(learner.critic, obs[:500], action).reshape(-1, 500)  # (1 or 2, 500)
                 for action in (learner.agent.mode(obs[:500]), drawn[:500])
-            ]
-            for name, value in zip(found, (count, *said), strict=True):
+            )
+            row = count, chosen[0].mean(), some[0].mean(), correlation(chosen[0], chosen[-1])
+            for name, value in zip(found, row, strict=True):
                 found[name].append(float(value))
     metrics = {name: np.array(values) for name, values in found.items()}
     return runs.Run(make_learner.__module__, "", dataclasses.asdict(config), seed, metrics, policy={})
