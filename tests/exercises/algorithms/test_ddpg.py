@@ -147,4 +147,4 @@ def test_the_mended_loss_is_the_chapters_own():
     q, next_q, reward, discount = rng.normal(size=(6, 1)), rng.normal(size=(6, 1)), *rng.uniform(size=(2, 6))
     tensors = map(torch.from_numpy, (reward, discount, next_q[:, 0]))
     theirs = algorithm.critic_loss(torch.from_numpy(q[:, 0]), algorithm.td_target(*tensors))
-    assert ddpg.td_loss(q, reward, discount, next_q) == pytest.approx(theirs.item())
+    assert ddpg.loss(q, reward, discount, next_q) == pytest.approx(theirs.item())

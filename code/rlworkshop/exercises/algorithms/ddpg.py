@@ -17,10 +17,10 @@ BREAK = "Break it"
 
 
 def policy_gradient(obs: np.ndarray, weights: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """The deterministic policy gradient of a small actor, for a critic that can be written down.
+    """The deterministic policy gradient of a small actor, for a critic with a formula.
 
     obs (B, D). weights (K, D): the actor does a = tanh(weights @ s).
-    best (B, K): the critic is Q(s, a) = -|a - best|², the squares summed over the K components.
+    best (B, K): the critic is Q(s, a) = -|a - best|², squares summed over the K components.
     Returns (K, D): the gradient of the mean of Q over the batch with respect to the weights.
 
     Book: algorithms/ddpg
@@ -151,11 +151,11 @@ def _any_rest(rng: np.random.Generator) -> tuple:
 # ------------------------------------------------------------------------------------------ mend
 
 
-def td_loss(q: np.ndarray, reward: np.ndarray, discount: np.ndarray, next_q: np.ndarray) -> float:
+def loss(q: np.ndarray, reward: np.ndarray, discount: np.ndarray, next_q: np.ndarray) -> float:
     """Half the mean squared TD error of a batch.
 
-    q, next_q (B, 1): what the critic says of the batch, and the target critic of what comes next,
-    as a network with one output gives it.
+    q, next_q (B, 1): what the critic says of the batch, and the target critic of what comes
+    next, as a network with one output gives it.
     reward, discount (B,): the discount is gamma, or 0 where the transition terminated.
     Returns a number.
 
@@ -170,7 +170,7 @@ def td_loss(q: np.ndarray, reward: np.ndarray, discount: np.ndarray, next_q: np.
     # end
 
 
-MEND = Exercise("ddpg-mend-loss", "Mend: a loss that compares each with each", PAGE, BREAK, td_loss)
+MEND = Exercise("ddpg-mend-loss", "Mend: a loss that compares each with each", PAGE, BREAK, loss)
 SHAPES = (
     "Print the shape of `q - target` for a batch of three. It should be (3,).",
     "(B, 1) beside (B,) is stretched to (B, B). Take the last axis off what networks say: `[:, 0]`.",
