@@ -11,7 +11,7 @@ from rlworkshop.check import Exercise, expect
 
 PAGE = "algorithms/td3"
 LOWER = "Clipped double Q: the lower of two critics"
-WHOLE = "The whole algorithm in eighteen lines"
+WHOLE = "The whole algorithm in nineteen lines"
 
 # ------------------------------------------------------------------------------------------ implement
 
