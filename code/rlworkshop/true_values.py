@@ -64,7 +64,9 @@ def true_values(
     return total
 
 
-def watched(config: Any, seed: int, *, by: Callable[..., runs.Run], every: int = 1_000, **parts: Any):
+def watched(
+    config: Any, seed: int, *, by: Callable[..., runs.Run], every: int = 1_000, **parts: Any
+) -> runs.Run:
     """Train on Pendulum-v1 with audits: every so many steps, what is believed and what is collected.
 
     At each audit 200 states are drawn from the replay buffer. ``metrics`` has ``audit_step`` and means over
@@ -185,4 +187,5 @@ def nothing_matters(
             for name, value in zip(found, row, strict=True):
                 found[name].append(float(value))
     metrics = {name: np.array(values) for name, values in found.items()}
-    return runs.Run(make_learner.__module__, "", dataclasses.asdict(config), seed, metrics, policy={})
+    about = {"algorithm": make_learner.__module__, "env_id": "", "config": dataclasses.asdict(config)}
+    return runs.Run(**about, seed=seed, metrics=metrics, policy={})
