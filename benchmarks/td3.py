@@ -28,7 +28,7 @@ ARMS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "TD3": (td3, CONFIG, {}),
     "without twins": (td3, CONFIG, {"target": td3.single_target}),
     "without smoothing": (td3, CONFIG, {"target": td3.unsmoothed_target}),
-    "without delay": (td3, dataclasses.replace(CONFIG, policy_delay=1), {}),
+    "without delay": (td3, dataclasses.replace(CONFIG, policy_delay=1, tau=CONFIG.tau / 2), {}),
     "DDPG": (ddpg, ddpg.Config(), {}),
 }
 
