@@ -37,6 +37,7 @@ SAME = {  # changes that make no difference, by a part of them, and why
     "dexterity-row": {"np.round(": WHOLE, "np.trunc(": WHOLE},
     "constrained-rl-multipliers": {", 0 -> 0, total": "np.clip takes its three numbers in any order here"},
     "constrained-rl-price": {"np.round(np.array([1.0": WHOLE, "np.trunc(np.array([1.0": WHOLE},
+    "ddpg-mend-loss": {"0 -> -1": "there is one column"},
     "dqn-huber-gradient": {"-1 -> -1, q[rows, action]": "np.clip takes its three numbers in any order here"},
     "dqn-mend-ring": {"kept, new -> new, kept": "the type that holds both"},
     "dqn-stage-1": {"np.round(total": WHOLE, "np.trunc(total": WHOLE},
@@ -63,6 +64,10 @@ SAME = {  # changes that make no difference, by a part of them, and why
     "rlhf-in-miniature-dpo": {"0, -beta * (up - down) -> -beta": "logaddexp takes its two in any order"},
     "robustness-step": {"* -> /   in: return obs": "divided by 1 or -1"},
     "what-can-go-wrong-lost": {"np.round(": WHOLE, "np.trunc(": WHOLE},
+    "td3-target": {
+        "-1 -> -1, action": "np.clip takes its three numbers in any order here",
+        "-clip -> -clip, noise": "so it does here",
+    },
     "trpo-conjugate-gradient": {
         "* -> /   in: if square": "b @ b is of the size of 1 here",
         "break -> continue": "it saves time alone",
