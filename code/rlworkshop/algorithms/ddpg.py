@@ -44,7 +44,7 @@ class Config:
     """discount factor"""
     lr: float = 1e-3
     """learning rate of both networks"""
-    tau: float = 0.01
+    tau: float = 0.005
     """the part of the way to the networks that their targets go at each gradient step"""
     batch_size: int = 128
     """B, transitions that one gradient step learns from"""
