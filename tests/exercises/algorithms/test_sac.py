@@ -70,10 +70,6 @@ def multiplied(q, alpha):
     return softmax(q * alpha), sac.soft_best(q, alpha)[1]
 
 
-def one_array(q, alpha):
-    return softmax(q / alpha)
-
-
 def without_entropy(q, alpha):
     p = softmax(q / alpha)
     return p, (p * q).sum(axis=1)
@@ -138,7 +134,6 @@ WRONG = {
     "sac-soft-best": [
         (whatever_the_temperature, "whatever the temperature"),
         (multiplied, "multiplies with the temperature"),
-        (one_array, "two arrays"),
         (without_entropy, "the entropy is missing"),
         (whole_entropy, "not alpha times"),
         (log_z, "times alpha, please"),

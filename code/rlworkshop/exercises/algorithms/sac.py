@@ -31,7 +31,8 @@ def log_prob(
     Book: algorithms/sac
     """
     # solution
-    gaussian = -0.5 * ((raw - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi)  # (B, K)
+    noise = (raw - mean) / std  # (B, K)
+    gaussian = -0.5 * noise**2 - np.log(std) - 0.5 * np.log(2 * np.pi)  # (B, K)
     slope = 2 * (np.log(2) - raw - np.logaddexp(0, -2 * raw))  # (B, K), log(1 - tanh²)
     return (gaussian - slope - np.log((high - low) / 2)).sum(axis=1)
     # end
