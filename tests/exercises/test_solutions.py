@@ -29,7 +29,7 @@ MORE = (  # what people write instead of it: another selection, a rounded or a w
 TRAINS = "dqn-stage-8"  # a training for each change: its wrong answers stand in the file of its page
 FREE = {  # a test is asked for, or a limit: more than one is right
     "dqn-is-broken", "vpg-is-broken", "bandits-too-sure", "function-approximation-diverges",
-    "policy-gradients-sees-the-action", "a2c-leaks", "ppo-diagnose", "trpo-is-broken",
+    "policy-gradients-sees-the-action", "a2c-leaks", "ppo-diagnose", "sac-is-broken", "trpo-is-broken",
 }  # fmt: skip
 WHOLE = "the numbers are whole ones"
 SAME = {  # changes that make no difference, by a part of them, and why
@@ -60,6 +60,8 @@ SAME = {  # changes that make no difference, by a part of them, and why
     },
     "ppo-details-verdicts": {"scores, baseline -> baseline, scores": "they differ both ways"},
     "ppo-slope": {"> -> >=": "a float is hardly ever equal", "< -> <=": "a float is hardly ever equal"},
+    "sac-log-prob": {"0, -2 * raw -> -2 * raw, 0": "logaddexp takes its two in any order"},
+    "sac-soft-best": {"0 -> -1   in: return weight": "there is one column"},
     "learning-from-preferences-starts": {"np.round(": WHOLE, "np.trunc(": WHOLE},
     "rlhf-in-miniature-dpo": {"0, -beta * (up - down) -> -beta": "logaddexp takes its two in any order"},
     "robustness-step": {"* -> /   in: return obs": "divided by 1 or -1"},

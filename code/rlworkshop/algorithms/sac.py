@@ -55,7 +55,7 @@ class Config:
     """discount factor"""
     lr: float = 1e-3
     """learning rate of all networks"""
-    tau: float = 0.005
+    tau: float = 0.01
     """the part of the way to the critics that their targets go at each gradient step"""
     alpha: float = 1.0
     """α, the temperature, at first (SB3: ``ent_coef``)"""
