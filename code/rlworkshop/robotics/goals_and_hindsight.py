@@ -177,12 +177,11 @@ class BitFlipEnvs(GoalEnvs):
 
 
 class ArmEnvs(GoalEnvs):
-    """An arm of two links, each 0.5 long, seen from above; after 2 seconds its tip is to be at a goal.
+    """An arm of two links, each 0.5 long, seen from above; after 25 steps its tip is to be at a goal.
 
-    Actions (N, 2) accelerate shoulder and elbow, at most by 20 per second squared; damping is 5 per second.
-    (The motors are geared so low that neither joint feels the other.) An observation (N, 6) is cosine and
-    sine of the angles and half their velocities. A goal is reached within 0.05; an episode takes 50 steps.
-    Start and goal are drawn evenly in the angles, which the joints limit to ±171 and ±162 degrees.
+    Actions (N, 2) turn shoulder and elbow, by 0.2 at most. An observation (N, 4) is cosines and sines of both
+    angles, which the joints limit to ±171 and ±162 degrees; a goal is a position of the tip, reached within
+    0.05. Start and goal are drawn evenly in the angles.
 
     Args:
         dense: pay minus the distance instead of -1 and 0.
@@ -195,10 +194,10 @@ class ArmEnvs(GoalEnvs):
     def __init__(
         self, num_envs: int = 1, dense: bool = False, flat: bool = False, render_mode: str | None = None
     ):
-        seen, goal = (gym.spaces.Box(-np.inf, np.inf, (n,), np.float32) for n in (6, 2))
+        seen, goal = (gym.spaces.Box(-np.inf, np.inf, (n,), np.float32) for n in (4, 2))
         actions = gym.spaces.Box(-1, 1, (2,), np.float32)
-        super().__init__(num_envs, seen, goal, actions, 50, flat, render_mode)
-        self.dense, self.state = dense, np.zeros((num_envs, 4))  # angles (2), their velocities (2)
+        super().__init__(num_envs, seen, goal, actions, 25, flat, render_mode)
+        self.dense, self.state = dense, np.zeros((num_envs, 2))  # the angles
 
     def reached(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         """Whether the tip is near enough (...)."""
@@ -212,29 +211,24 @@ class ArmEnvs(GoalEnvs):
 
     def _start(self, which: np.ndarray, some: int) -> None:
         angles, aim = self.np_random.uniform(-LIMITS, LIMITS, (2, some, 2))
-        self.state[which], self.goal[which] = np.concatenate([angles, 0 * angles], axis=1), links(aim)[1]
+        self.state[which], self.goal[which] = angles, links(aim)[1]
 
     def _move(self, actions: np.ndarray) -> None:
-        angles, speed = self.state[:, :2], self.state[:, 2:]
-        speed = speed + DT * (20 * np.clip(actions, -1, 1) - 5 * speed)
-        free = angles + DT * speed
-        angles = np.clip(free, -LIMITS, LIMITS)
-        self.state = np.concatenate([angles, np.where(angles == free, speed, 0)], axis=1)
+        self.state = np.clip(self.state + STEP * np.clip(actions, -1, 1), -LIMITS, LIMITS)
 
     def _look(self) -> tuple[np.ndarray, np.ndarray]:
-        angles, speed = self.state[:, :2], self.state[:, 2:]
-        seen = np.concatenate([np.cos(angles), np.sin(angles), speed / 2], axis=1)
-        return seen.astype(np.float32), links(angles)[1].astype(np.float32)
+        seen = np.concatenate([np.cos(self.state), np.sin(self.state)], axis=1)
+        return seen.astype(np.float32), links(self.state)[1].astype(np.float32)
 
     def render(self) -> tuple[np.ndarray, ...]:
         """A picture (160, 160, 3) of each arm, from -1.1 to 1.1 both ways; the goal is a ring."""
         line = np.linspace(-1.1, 1.1, 160)
         there = np.stack(np.meshgrid(line, -line), axis=-1)  # (160, 160, 2)
-        elbow, tip = links(self.state[:, :2])
+        elbow, tip = links(self.state)
         return tuple(_picture(there, *each) for each in zip(elbow, tip, self.goal, strict=True))
 
 
-DT, TOLERANCE = 0.04, 0.05  # seconds a step; how near is at the goal
+STEP, TOLERANCE = 0.2, 0.05  # what a joint turns in a step at most; how near is at the goal
 LIMITS = np.pi * np.array([0.95, 0.9])  # of shoulder and elbow, both ways
 
 
