@@ -14,14 +14,14 @@ from rlworkshop.algorithms import ddpg, dqn
 from rlworkshop.replay import Transitions
 from rlworkshop.robotics import goals_and_hindsight as gh
 
-TASKS = {"BitFlip": gh.BitFlipEnvs, "Arm": gh.ArmEnvs, "Toss": gh.TossEnvs}
+TASKS = {"BitFlip": gh.BitFlipEnvs, "Reach": gh.ReachEnvs, "Toss": gh.TossEnvs}
 DQN = dqn.Config(
     env_id="rlworkshop.robotics.goals_and_hindsight:BitFlipFlat-v0", num_envs=4, total_steps=600, hidden=(8,),
-    batch_size=16, learning_starts=100, train_freq=50, gradient_steps=5, normalize_obs=False,
+    batch_size=16, learning_starts=100, train_freq=50, gradient_steps=5, buffer_size=1000,
 )  # fmt: skip
 DDPG = ddpg.Config(
-    env_id="rlworkshop.robotics.goals_and_hindsight:ArmFlat-v0", num_envs=4, total_steps=500, hidden=(8,),
-    batch_size=16, learning_starts=200, train_freq=100, gradient_steps=5,
+    env_id="rlworkshop.robotics.goals_and_hindsight:ReachFlat-v0", num_envs=4, total_steps=500, hidden=(8,),
+    batch_size=16, learning_starts=200, train_freq=100, gradient_steps=5, buffer_size=1000,
 )  # fmt: skip
 
 
@@ -47,11 +47,11 @@ def filled(task, steps: int, capacity: int = 10_000, **kwargs) -> gh.HindsightRe
 
 def numbered(lengths, capacity: int = 100, **kwargs) -> gh.HindsightReplay:
     """A replay of episodes whose steps are numbered on: step i achieves goal i, all desire goal 1000."""
-    task = gh.ArmEnvs(flat=True)
+    task = gh.ReachEnvs(flat=True)
     replay, done = gh.hindsight_replay(task, capacity, **kwargs), 0
     for length in lengths:
         goal = np.arange(done, done + length)
-        obs = np.zeros((length, 10), np.float32)
+        obs = np.zeros((length, 6), np.float32)
         obs[:, task.desired] = 1000
         after = obs.copy()
         after[:, task.achieved] = goal[:, None]
@@ -76,7 +76,7 @@ def test_tasks_keep_to_the_rules_of_gymnasium(name):
 def test_what_is_seen_has_the_three_parts_and_flat_they_stand_side_by_side(name):
     task, flat = TASKS[name](3), TASKS[name](3, flat=True)
     obs, wide = envs.reset(task, 1), envs.reset(flat, 1)
-    assert list(task.single_observation_space.spaces) == list(gh.PARTS) == list(obs)
+    assert {*task.single_observation_space.spaces} == {*gh.PARTS} == {*obs}
     assert task.observation_space.contains(obs) and flat.observation_space.contains(wide)
     assert np.array_equal(wide, np.concatenate([obs[part] for part in gh.PARTS], axis=1))
     assert np.array_equal(wide[:, flat.achieved], obs["achieved_goal"])
@@ -86,7 +86,7 @@ def test_what_is_seen_has_the_three_parts_and_flat_they_stand_side_by_side(name)
 @pytest.mark.parametrize("name", TASKS)
 def test_rewards_and_ends_can_be_computed_again_to_the_bit(name):
     task = TASKS[name](50, flat=True)
-    for (_, _, reward, after, discount), valid, _ in rows(task, 160):
+    for (_, _, reward, after, discount), valid, _ in rows(task, 80):
         goals = after[:, task.achieved], after[:, task.desired]
         again = task.compute_reward(*goals, {})
         assert again.dtype == np.float32 and np.array_equal(again[valid], reward[valid])
@@ -95,15 +95,15 @@ def test_rewards_and_ends_can_be_computed_again_to_the_bit(name):
 
 
 def test_rewards_are_computed_for_any_number_of_pairs():
-    task, goals = gh.ArmEnvs(), np.array([[0.0, 0.0], [0.03, 0.03], [0.3, 0.4]])
+    task, goals = gh.ReachEnvs(), np.array([[0.0, 0.0], [0.03, 0.03], [0.3, 0.4]])
     assert np.array_equal(task.compute_reward(goals, np.zeros(2), {}), [0, 0, -1])
     assert np.array_equal(task.compute_reward(goals[:, None], goals, {}).shape, (3, 3))
     assert task.compute_reward(goals[2], goals[0], {}) == -1
-    dense = gh.ArmEnvs(dense=True).compute_reward(goals, np.zeros(2), {})
+    dense = gh.ReachEnvs(dense=True).compute_reward(goals, np.zeros(2), {})
     assert dense == pytest.approx([0, -0.03 * 2**0.5, -0.5])
 
 
-@pytest.mark.parametrize("name", ["BitFlip", "Arm"])
+@pytest.mark.parametrize("name", ["BitFlip", "Reach"])
 def test_one_as_a_single_environment_is_the_batch_of_one_step_for_step(name):
     one, many = gym.make(f"{name}-v0").unwrapped, TASKS[name](1)
     obs, _ = one.reset(seed=3)
@@ -139,7 +139,7 @@ def test_a_saved_state_goes_on_bit_for_bit(name):
 
 
 def test_flipping_the_bits_that_differ_reaches_the_goal_in_as_many_steps():
-    task = gh.BitFlipEnvs(200, n=6)
+    task = gh.BitFlipEnvs(2000, n=6)
     obs = envs.reset(task, 0)
     apart = (obs["observation"] != obs["desired_goal"]).sum(axis=1)
     assert {*apart} == {*range(7)}
@@ -162,43 +162,36 @@ def test_an_episode_of_bits_is_cut_off_after_n_steps():
     assert not any(bool(end[0]) for end, _ in ends[:5])
 
 
-def test_the_arm_reaches_as_far_as_its_links_and_its_elbow_counts_from_the_first():
-    elbow, tip = gh.links(np.array([[0.0, 0.0], [np.pi / 2, 0.0], [0.0, np.pi / 2], [np.pi / 2, -np.pi / 2]]))
-    assert elbow == pytest.approx(np.array([[0.5, 0], [0, 0.5], [0.5, 0], [0, 0.5]]))
-    assert tip == pytest.approx(np.array([[1, 0], [0, 1], [0.5, 0.5], [0.5, 0.5]]))
-
-
-def test_joints_come_to_a_speed_of_four_and_stop_at_their_limits():
-    task = gh.ArmEnvs(1)
+def test_a_puck_comes_to_a_speed_of_three_and_slides_on():
+    task = gh.ReachEnvs(1)
     task.reset(seed=0)
-    task.state[:] = [-2.9, 0, 0, 0]
-    task.step(np.array([[1.0, -3.0]]))  # what is beyond the box counts as its edge
-    assert task.state[0, 2:] == pytest.approx([0.8, -0.8])
-    assert task.state[0, :2] == pytest.approx([-2.9 + 0.04 * 0.8, -0.04 * 0.8])
-    for _ in range(29):
-        task.step(np.array([[1.0, -1.0]]))
-    assert task.state[0, 2] == pytest.approx(4 * (1 - 0.8**30))
-    for _ in range(19):
-        obs, *_ = task.step(np.array([[1.0, -1.0]]))
-    assert task.state[0] == pytest.approx([*(gh.LIMITS * [1, -1]), 0, 0])
-    seen = np.concatenate([np.cos(gh.LIMITS), np.sin(gh.LIMITS * [1, -1]), [0, 0]])
-    assert obs["observation"][0] == pytest.approx(seen)
+    task.state[:] = [0.5, 0, 0, 0]
+    obs, *_ = task.step(np.array([[0.5, -3.0]]))  # what is beyond the box counts as its edge
+    assert task.state[0] == pytest.approx([0.53, -0.06, 0.3, -0.6])
+    assert obs["observation"][0] == pytest.approx([0.15, -0.3])
+    assert obs["achieved_goal"][0] == pytest.approx([0.53, -0.06])
+    for _ in range(27):
+        task.step(np.array([[1.0, 0.0]]))
+    assert task.state[0, 2:] == pytest.approx([3 - 2.7 * 0.8**27, -0.6 * 0.8**27])
 
 
-def test_an_arm_at_its_goal_is_paid_and_goes_on():
-    task = gh.ArmEnvs(2)
+def test_a_puck_at_its_goal_is_paid_and_the_episode_goes_on():
+    task = gh.ReachEnvs(2)
     task.reset(seed=0)
     task.state[:] = 0
-    task.goal[:] = [[1.0, 0.04], [1.0, 0.06]]
+    task.goal[:] = [[0.0, 0.04], [0.0, 0.06]]
     _, reward, terminated, _, info = task.step(np.zeros((2, 2)))
     assert reward.tolist() == [0, -1] and info["is_success"].tolist() == [True, False]
     assert not terminated.any()
 
 
-def test_all_goals_can_be_reached_and_differ():
-    task = gh.ArmEnvs(500)
-    goals = envs.reset(task, 0)["desired_goal"]
-    assert np.linalg.norm(goals, axis=1).max() <= 1 and len(np.unique(goals, axis=0)) == 500
+def test_starts_and_goals_are_all_over_the_table():
+    task = gh.ReachEnvs(500)
+    obs = envs.reset(task, 0)
+    for part in ("desired_goal", "achieved_goal"):
+        assert np.abs(obs[part]).max() <= 1 and np.abs(obs[part].mean(axis=0)).max() < 0.1
+        assert len(np.unique(obs[part], axis=0)) == 500
+    assert not obs["observation"].any()
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
@@ -227,16 +220,14 @@ def test_pictures_show_what_is_achieved_above_what_is_desired():
     assert (picture[10:, :, 0].mean(axis=0)[::20] == [245, 245, 45]).all()
 
 
-def test_a_picture_of_an_arm_shows_links_and_goal():
-    task = gh.ArmEnvs(2)
+def test_a_picture_of_a_table_shows_puck_and_goal():
+    task = gh.ReachEnvs(2)
     task.reset(seed=0)
-    task.state[:], task.goal[:] = [0, np.pi / 2, 0, 0], [-0.5, -0.5]
+    task.state[:], task.goal[:] = [0.65, 0, 0, 0], [-0.5, -0.5]
     picture = task.render()[1]
-    dark, red = ((picture == colour).all(axis=-1) for colour in ((40, 60, 110), (200, 60, 50)))
-    for x, y in ((0.25, 0.0), (0.5, 0.25), (0.5, 0.49)):
-        assert dark[round((1.1 - y) / 2.2 * 159), round((x + 1.1) / 2.2 * 159)]
-    row, column = (axis.mean() for axis in np.nonzero(red))
-    assert [column, row] == pytest.approx([0.6 / 2.2 * 159, 1.6 / 2.2 * 159], abs=1)
+    for colour, (x, y) in (((40, 60, 110), (0.65, 0.0)), ((200, 60, 50), (-0.5, -0.5))):
+        row, column = (axis.mean() for axis in np.nonzero((picture == colour).all(axis=-1)))
+        assert [column, row] == pytest.approx([(x + 1.3) / 2.6 * 159, (1.3 - y) / 2.6 * 159], abs=1)
 
 
 @pytest.mark.parametrize(
@@ -303,16 +294,16 @@ def test_episodes_of_copies_side_by_side_are_kept_apart():
 
 
 def test_nothing_is_learned_from_episodes_that_have_not_ended():
-    task = gh.ArmEnvs(3, flat=True)
-    replay = filled(task, 49)
+    task = gh.ReachEnvs(3, flat=True)
+    replay = filled(task, 29)
     assert replay.size == 0
     with pytest.raises(ValueError, match="no episode has ended"):
         replay.sample(4, np.random.default_rng(0))
     replay.forget_unfinished()
-    for one in rows(task, 49):
+    for one in rows(task, 29):
         replay.step(*one)
-    assert replay.size == 0 and len(replay.pending) == 49
-    assert filled(task, 52).size == 150
+    assert replay.size == 0 and len(replay.pending) == 29
+    assert filled(task, 32).size == 90
 
 
 # ---------------------------------------------------------------- relabelling
@@ -322,7 +313,7 @@ def test_nothing_is_learned_from_episodes_that_have_not_ended():
 @pytest.mark.parametrize("strategy", gh.STRATEGIES)
 def test_what_is_relabelled_is_what_the_task_would_have_paid(name, strategy):
     task = TASKS[name](20, flat=True)
-    replay = filled(task, 160, strategy=strategy)
+    replay = filled(task, 80, strategy=strategy)
     batch = replay.sample(500, np.random.default_rng(0))
     achieved, desired = batch.next_obs[:, task.achieved], batch.next_obs[:, task.desired]
     assert np.array_equal(batch.obs[:, task.desired], desired)
@@ -333,14 +324,14 @@ def test_what_is_relabelled_is_what_the_task_would_have_paid(name, strategy):
 
 
 def test_relabelling_changes_goals_and_nothing_else_of_what_is_seen():
-    task = gh.ArmEnvs(20, flat=True)
-    replay = filled(task, 160)
+    task = gh.ReachEnvs(20, flat=True)
+    replay = filled(task, 80)
     kept = replay[np.arange(30)]
     before = [column.copy() for column in kept]
     new = gh.relabel(kept, np.full((30, 2), 7.0, np.float32), task, 0.9)
     assert (new.obs[:, task.desired] == 7).all() and (new.next_obs[:, task.desired] == 7).all()
-    assert np.array_equal(new.obs[:, :8], kept.obs[:, :8])
-    assert np.array_equal(new.next_obs[:, :8], kept.next_obs[:, :8])
+    assert np.array_equal(new.obs[:, :4], kept.obs[:, :4])
+    assert np.array_equal(new.next_obs[:, :4], kept.next_obs[:, :4])
     assert np.array_equal(new.action, kept.action) and (new.reward == -1).all()
     assert all(np.array_equal(a, b) for a, b in zip(kept, before, strict=True))
 
@@ -360,16 +351,16 @@ def test_who_has_reached_the_old_goal_goes_on_with_the_new_one_and_who_fell_does
 def test_a_share_of_k_in_k_plus_one_is_relabelled(k):
     replay = numbered([20] * 3, k=k)
     goal = replay.sample(6000, np.random.default_rng(0)).obs[:, replay.task.desired][:, 0]
-    assert (goal != 1000).mean() == pytest.approx(k / (1 + k), abs=0.02)
+    assert (goal != 1000).mean() == pytest.approx(k / (1 + k), abs=0.03)
 
 
 @pytest.mark.parametrize(("kwargs", "message"), [({"strategy": "past"}, "'past'"), ({"k": -1}, "-1")])
 def test_other_strategies_are_refused(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        gh.hindsight_replay(gh.ArmEnvs(flat=True), 10, **kwargs)
+        gh.hindsight_replay(gh.ReachEnvs(flat=True), 10, **kwargs)
 
 
-@pytest.mark.parametrize("world", [gh.ArmEnvs(), envs.make("CartPole-v1", 2)])
+@pytest.mark.parametrize("world", [gh.ReachEnvs(), envs.make("CartPole-v1", 2)])
 def test_worlds_without_goals_or_not_flat_are_refused(world):
     with pytest.raises(ValueError, match="flat=True"):
         gh.hindsight_replay(world, 10)
@@ -382,18 +373,15 @@ def test_play_says_which_episodes_end_at_their_goal():
     bits = gh.BitFlipEnvs(64, n=5, flat=True)
     assert gh.play(lambda obs: (obs[:, :5] != obs[:, 10:]).argmax(axis=1), bits, 0).all()
     assert gh.play(lambda obs: np.zeros(64, int), bits, 0).mean() < 0.3
-    arms = gh.ArmEnvs(2, flat=True)
-    arms._start = lambda which, some: (
-        arms.state.fill(0),
-        arms.goal.__setitem__(slice(None), [[1, 0], [0, 0]]),
-    )
-    assert gh.play(lambda obs: np.zeros((2, 2)), arms, 0).tolist() == [True, False]
+    pucks = gh.ReachEnvs(2, flat=True)
+    pucks._start = lambda which, some: (pucks.state.fill(0), pucks.goal.__setitem__(0, [0, 0.1]))
+    assert gh.play(lambda obs: np.zeros((2, 2)), pucks, 0).tolist() == [False, True]
 
 
-def test_an_arm_that_only_passes_its_goal_has_not_reached_it():
-    arms = gh.ArmEnvs(1, flat=True)
-    arms._start = lambda which, some: (arms.state.fill(0), arms.goal.__setitem__(slice(None), [[1, 0]]))
-    assert not gh.play(lambda obs: np.ones((1, 2)), arms, 0).any()
+def test_a_puck_that_only_passes_its_goal_has_not_reached_it():
+    pucks = gh.ReachEnvs(1, flat=True)
+    pucks._start = lambda which, some: (pucks.state.fill(0), pucks.goal.fill(0.06))
+    assert not gh.play(lambda obs: np.ones((1, 2)), pucks, 0).any()
 
 
 @pytest.mark.parametrize(
@@ -440,10 +428,10 @@ def test_hindsight_multiplies_the_odds_by_one_and_k(k):
 
 @pytest.mark.parametrize("strategy", ["final", "future"])
 def test_the_replay_shows_a_toss_to_succeed_as_often_as_the_formula_says(strategy):
-    task = gh.TossEnvs(1000, p=0.6, flat=True)
-    replay = filled(task, 12, strategy=strategy)
+    task = gh.TossEnvs(400, p=0.6, flat=True)
+    replay = filled(task, 20, strategy=strategy)
     batch = replay.sample(40_000, np.random.default_rng(0))
     tossed = (
         (batch.obs[:, gh.HAND] == 1) & (batch.action == 1) & (batch.obs[:, task.desired][:, gh.BASKET] == 1)
     )
-    assert (batch.reward[tossed] == 0).mean() == pytest.approx(gh.odds_in_hindsight(0.6, 4), abs=0.02)
+    assert (batch.reward[tossed] == 0).mean() == pytest.approx(gh.odds_in_hindsight(0.6, 4), abs=0.03)

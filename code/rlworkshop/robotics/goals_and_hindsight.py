@@ -176,12 +176,12 @@ class BitFlipEnvs(GoalEnvs):
         return self.state.copy(), self.state.copy()
 
 
-class ArmEnvs(GoalEnvs):
-    """An arm of two links, each 0.5 long, seen from above; after 25 steps its tip is to be at a goal.
+class ReachEnvs(GoalEnvs):
+    """A puck on a table, pushed for 3 seconds; when they are over it is to lie at a goal.
 
-    Actions (N, 2) turn shoulder and elbow, by 0.2 at most. An observation (N, 4) is cosines and sines of both
-    angles, which the joints limit to ±171 and ±162 degrees; a goal is a position of the tip, reached within
-    0.05. Start and goal are drawn evenly in the angles.
+    Actions (N, 2) are pushes: an acceleration of 6 at most, along each axis; damping is 2 per second, a step
+    takes 0.1 seconds. An observation (N, 2) is half the velocity; goals are positions, reached within 0.05.
+    Start, at rest, and goal are drawn evenly from -1 to 1.
 
     Args:
         dense: pay minus the distance instead of -1 and 0.
@@ -194,13 +194,15 @@ class ArmEnvs(GoalEnvs):
     def __init__(
         self, num_envs: int = 1, dense: bool = False, flat: bool = False, render_mode: str | None = None
     ):
-        seen, goal = (gym.spaces.Box(-np.inf, np.inf, (n,), np.float32) for n in (4, 2))
-        actions = gym.spaces.Box(-1, 1, (2,), np.float32)
-        super().__init__(num_envs, seen, goal, actions, 25, flat, render_mode)
-        self.dense, self.state = dense, np.zeros((num_envs, 2))  # the angles
+        plane, pushes = (
+            gym.spaces.Box(-np.inf, np.inf, (2,), np.float32),
+            gym.spaces.Box(-1, 1, (2,), np.float32),
+        )
+        super().__init__(num_envs, plane, plane, pushes, 30, flat, render_mode)
+        self.dense, self.state = dense, np.zeros((num_envs, 4))  # position (2), velocity (2)
 
     def reached(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
-        """Whether the tip is near enough (...)."""
+        """Whether the puck is near enough (...)."""
         return np.linalg.norm(achieved - desired, axis=-1) < TOLERANCE
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
@@ -210,45 +212,32 @@ class ArmEnvs(GoalEnvs):
         return super().compute_reward(achieved_goal, desired_goal, info)
 
     def _start(self, which: np.ndarray, some: int) -> None:
-        angles, aim = self.np_random.uniform(-LIMITS, LIMITS, (2, some, 2))
-        self.state[which], self.goal[which] = angles, links(aim)[1]
+        place, self.goal[which] = self.np_random.uniform(-1, 1, (2, some, 2))
+        self.state[which] = np.concatenate([place, np.zeros((some, 2))], axis=1)
 
     def _move(self, actions: np.ndarray) -> None:
-        self.state = np.clip(self.state + STEP * np.clip(actions, -1, 1), -LIMITS, LIMITS)
+        position, velocity = self.state[:, :2], self.state[:, 2:]
+        velocity = velocity + 0.1 * (6 * np.clip(actions, -1, 1) - 2 * velocity)
+        self.state = np.concatenate([position + 0.1 * velocity, velocity], axis=1)
 
     def _look(self) -> tuple[np.ndarray, np.ndarray]:
-        seen = np.concatenate([np.cos(self.state), np.sin(self.state)], axis=1)
-        return seen.astype(np.float32), links(self.state)[1].astype(np.float32)
+        seen = self.state.astype(np.float32)
+        return seen[:, 2:] / 2, seen[:, :2]
 
     def render(self) -> tuple[np.ndarray, ...]:
-        """A picture (160, 160, 3) of each arm, from -1.1 to 1.1 both ways; the goal is a ring."""
-        line = np.linspace(-1.1, 1.1, 160)
+        """A picture (160, 160, 3) of each table, -1.3 to 1.3 both ways: the puck dark, the goal a ring."""
+        line = np.linspace(-1.3, 1.3, 160)
         there = np.stack(np.meshgrid(line, -line), axis=-1)  # (160, 160, 2)
-        elbow, tip = links(self.state)
-        return tuple(_picture(there, *each) for each in zip(elbow, tip, self.goal, strict=True))
+        return tuple(_picture(there, *pair) for pair in zip(self.state[:, :2], self.goal, strict=True))
 
 
-STEP, TOLERANCE = 0.2, 0.05  # what a joint turns in a step at most; how near is at the goal
-LIMITS = np.pi * np.array([0.95, 0.9])  # of shoulder and elbow, both ways
+TOLERANCE = 0.05  # how near is at the goal
 
 
-def links(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where elbow and tip are, (..., 2) each, at angles (..., 2): the second is that of the elbow.
-
-    Book: robotics/goals_and_hindsight
-    """
-    along = np.cumsum(angles, axis=-1)  # directions of the two links
-    elbow, further = (0.5 * np.stack([np.cos(a), np.sin(a)], axis=-1) for a in np.moveaxis(along, -1, 0))
-    return elbow, elbow + further
-
-
-def _picture(there: np.ndarray, elbow: np.ndarray, tip: np.ndarray, goal: np.ndarray) -> np.ndarray:
-    picture = np.full((*there.shape[:2], 3), 245, np.uint8)
-    for begin, end in ((np.zeros(2), elbow), (elbow, tip)):
-        share = np.clip((there - begin) @ (end - begin) / 0.25, 0, 1)[..., None]
-        picture[np.linalg.norm(there - begin - share * (end - begin), axis=-1) < 0.03] = 40, 60, 110
-    off = np.linalg.norm(there - goal, axis=-1)
-    picture[(off < 0.08) & (off > TOLERANCE)] = 200, 60, 50
+def _picture(there: np.ndarray, place: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    picture, off = np.full((*there.shape[:2], 3), 245, np.uint8), np.linalg.norm(there - goal, axis=-1)
+    picture[(off < 0.12) & (off > 0.08)] = 200, 60, 50
+    picture[np.linalg.norm(there - place, axis=-1) < 0.06] = 40, 60, 110
     return picture
 
 
@@ -295,7 +284,7 @@ HAND, HALF_WAY, BASKET, LOST = range(4)
 
 
 class Task(One):
-    """One copy of a task as a single environment: ``gym.make("Arm-v0")``.
+    """One copy of a task as a single environment: ``gym.make("Reach-v0")``.
 
     Book: robotics/goals_and_hindsight
     """
@@ -335,11 +324,11 @@ class BitFlip(Task):
         super().__init__(BitFlipEnvs(1, **kwargs))
 
 
-class Arm(Task):
-    """An arm, as a single environment."""
+class Reach(Task):
+    """A puck to be brought to a goal, as a single environment."""
 
     def __init__(self, **kwargs: Any):
-        super().__init__(ArmEnvs(1, **kwargs))
+        super().__init__(ReachEnvs(1, **kwargs))
 
 
 class Toss(Task):
@@ -350,7 +339,7 @@ class Toss(Task):
 
 
 def _register() -> None:
-    for name in ("BitFlip", "Arm", "Toss"):
+    for name in ("BitFlip", "Reach", "Toss"):
         for ending, kwargs in (("", {}), ("Flat", {"flat": True})):
             vector = f"{__name__}:{name}Envs"
             gym.register(f"{name}{ending}-v0", f"{__name__}:{name}", vector_entry_point=vector, kwargs=kwargs)
