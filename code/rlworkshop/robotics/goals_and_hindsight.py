@@ -19,6 +19,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from rlworkshop import envs as rl_envs
+from rlworkshop.algorithms import ddpg, dqn
 from rlworkshop.envs.single import One
 from rlworkshop.replay import Replay, Transitions
 
@@ -481,6 +482,16 @@ def dqn_replay(config: Any, envs: VectorEnv) -> HindsightReplay:
 
 
 # ----------------------------------------------------------------------------------------- at work
+
+BITS = dqn.Config(
+    env_id=f"{__name__}:BitFlipFlat-v0", num_envs=16, total_steps=15_000, gamma=0.98, lr_decay_fraction=0.0,
+    learning_starts=640, train_freq=128, gradient_steps=16, target_update_interval=64,
+    exploration_fraction=0.1, hidden=(128, 128), normalize_obs=False,
+)  # fmt: skip
+REACH = ddpg.Config(
+    env_id=f"{__name__}:ReachFlat-v0", num_envs=40, total_steps=24_000, gamma=0.95, tau=0.02,
+    learning_starts=1_200, train_freq=200, gradient_steps=20, exploration_noise=0.2,
+)  # fmt: skip
 
 
 def play(act: rl_envs.Act, envs: GoalEnvs, seed: int) -> np.ndarray:
