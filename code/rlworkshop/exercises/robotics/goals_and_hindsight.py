@@ -81,11 +81,6 @@ def _ends(answer: Callable) -> None:
     })  # fmt: skip
 
 
-@FUTURE.probe("the smallest u gives the step itself", "u = 0 adds nothing to t.")
-def _own(answer: Callable) -> None:
-    expect(_floats(answer(ENDED, np.zeros(8))), np.arange(8), "Episodes of 3, 1 and 4 steps, u = 0", {})
-
-
 # ------------------------------------------------------------------------------------------ faults
 
 
