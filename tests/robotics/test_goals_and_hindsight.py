@@ -179,7 +179,7 @@ def test_a_puck_at_its_goal_is_paid_and_the_episode_goes_on():
     task = gh.ReachEnvs(2)
     task.reset(seed=0)
     task.state[:] = 0
-    task.goal[:] = [[0.0, 0.04], [0.0, 0.06]]
+    task.goal[:] = [[0.0, 0.08], [0.0, 0.12]]
     _, reward, terminated, _, info = task.step(np.zeros((2, 2)))
     assert reward.tolist() == [0, -1] and info["is_success"].tolist() == [True, False]
     assert not terminated.any()
@@ -374,13 +374,13 @@ def test_play_says_which_episodes_end_at_their_goal():
     assert gh.play(lambda obs: (obs[:, :5] != obs[:, 10:]).argmax(axis=1), bits, 0).all()
     assert gh.play(lambda obs: np.zeros(64, int), bits, 0).mean() < 0.3
     pucks = gh.ReachEnvs(2, flat=True)
-    pucks._start = lambda which, some: (pucks.state.fill(0), pucks.goal.__setitem__(0, [0, 0.1]))
+    pucks._start = lambda which, some: (pucks.state.fill(0), pucks.goal.__setitem__(0, [0, 0.15]))
     assert gh.play(lambda obs: np.zeros((2, 2)), pucks, 0).tolist() == [False, True]
 
 
 def test_a_puck_that_only_passes_its_goal_has_not_reached_it():
     pucks = gh.ReachEnvs(1, flat=True)
-    pucks._start = lambda which, some: (pucks.state.fill(0), pucks.goal.fill(0.06))
+    pucks._start = lambda which, some: (pucks.state.fill(0), pucks.goal.fill(0.2))
     assert not gh.play(lambda obs: np.ones((1, 2)), pucks, 0).any()
 
 

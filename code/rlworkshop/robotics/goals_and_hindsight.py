@@ -181,7 +181,7 @@ class ReachEnvs(GoalEnvs):
     """A puck on a table, pushed for 3 seconds; when they are over it is to lie at a goal.
 
     Actions (N, 2) are pushes: an acceleration of 6 at most, along each axis; damping is 2 per second, a step
-    takes 0.1 seconds. An observation (N, 2) is half the velocity; goals are positions, reached within 0.05.
+    takes 0.1 seconds. An observation (N, 2) is half the velocity; goals are positions, reached within 0.1.
     Start, at rest, and goal are drawn evenly from -1 to 1.
 
     Args:
@@ -232,7 +232,7 @@ class ReachEnvs(GoalEnvs):
         return tuple(_picture(there, *pair) for pair in zip(self.state[:, :2], self.goal, strict=True))
 
 
-TOLERANCE = 0.05  # how near is at the goal
+TOLERANCE = 0.1  # how near is at the goal
 
 
 def _picture(there: np.ndarray, place: np.ndarray, goal: np.ndarray) -> np.ndarray:
@@ -489,7 +489,7 @@ BITS = dqn.Config(
     exploration_fraction=0.1, hidden=(128, 128), normalize_obs=False,
 )  # fmt: skip
 REACH = ddpg.Config(
-    env_id=f"{__name__}:ReachFlat-v0", num_envs=40, total_steps=24_000, gamma=0.95, tau=0.02,
+    env_id=f"{__name__}:ReachFlat-v0", num_envs=40, total_steps=14_000, gamma=0.95, tau=0.05,
     learning_starts=1_200, train_freq=200, gradient_steps=20, exploration_noise=0.2,
 )  # fmt: skip
 
