@@ -323,6 +323,13 @@ def test_what_is_relabelled_is_what_the_task_would_have_paid(name, strategy):
     assert batch.reward.dtype == batch.discount.dtype == np.float32
 
 
+def test_an_episode_of_one_step_does_not_change_what_later_steps_count():
+    replay = numbered([3])
+    one = replay[np.array([0])]
+    replay.add(*one._replace(discount=np.zeros(1, np.float32)))
+    assert replay.sample(50, np.random.default_rng(0)).discount == pytest.approx(0.9)
+
+
 def test_relabelling_changes_goals_and_nothing_else_of_what_is_seen():
     task = gh.ReachEnvs(20, flat=True)
     replay = filled(task, 80)
