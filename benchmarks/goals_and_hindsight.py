@@ -20,7 +20,7 @@ from rlworkshop.algorithms import ddpg, dqn, sac, td3
 from rlworkshop.robotics import goals_and_hindsight as gh
 
 SEEDS = range(9000, 9010)
-BITS, REACH = gh.BITS, gh.REACH
+BITS, REACH = dqn.Config(**gh.BITS), ddpg.Config(**gh.REACH)
 OTHERS = {"td3": (td3, td3.Config), "sac": (sac, sac.Config)}
 
 

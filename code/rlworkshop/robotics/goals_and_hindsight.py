@@ -19,7 +19,6 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from rlworkshop import envs as rl_envs
-from rlworkshop.algorithms import ddpg, dqn
 from rlworkshop.envs.single import One
 from rlworkshop.replay import Replay, Transitions
 
@@ -483,15 +482,15 @@ def dqn_replay(config: Any, envs: VectorEnv) -> HindsightReplay:
 
 # ----------------------------------------------------------------------------------------- at work
 
-BITS = dqn.Config(
-    env_id=f"{__name__}:BitFlipFlat-v0", num_envs=16, total_steps=15_000, gamma=0.98, lr_decay_fraction=0.0,
-    learning_starts=640, train_freq=128, gradient_steps=16, target_update_interval=64,
-    exploration_fraction=0.1, hidden=(128, 128), normalize_obs=False,
-)  # fmt: skip
-REACH = ddpg.Config(
-    env_id=f"{__name__}:ReachFlat-v0", num_envs=40, total_steps=14_000, gamma=0.95, tau=0.05,
-    learning_starts=1_200, train_freq=200, gradient_steps=20, exploration_noise=0.2,
-)  # fmt: skip
+BITS = {  # of DQN
+    "env_id": f"{__name__}:BitFlipFlat-v0", "num_envs": 16, "total_steps": 15_000, "gamma": 0.98,
+    "lr_decay_fraction": 0.0, "learning_starts": 640, "train_freq": 128, "gradient_steps": 16,
+    "target_update_interval": 64, "exploration_fraction": 0.1, "hidden": (128, 128), "normalize_obs": False,
+}  # fmt: skip
+REACH = {  # of DDPG
+    "env_id": f"{__name__}:ReachFlat-v0", "num_envs": 40, "total_steps": 14_000, "gamma": 0.95, "tau": 0.05,
+    "learning_starts": 1_200, "train_freq": 200, "gradient_steps": 20, "exploration_noise": 0.2,
+}  # fmt: skip
 
 
 def play(act: rl_envs.Act, envs: GoalEnvs, seed: int) -> np.ndarray:
@@ -517,7 +516,7 @@ def watch(session: Any) -> None:
     """
     if len(session.metrics["update_step"]) % 5:
         return
-    envs = rl_envs.make(session.config.env_id, 100, **session.about.get("env_kwargs", {}))
+    envs = rl_envs.make(session.config.env_id, 100, **getattr(session, "about", {}).get("env_kwargs", {}))
     session.metrics.setdefault("watched", []).append(session.steps)
     session.metrics.setdefault("success", []).append(play(session.agent.act, envs, session.seed).mean())
 
