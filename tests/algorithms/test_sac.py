@@ -459,7 +459,8 @@ def test_what_lies_at_the_edge_is_possible():
 def test_what_it_has_in_common_with_td3_has_the_same_settings():
     ours, theirs = (dataclasses.asdict(config) for config in (sac.Config(), td3.Config()))
     assert ours.keys() - theirs.keys() == {"alpha", "alpha_lr", "target_entropy"}
-    assert all(ours[name] == theirs[name] for name in ours.keys() & theirs.keys())
+    assert theirs["tau"] == theirs["policy_delay"] * ours["tau"]
+    assert all(ours[name] == theirs[name] for name in ours.keys() & theirs.keys() - {"tau"})
 
 
 @pytest.mark.slow

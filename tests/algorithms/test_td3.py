@@ -350,6 +350,8 @@ def test_what_lies_at_the_edge_is_possible():
 def test_what_it_has_in_common_with_ddpg_has_the_same_settings():
     ours, theirs = (dataclasses.asdict(config) for config in (td3.Config(), ddpg.Config()))
     assert ours.keys() - theirs.keys() == {"policy_delay", "target_noise", "noise_clip"}
+    # targets that wait for the actor go as far in all
+    assert ours.pop("tau") == ours["policy_delay"] * theirs.pop("tau")
     assert theirs.items() <= ours.items()
 
 

@@ -56,7 +56,7 @@ class Config:
     """environment steps between two rounds of learning"""
     gradient_steps: int = 32
     """gradient steps in a round; divided by ``train_freq``: the update-to-data ratio"""
-    exploration_noise: float = 0.1
+    exploration_noise: float = 0.2
     """standard deviation of the noise on actions, in parts of half the range of each"""
     hidden: tuple[int, ...] = (64, 64)
     """widths of the hidden layers of all networks"""

@@ -40,7 +40,7 @@ class DiscreteConfig(sac.Config):
     """the environment: observations a vector, actions discrete"""
     total_steps: int = 30_000
     """environment steps in all"""
-    target_entropy: float = 0.3
+    target_entropy: float = 0.5
     """entropy that the temperature aims at, as a part of that of a choice among all actions alike"""
 
 

@@ -54,7 +54,7 @@ class Config:
     """discount factor"""
     lr: float = 1e-3
     """learning rate of all networks"""
-    tau: float = 0.005
+    tau: float = 0.01
     """the part of the way to the networks that their targets go at each update of the actor"""
     policy_delay: int = 2
     """gradient steps of the critics for one of the actor (CleanRL: ``policy_frequency``)"""
@@ -72,7 +72,7 @@ class Config:
     """environment steps between two rounds of learning"""
     gradient_steps: int = 32
     """gradient steps in a round; divided by ``train_freq``: the update-to-data ratio"""
-    exploration_noise: float = 0.1
+    exploration_noise: float = 0.2
     """standard deviation of the noise on actions, in parts of half the range of each"""
     hidden: tuple[int, ...] = (64, 64)
     """widths of the hidden layers of all networks"""
