@@ -58,7 +58,7 @@ def arms() -> dict[str, dict]:
     for n in (6, 8, 10, 12, 20):
         found |= {f"bits n={n} {way}": {"n": n, "k": k} for way, k in (("hindsight", 4), ("without", 0))}
     found |= {f"reach dense k={k}": {"dense": True, "k": k} for k in (0, 4)}
-    found["reach dense slow"] = {"dense": True, "k": 0, "change": {"tau": 0.02, "total_steps": 28_000}}
+    found["reach dense slow"] = {"dense": True, "k": 0, "change": {"tau": 0.02, "total_steps": 36_000}}
     for task in ("bits", "reach"):
         found |= {f"{task} stale {what}": {"stale": what} for what in ("goal", "reward", "discount")}
     return found | {f"reach {name}": {"algorithm": name} for name in OTHERS}

@@ -488,7 +488,7 @@ BITS = {  # of DQN
     "target_update_interval": 64, "exploration_fraction": 0.1, "hidden": (128, 128), "normalize_obs": False,
 }  # fmt: skip
 REACH = {  # of DDPG
-    "env_id": f"{__name__}:ReachFlat-v0", "num_envs": 40, "total_steps": 14_000, "gamma": 0.95, "tau": 0.05,
+    "env_id": f"{__name__}:ReachFlat-v0", "num_envs": 40, "total_steps": 18_000, "gamma": 0.95, "tau": 0.05,
     "learning_starts": 1_200, "train_freq": 200, "gradient_steps": 20, "exploration_noise": 0.2,
 }  # fmt: skip
 
