@@ -50,6 +50,8 @@ SAME = {  # changes that make no difference, by a part of them, and why
     "exploration-backup": {"1 -> 0   in: Q = r": "infinite, and cut to the ceiling"},
     "exploration-width": {"1 -> 0   in: u = ceiling": "infinite, and not taken where n is 0"},
     "function-approximation-tiles": {"np.round(np.floor": WHOLE, "np.trunc(np.floor": WHOLE},
+    "goals-and-hindsight-faults": {"np.round(": WHOLE, "np.trunc(": WHOLE},
+    "goals-and-hindsight-future": {"np.round(now": WHOLE, "np.trunc(now": WHOLE},
     "goal-misgeneralization-apart": {"parted, 1.0 -> 1.0, parted": "what is true counts as 1"},
     "key-concepts-worth": {"P, R -> R, P": "a product"},
     "pixels-tower": {"np.round(np.array(rows": WHOLE, "np.trunc(np.array(rows": WHOLE},
