@@ -21,7 +21,20 @@ import pytest
 import torch
 
 from rlworkshop import envs, runs
-from rlworkshop.algorithms import a2c, dqn, dqn_family, pixels, ppo, trpo, vpg
+from rlworkshop.algorithms import (
+    a2c,
+    crossq,
+    ddpg,
+    dqn,
+    dqn_family,
+    pixels,
+    ppo,
+    sac,
+    sac_discrete,
+    td3,
+    trpo,
+    vpg,
+)
 from rlworkshop.robotics import memory, scale
 
 CODE = Path(envs.__file__).resolve().parents[2]
@@ -63,12 +76,21 @@ PIXELS = dataclasses.replace(
     pixels.BREAKOUT, env_id="CatchStack2-v0", num_envs=4, total_steps=600, learning_starts=100,
     buffer_size=400, batch_size=8, gradient_steps=2, hidden=(8,),
 )  # fmt: skip
+OFF_POLICY = dict(
+    num_envs=4, total_steps=1500, hidden=(8,), batch_size=16, learning_starts=100, train_freq=100,
+    gradient_steps=10,
+)  # fmt: skip
 CONTROL = ("CartPole-v1", "Acrobot-v1")
 
 
 def member(name: str) -> Algorithm:
     config = dataclasses.replace(FAMILY, member=name)
     return Algorithm(dqn_family.train_member, dqn_family.load_member, config, CONTROL, 104, ("Pendulum-v1",))
+
+
+def continuous(train: Callable[..., runs.Run], load_policy: Callable[..., Any], config: type, **more):
+    made = config(**OFF_POLICY, **more)
+    return Algorithm(train, load_policy, made, ("Pendulum-v1",), 104, ("FrozenLake-v1", "CartPole-v1"))
 
 
 ALGORITHMS = {
@@ -90,6 +112,20 @@ ALGORITHMS = {
     },  # fmt: skip
     "dqn": Algorithm(dqn.train, dqn.load_policy, DQN, CONTROL, 104, ("FrozenLake-v1", "Pendulum-v1")),
     **{f"dqn_family {name}": member(name) for name in dqn_family.MEMBERS if name != "plain"},
+    "ddpg": continuous(ddpg.train, ddpg.load_policy, ddpg.Config),
+    "td3": continuous(td3.train, td3.load_policy, td3.Config, policy_delay=3),
+    "sac": continuous(sac.train, sac.load_policy, sac.Config),
+    "crossq": continuous(
+        crossq.train_crossq, crossq.load_crossq, crossq.CrossQConfig, critic_hidden=(8,), policy_delay=4
+    ),
+    "sac_discrete": Algorithm(
+        sac_discrete.train_discrete,
+        sac_discrete.load_discrete,
+        sac_discrete.DiscreteConfig(**OFF_POLICY),
+        CONTROL,
+        104,
+        ("FrozenLake-v1", "Pendulum-v1"),
+    ),
     "pixels": Algorithm(
         pixels.train_on_pixels, pixels.load_from_pixels, PIXELS, ("CatchStack2-v0",), 104, ("CartPole-v1",)
     ),
@@ -410,7 +446,13 @@ def test_a_policy_is_loaded_where_nothing_of_the_training_is(algorithm, env_id, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["vpg", "a2c", "trpo", "ppo", "dqn", "dqn_family", "pixels"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vpg", "a2c", "trpo", "ppo", "dqn", "dqn_family", "pixels", "ddpg", "td3", "sac", "crossq",
+        "sac_discrete",
+    ],
+)  # fmt: skip
 def test_the_command_line(name, tmp_path):
     algorithm = next(a for key, a in ALGORITHMS.items() if key.split()[0] == name)
     command = [sys.executable, "-m", algorithm.module, "--total-steps", "2500", "--seed", "3"]

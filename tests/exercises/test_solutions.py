@@ -29,7 +29,7 @@ MORE = (  # what people write instead of it: another selection, a rounded or a w
 TRAINS = "dqn-stage-8"  # a training for each change: its wrong answers stand in the file of its page
 FREE = {  # a test is asked for, or a limit: more than one is right
     "dqn-is-broken", "vpg-is-broken", "bandits-too-sure", "function-approximation-diverges",
-    "policy-gradients-sees-the-action", "a2c-leaks", "ppo-diagnose", "trpo-is-broken",
+    "policy-gradients-sees-the-action", "a2c-leaks", "ppo-diagnose", "sac-is-broken", "trpo-is-broken",
 }  # fmt: skip
 WHOLE = "the numbers are whole ones"
 SAME = {  # changes that make no difference, by a part of them, and why
@@ -37,6 +37,7 @@ SAME = {  # changes that make no difference, by a part of them, and why
     "dexterity-row": {"np.round(": WHOLE, "np.trunc(": WHOLE},
     "constrained-rl-multipliers": {", 0 -> 0, total": "np.clip takes its three numbers in any order here"},
     "constrained-rl-price": {"np.round(np.array([1.0": WHOLE, "np.trunc(np.array([1.0": WHOLE},
+    "ddpg-mend-loss": {"0 -> -1": "there is one column"},
     "dqn-huber-gradient": {"-1 -> -1, q[rows, action]": "np.clip takes its three numbers in any order here"},
     "dqn-mend-ring": {"kept, new -> new, kept": "the type that holds both"},
     "dqn-stage-1": {"np.round(total": WHOLE, "np.trunc(total": WHOLE},
@@ -49,6 +50,8 @@ SAME = {  # changes that make no difference, by a part of them, and why
     "exploration-backup": {"1 -> 0   in: Q = r": "infinite, and cut to the ceiling"},
     "exploration-width": {"1 -> 0   in: u = ceiling": "infinite, and not taken where n is 0"},
     "function-approximation-tiles": {"np.round(np.floor": WHOLE, "np.trunc(np.floor": WHOLE},
+    "goals-and-hindsight-faults": {"np.round(": WHOLE, "np.trunc(": WHOLE},
+    "goals-and-hindsight-future": {"np.round(now": WHOLE, "np.trunc(now": WHOLE},
     "goal-misgeneralization-apart": {"parted, 1.0 -> 1.0, parted": "what is true counts as 1"},
     "key-concepts-worth": {"P, R -> R, P": "a product"},
     "pixels-tower": {"np.round(np.array(rows": WHOLE, "np.trunc(np.array(rows": WHOLE},
@@ -59,10 +62,16 @@ SAME = {  # changes that make no difference, by a part of them, and why
     },
     "ppo-details-verdicts": {"scores, baseline -> baseline, scores": "they differ both ways"},
     "ppo-slope": {"> -> >=": "a float is hardly ever equal", "< -> <=": "a float is hardly ever equal"},
+    "sac-log-prob": {"0, -2 * raw -> -2 * raw, 0": "logaddexp takes its two in any order"},
+    "sac-soft-best": {"0 -> -1   in: return weight": "there is one column"},
     "learning-from-preferences-starts": {"np.round(": WHOLE, "np.trunc(": WHOLE},
     "rlhf-in-miniature-dpo": {"0, -beta * (up - down) -> -beta": "logaddexp takes its two in any order"},
     "robustness-step": {"* -> /   in: return obs": "divided by 1 or -1"},
     "what-can-go-wrong-lost": {"np.round(": WHOLE, "np.trunc(": WHOLE},
+    "td3-target": {
+        "-1 -> -1, action": "np.clip takes its three numbers in any order here",
+        "-clip -> -clip, noise": "so it does here",
+    },
     "trpo-conjugate-gradient": {
         "* -> /   in: if square": "b @ b is of the size of 1 here",
         "break -> continue": "it saves time alone",
