@@ -38,7 +38,9 @@ SAME = {  # changes that make no difference, by a part of them, and why
     "constrained-rl-multipliers": {", 0 -> 0, total": "np.clip takes its three numbers in any order here"},
     "constrained-rl-price": {"np.round(np.array([1.0": WHOLE, "np.trunc(np.array([1.0": WHOLE},
     "ddpg-mend-loss": {"0 -> -1": "there is one column"},
-    "dqn-huber-gradient": {"-1 -> -1, q[rows, action]": "np.clip takes its three numbers in any order here"},
+    "dqn-values-huber-gradient": {
+        "-1 -> -1, q[rows, action]": "np.clip takes its three numbers in any order here"
+    },
     "dqn-mend-ring": {"kept, new -> new, kept": "the type that holds both"},
     "dqn-stage-1": {"np.round(total": WHOLE, "np.trunc(total": WHOLE},
     "dqn-stage-2": {"np.round(obs": WHOLE, "np.trunc(obs": WHOLE},

@@ -1,0 +1,71 @@
+"""What a Q-network expects of an episode, beside what its greedy policy then collects: audits of a training.
+
+Paper: van Hasselt, Guez & Silver, *Deep reinforcement learning with double Q-learning*, 2016
+(arXiv:1509.06461), compare the two in the same way.
+
+Book: algorithms/dqn_values
+"""
+
+from typing import Any
+
+import numpy as np
+
+from rlworkshop import envs, runs
+from rlworkshop.algorithms import dqn
+
+AUDIT = ("audit_step", "expected", "got", "score")  # metrics of a run that was watched
+
+
+def audit(
+    agent: dqn.Agent, env_id: str, gamma: float, seed: int, episodes: int = 20
+) -> tuple[float, float, float]:
+    """Greedy play from fresh starts, means over ``episodes``: value expected, discounted return got, steps.
+
+    The value expected is the largest that ``agent`` gives any action at the start. Nothing is explored, and
+    nothing is learned.
+
+    Book: algorithms/dqn_values
+    """
+    world = envs.make(env_id, episodes)
+    obs, _ = world.reset(seed=seed)
+    expected = agent.values(obs).max(axis=1)  # (N,)
+    got, steps, alive = np.zeros(episodes), np.zeros(episodes), np.ones(episodes, bool)
+    while alive.any():
+        obs, reward, terminated, truncated, _ = world.step(agent.act(obs))
+        got += alive * gamma**steps * reward
+        steps += alive
+        alive &= ~(terminated | truncated)
+    return float(expected.mean()), float(got.mean()), float(steps.mean())
+
+
+def watched(config: Any, seed: int, *, every: int = 1_000, **parts: Any) -> runs.Run:
+    """Train DQN, and audit it every so many steps: ``metrics`` has a number for each audit under ``AUDIT``.
+
+    Args:
+        config, seed: as ``dqn.train`` has them; ``parts`` go to it.
+        every: environment steps from one audit to the next.
+
+    Raises:
+        ValueError: the training is shorter than ``every``.
+
+    Book: algorithms/dqn_values
+    """
+    if every > config.total_steps:
+        raise ValueError(f"an audit every {every} steps never comes in a training of {config.total_steps}")
+    rows: list[tuple[float, ...]] = []
+
+    def look(session: Any) -> None:
+        if session.steps >= every * (len(rows) + 1):
+            rows.append((session.steps, *audit(session.agent, config.env_id, config.gamma, seed + 5_000)))
+
+    run = dqn.train(config, seed, callback=look, **parts)
+    run.metrics.update(zip(AUDIT, np.array(rows, float).T, strict=True))
+    return run
+
+
+def audits(some_runs: list[runs.Run]) -> np.ndarray:
+    """The audits of S runs of ``watched`` with R audits each (S, R, 4): step, expected, got, score.
+
+    Book: algorithms/dqn_values
+    """
+    return np.array([[run.metrics[name] for name in AUDIT] for run in some_runs]).swapaxes(1, 2)

@@ -1,0 +1,65 @@
+"""Audits of Q-networks: what is expected, what is got."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rlworkshop import envs
+from rlworkshop.algorithms import dqn, dqn_values
+
+BRIEF = dqn.Config(total_steps=600, learning_starts=100)
+
+
+class Constant:
+    """An agent that pushes one way, and says of every action what it was told to say."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def values(self, obs):
+        return np.tile([self.value - 1.0, self.value], (len(obs), 1))
+
+    def act(self, obs):
+        return np.ones(len(obs), int)
+
+
+def test_an_audit_is_what_was_said_at_the_start_and_what_single_episodes_collect():
+    expected, got, score = dqn_values.audit(Constant(7.0), "CartPole-v1", 0.9, seed=3, episodes=5)
+    world, lengths = envs.make("CartPole-v1", 5), []
+    obs, _ = world.reset(seed=3)
+    over, step = np.zeros(5, bool), 0
+    while not over.all():
+        obs, _, terminated, truncated, _ = world.step(np.ones(5, int))
+        step += 1
+        lengths += [step] * int((terminated & ~over).sum())
+        over |= terminated | truncated
+    assert expected == 7.0
+    assert score == np.mean(lengths)
+    assert got == pytest.approx(np.mean([(1 - 0.9**n) / 0.1 for n in lengths]))
+
+
+def test_a_watched_training_is_the_same_training_with_an_audit_every_so_many_steps():
+    run, plain = dqn_values.watched(BRIEF, 2, every=200), dqn.train(BRIEF, 2)
+    assert run.metrics["audit_step"].tolist() == [200, 400, 600]
+    assert np.array_equal(run.metrics["return"], plain.metrics["return"])
+    last = dqn_values.audit(dqn.load_policy(run), BRIEF.env_id, BRIEF.gamma, 5_002)
+    assert [run.metrics[name][-1] for name in ("expected", "got", "score")] == list(last)
+
+
+def test_audits_stand_by_run_audit_and_kind():
+    some = [dqn_values.watched(BRIEF, s, every=300) for s in (0, 1)]
+    table = dqn_values.audits(some)
+    assert table.shape == (2, 2, 4)
+    assert table[1, :, 0].tolist() == [300, 600]
+    assert table[1, 1, 3] == some[1].metrics["score"][1]
+
+
+def test_the_discount_is_the_trainings_own():
+    short = dataclasses.replace(BRIEF, gamma=0.0)
+    assert dqn_values.watched(short, 0, every=600).metrics["got"].tolist() == [1.0]
+
+
+def test_an_audit_that_never_comes_is_refused():
+    with pytest.raises(ValueError, match="never comes"):
+        dqn_values.watched(BRIEF, 0, every=601)
