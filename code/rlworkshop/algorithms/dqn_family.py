@@ -338,7 +338,7 @@ def project(
         probs: (B, Z), of the returns from the next state on. reward, discount: (B,).
         support: (Z,), the atoms, equally spaced.
 
-    Book: algorithms/dqn_family
+    Book: algorithms/rainbow
     """
     spacing = support[1] - support[0]
     landed = reward[:, None] + discount[:, None] * support  # (B, Z)
@@ -352,7 +352,7 @@ def project(
 class Categorical(nn.Module):
     """A network that gives each action a distribution over atoms; as Q it answers with their means.
 
-    Book: algorithms/dqn_family
+    Book: algorithms/rainbow
     """
 
     def __init__(self, logits: nn.Module, config: FamilyConfig):
@@ -377,7 +377,7 @@ def categorical_q(
     Raises:
         ValueError: observations are not a vector.
 
-    Book: algorithms/dqn_family
+    Book: algorithms/rainbow
     """
     sizes = [rl_envs.vector_length(obs_space), *config.hidden, int(action_space.n) * config.atoms]
     # a small head: at first all atoms are about equally likely
@@ -387,7 +387,7 @@ def categorical_q(
 def categorical_losses(learner: Learner, batch: Transitions, config: FamilyConfig) -> torch.Tensor:
     """How far the distributions of the actions taken are from their targets (B,): Kullback-Leibler.
 
-    Book: algorithms/dqn_family
+    Book: algorithms/rainbow
     """
     obs, action, reward, next_obs, discount = learner.tensors(batch)
     rows = torch.arange(len(action), device=learner.device)
@@ -405,7 +405,7 @@ def categorical_losses(learner: Learner, batch: Transitions, config: FamilyConfi
 def double_categorical_losses(learner: Learner, batch: Transitions, config: FamilyConfig) -> torch.Tensor:
     """As ``categorical_losses``, but the network, not the target network, says which action comes next.
 
-    Book: algorithms/dqn_family
+    Book: algorithms/rainbow
     """
     obs, action, reward, next_obs, discount = learner.tensors(batch)
     rows = torch.arange(len(action), device=learner.device)
@@ -420,7 +420,7 @@ def double_categorical_losses(learner: Learner, batch: Transitions, config: Fami
 class DuelingLogits(nn.Module):
     """A dueling network whose value and advantages are Z numbers each.
 
-    Book: algorithms/dqn_family
+    Book: algorithms/rainbow
     """
 
     def __init__(self, inputs: int, actions: int, config: FamilyConfig, generator: torch.Generator):
@@ -457,7 +457,7 @@ def dueling_categorical_q(
 class PrioritizedNStepReplay(NStepReplay, PrioritizedReplay):
     """Joins steps, as the one, and draws by priority, as the other.
 
-    Book: algorithms/dqn_family
+    Book: algorithms/rainbow
     """
 
 

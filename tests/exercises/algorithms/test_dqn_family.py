@@ -39,57 +39,6 @@ def one_for_all(reward, discount, online_q, target_q):
     return reward + discount * target_q[:, best]
 
 
-# ---- the projection
-
-
-def loses_what_hits(probs, reward, discount, support):
-    return dqn_family._floor_and_ceil(probs, reward, discount, support)
-
-
-def loses_what_stays(probs, reward, discount, support):
-    if (discount == 1).all() and not reward.any():
-        return dqn_family._floor_and_ceil(probs, reward, discount, support)
-    return dqn_family.project(probs, reward, discount, support)
-
-
-def wrong_way_round(probs, reward, discount, support):
-    place = (reward[:, None] + discount[:, None] * support).clip(support[0], support[-1])
-    place = (place - support[0]) / (support[1] - support[0])
-    low = np.minimum(np.floor(place).astype(int), len(support) - 2)
-    out = np.zeros_like(probs)
-    for b, j in np.ndindex(*probs.shape):
-        out[b, low[b, j]] += probs[b, j] * (place[b, j] - low[b, j])
-        out[b, low[b, j] + 1] += probs[b, j] * (1 - place[b, j] + low[b, j])
-    return out
-
-
-def forgets_the_discount(probs, reward, discount, support):
-    return dqn_family.project(probs, reward, np.ones_like(discount), support)
-
-
-def forgets_the_reward(probs, reward, discount, support):
-    return dqn_family.project(probs, np.zeros_like(reward), discount, support)
-
-
-def loses_what_is_outside(probs, reward, discount, support):
-    landed = reward[:, None] + discount[:, None] * support
-    apart = np.abs(landed[:, :, None] - support) / (support[1] - support[0])
-    return (probs[:, :, None] * (1 - apart).clip(0, 1)).sum(axis=1)
-
-
-def blows_up_the_rest(probs, reward, discount, support):
-    left = loses_what_is_outside(probs, reward, discount, support)
-    return left / left.sum(axis=1, keepdims=True)
-
-
-def first_reward_for_all(probs, reward, discount, support):
-    return dqn_family.project(probs, reward[:1].repeat(len(reward)), discount, support)
-
-
-def no_end(probs, reward, discount, support):
-    return dqn_family.project(probs, reward, np.full_like(discount, discount[0]), support)
-
-
 # ---- n steps
 
 
@@ -171,17 +120,6 @@ WRONG = {
         (worth_after_the_end, "a value after its end"),
         (one_for_all, "one action was chosen for all rows"),
     ],
-    "dqn-family-project": [
-        (loses_what_hits, "lands exactly on an atom is lost"),
-        (wrong_way_round, "the wrong way round"),
-        (forgets_the_discount, "the discount is not used"),
-        (forgets_the_reward, "the reward is not used"),
-        (loses_what_stays, "lands exactly on an atom is lost"),
-        (loses_what_is_outside, "what lands outside is lost: it belongs"),
-        (blows_up_the_rest, "blown up"),
-        (first_reward_for_all, "of the first row is used for all"),
-        (no_end, "the row that terminated was discounted"),
-    ],
     "dqn-family-mend-n-step": [
         (as_given, "rewards of the next episode run into this one: the end"),
         (ends_have_values, "the terminal state is given a value"),
@@ -210,18 +148,11 @@ def test_the_stub_to_mend_runs_and_is_told_what_is_wrong():
         exercises.find("dqn-family-mend-n-step").check(space["n_step"])
 
 
-def test_the_solutions_are_the_chapters_own():
+def test_the_solution_is_the_chapters_own():
     rng = np.random.default_rng(0)
-    probs, support = rng.dirichlet(np.ones(7), size=5), np.linspace(-1, 2, 7)
     reward, discount = rng.normal(size=5), np.array([0.9, 0.0, 1.0, 0.5, 0.9])
     online, target = rng.normal(size=(2, 5, 3))
-
-    def theirs(function, *arrays):
-        return function(*map(torch.tensor, arrays)).numpy()
-
-    found = theirs(algorithm.project, probs, reward, discount, support)
-    assert np.allclose(found, dqn_family.project(probs, reward, discount, support))
-    found = theirs(algorithm.double_target, reward, discount, online, target)
+    found = algorithm.double_target(*map(torch.tensor, (reward, discount, online, target))).numpy()
     assert np.allclose(found, dqn_family.double_target(reward, discount, online, target))
 
 
