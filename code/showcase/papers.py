@@ -1,9 +1,10 @@
 """``{papers}``: the annotated papers of a topic; ``{paper-filter}``: finds some of them on their page.
 
-What is said of a paper stands in ``book/reference/papers.toml``, by its key in the bibliography, which has the
-rest. Which pages use a paper the build knows from their citations.
+What is said of a paper stands in ``book/reference/papers.toml``, by its key in the bibliography, which has
+the rest. Which pages use a paper the build knows from their citations.
 """
 
+import functools
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ from bookbuild.site.domain import BookDirective
 from showcase.landing import HERE, TEMPLATES
 
 DATA = "reference/papers.toml"
+FIELDS = ("topics", "why")  # of every paper
 NAMED = 5  # authors; of more, these and "others"
 MATHS = re.compile(r"(\$[^$]+\$)")
 MARKS = re.compile(r"([\\`*_\[\]<>{}#])")  # which mean something in Markdown
@@ -43,14 +45,19 @@ def read(file: Path) -> list[Paper]:
     """The papers of a file, in its order.
 
     Raises:
-        ValueError: the file is no TOML, has a paper twice, or a field that no paper has.
+        ValueError: the file is no TOML, has a paper twice, or a paper lacks a field or has one of its own.
     """
+    return list(_papers(file.read_text(encoding="utf-8")))
+
+
+@functools.lru_cache(maxsize=2)  # each topic of the page reads all
+def _papers(text: str) -> tuple[Paper, ...]:
     found = []
-    for key, fields in tomllib.loads(file.read_text(encoding="utf-8")).items():
-        if unknown := fields.keys() - {"topics", "why", "pages"} or {"topics", "why"} - fields.keys():
-            raise ValueError(f"{key}: {', '.join(sorted(unknown))} should not be so")
+    for key, fields in tomllib.loads(text).items():
+        if wrong := fields.keys() - {*FIELDS, "pages"} | {*FIELDS} - fields.keys():
+            raise ValueError(f"{key}: {', '.join(sorted(wrong))} is missing, or should not be there")
         found.append(Paper(key, tuple(fields["topics"]), fields["why"], tuple(fields.get("pages", ()))))
-    return found
+    return tuple(found)
 
 
 class PapersDirective(BookDirective):

@@ -85,10 +85,16 @@ class ReadingPathDirective(BookDirective):
             if not times[-1]:
                 return self.fail(f"{DATA}: {page} does not say how long it takes ('**Time**: 40 minutes …')")
             lines.append(f"1. {{doc}}`/{page}` ({times[-1]} minutes). {why}")
-        total = f"**In this order**: {len(times)} pages, about {hours(sum(times))} hours by the times that they state."
-        opening = [f"**You** {route.who}", f"**You need** {route.need}", total]
+        total = f"{len(times)} pages, about {hours(sum(times))} hours by the times that they state."
+        opening = [f"**You** {route.who}", f"**You need** {route.need}"]
         closing = [f"**Where to stop**: {route.stop}", f"**Then you can** {route.can}"]
-        text = [*opening, "\n".join(lines), *closing, f"**A first project**: {route.project}"]
+        text = [
+            *opening,
+            f"**In this order**: {total}",
+            "\n".join(lines),
+            *closing,
+            f"**A first project**: {route.project}",
+        ]
         shown = self.parse_text_to_nodes("\n\n".join(text))
         for order in (found for node in shown for found in node.findall(nodes.enumerated_list)):
             order["classes"].append("reading-path")
@@ -98,7 +104,7 @@ class ReadingPathDirective(BookDirective):
 
 
 class PathMemoryDirective(BookDirective):
-    """Usage: ``{path-memory}``: makes checklists of the page's paths, and has a button that forgets all ticks."""
+    """Usage: ``{path-memory}``: makes checklists of the page's paths; its button forgets the ticks."""
 
     required_arguments = 0
 
