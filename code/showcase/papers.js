@@ -5,8 +5,10 @@
   const norm = (text) => text.toLowerCase().normalize("NFKD").replace(/[\u0300-\u036f]/g, "")
     .replace(/ł/g, "l").replace(/ø/g, "o").replace(/(?<=\p{L})[-‐‑–](?=\p{L})/gu, "").replace(/iz(e|ing|ation|ed|er)/g, "is$1");
 
+  const form = document.querySelector(".paper-filter");
+  form.hidden = false; // at once: what is below it does not move later
+
   function begin() {
-    const form = document.querySelector(".paper-filter");
     const field = Object.fromEntries(KEPT.map((name) => [name, form.elements[name]]));
     const papers = [...document.querySelectorAll("li.paper")].map((item) => ({
       item,
@@ -57,7 +59,6 @@
       field[name].value = new URLSearchParams(location.search).get(name) ?? empty[name];
       if (field[name].selectedIndex === -1) field[name].value = empty[name]; // there is no such option
     }
-    form.hidden = false;
     show();
     // a link to a paper shows it, whatever was asked for
     const target = location.hash && document.getElementById(location.hash.slice(1));

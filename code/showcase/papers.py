@@ -23,7 +23,7 @@ from showcase.landing import HERE, TEMPLATES
 DATA = "reference/papers.toml"
 FIELDS = ("topics", "why")  # of every paper
 NAMED = 5  # authors; of more, these and "others"
-MATHS = re.compile(r"(\$[^$]+\$)")
+MATHS = re.compile(r"(\s*\$[^$]+\$\s*)")
 MARKS = re.compile(r"([\\`*_\[\]<>{}#])")  # which mean something in Markdown
 
 
@@ -113,10 +113,9 @@ class PaperFilterDirective(BookDirective):
 
 def plain(latex: str) -> str:
     """A field of the bibliography as Markdown: without braces, formulas as they are."""
-    parts = MATHS.split(latex)  # every second one is a formula
-    return "".join(
-        part if nth % 2 else MARKS.sub(r"\\\1", str(Text.from_latex(part))) for nth, part in enumerate(parts)
-    )
+    words = MATHS.split(latex)  # every second one is a formula, or the space around it
+    words[::2] = (MARKS.sub(r"\\\1", str(Text.from_latex(part))) for part in words[::2])
+    return "".join(words)
 
 
 def title(entry: Entry) -> str:

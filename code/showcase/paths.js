@@ -22,9 +22,11 @@
 
   const hours = (minutes) => `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 
+  const memory = document.querySelector(".path-memory"), forget = memory.querySelector("button");
+  memory.hidden = false; // at once: what is below it does not move later
+
   function begin() {
     const root = new URL(document.documentElement.dataset.content_root || "./", location.href);
-    const memory = document.querySelector(".path-memory"), forget = memory.querySelector("button");
     let read = remembered();
     const paths = [...document.querySelectorAll("ol.reading-path")].map((list) => {
       const steps = [...list.children].map((item) => {
@@ -77,7 +79,6 @@
       read = remembered(); // ticked in another tab
       show();
     });
-    memory.hidden = false;
     show();
   }
 

@@ -17,7 +17,7 @@ from showcase.landing import HERE, TEMPLATES
 
 DATA = "start/paths.toml"
 TIME = re.compile(r"\*\*Time\*\*: +(\w+) minutes")  # in the text of a page
-IN_WORDS = {"five": 5, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40}
+IN_WORDS = {"five": 5, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50}
 PARTS = ("who", "need", "steps", "stop", "can", "project")
 
 

@@ -11,7 +11,7 @@ BIB = r"""
 @article{old1990, author={Ann {\"U}ber and Bob van de Panne}, title={A $\pi_0$ of {AI} [sic]}, year={1990},
   doi={10.1016/S0004-3702(99)00052-1}}
 @misc{new2020, author={One, A and Two, B and Three, C and Four, D and Five, E and Six, F and Seven, G},
-  title={\#{N}ew \emph{things}}, year={2020}, url={https://arxiv.org/abs/2001.00001}}
+  title={\#{N}ew {things}}, year={2020}, url={https://arxiv.org/abs/2001.00001}}
 @misc{team2021, author={{Some Team}}, title={Three_d}, year={2021}}
 @misc{many2022, author={One, A and others}, title={Four}, year={2022}, url={https://arxiv.org/abs/2201.00001}}
 """
@@ -36,6 +36,8 @@ PAGE = """# Papers
 ```
 
 ## Deep
+
+Begin with {cite:t}`old1990`.
 
 ```{papers} deep
 ```
@@ -142,7 +144,7 @@ def test_where_a_paper_is_used_is_known_from_citations_and_else_from_the_data(sh
     uses = re.findall(r'<p class="paper-use">(.*?)</p>', page)
     link = '<a class="reference internal" href="../alpha.html">Page alpha</a>.'
     assert uses == [f"Goes with {link}", f"Used in {link}"], (
-        "one cited, one not, and one that goes with nothing"
+        "one cited elsewhere, one not, one with no page"
     )
 
 
