@@ -9,7 +9,7 @@ from showcase import papers
 
 BIB = r"""
 @article{old1990, author={Ann {\"U}ber and Bob van de Panne}, title={A $\pi_0$ of {AI} [sic]}, year={1990},
-  doi={10.1016/S0004-3702(99)00052-1}}
+  journal={J}, doi={10.1016/S0004-3702(99)00052-1}}
 @misc{new2020, author={One, A and Two, B and Three, C and Four, D and Five, E and Six, F and Seven, G},
   title={\#{N}ew {things}}, year={2020}, url={https://arxiv.org/abs/2001.00001}}
 @misc{team2021, author={{Some Team}}, title={Three_d}, year={2021}}
@@ -127,7 +127,7 @@ def shown(fresh, sphinx):
 def test_a_topic_has_its_papers_the_oldest_first(shown):
     made, page = shown()
     assert (made.status, made.output) == (0, "")
-    deep = re.search(r'<section id="deep">(.*?)</section>', page, re.S)[1]
+    deep = re.search(r'<section id="deep">.*?(<ul class="papers">.*?)</section>', page, re.S)[1]
     items = re.findall(r'<li class="(.*?)" id="(.*?)">', deep)
     assert items == [
         ("paper year-1990 topic-deep", "paper-old1990"),
@@ -143,9 +143,7 @@ def test_where_a_paper_is_used_is_known_from_citations_and_else_from_the_data(sh
     _, page = shown()
     uses = re.findall(r'<p class="paper-use">(.*?)</p>', page)
     link = '<a class="reference internal" href="../alpha.html">Page alpha</a>.'
-    assert uses == [f"Goes with {link}", f"Used in {link}"], (
-        "one cited elsewhere, one not, one with no page"
-    )
+    assert uses == [f"Goes with {link}", f"Used in {link}"], "one cited elsewhere, one not, one with no page"
 
 
 @pytest.mark.parametrize(
