@@ -61,7 +61,7 @@
     }
     show();
     // a link to a paper shows it, whatever was asked for
-    const target = location.hash && document.getElementById(location.hash.slice(1));
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (target?.closest("[hidden]")) { form.reset(); setTimeout(() => target.scrollIntoView()); }
   }
 

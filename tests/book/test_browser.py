@@ -758,8 +758,8 @@ def test_papers_are_found_by_words_topic_and_year(tab, address):
     tab.get_by_label("Topic").select_option(label="Offline RL")
     offline = shown.count()
     assert 10 < offline < total and headings.count() > 1, "papers of other topics belong to it, too"
-    tab.get_by_label("From").select_option("2024")
-    tab.get_by_label("To").select_option("2025")
+    tab.locator(".paper-filter select[name=from]").select_option("2024")
+    tab.locator(".paper-filter select[name=to]").select_option("2025")
     years = shown.evaluate_all("all => all.map(one => one.className.match(/year-(.*?) /)[1])")
     assert 0 < len(years) < offline and {*years} <= {"2024", "2025"}
     load(tab, tab.url)
