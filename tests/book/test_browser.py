@@ -741,6 +741,70 @@ def test_a_chapter_is_cited_with_one_click(tab, address):
     assert fold.count() == 0
 
 
+# ---- papers and reading paths
+
+
+def test_papers_are_found_by_words_topic_and_year(tab, address):
+    load(tab, f"{address}practice/key_papers.html")
+    shown, said = tab.locator("li.paper:visible"), tab.locator(".paper-filter output")
+    headings = tab.locator("section:has(> ul.papers) > h2:visible")
+    total = shown.count()
+    assert total >= 150 and said.inner_text() == f"{total} of {total} papers" and headings.count() == 19
+    tab.get_by_label("Words").fill("Mnih human-level")
+    assert shown.count() == 1 and "Atari games" in shown.inner_text() and headings.count() == 1
+    tab.get_by_label("Words").fill("no such thing")
+    assert shown.count() == 0 and said.inner_text() == "No paper is found: ask for less."
+    tab.get_by_role("button", name="Show all").click()
+    tab.get_by_label("Topic").select_option(label="Offline RL")
+    offline = shown.count()
+    assert 10 < offline < total and headings.count() > 1, "papers of other topics belong to it, too"
+    tab.locator(".paper-filter select[name=from]").select_option("2024")
+    tab.locator(".paper-filter select[name=to]").select_option("2025")
+    years = shown.evaluate_all("all => all.map(one => one.className.match(/year-(.*?) /)[1])")
+    assert 0 < len(years) < offline and {*years} <= {"2024", "2025"}
+    load(tab, tab.url)
+    assert shown.count() == len(years), "the address keeps what was asked for"
+    tab.goto(f"{tab.url}#paper-mnih2015human")
+    tab.reload()
+    tab.locator("#paper-mnih2015human").wait_for(state="visible")
+    assert shown.count() == total, "a link to a paper shows it"
+
+
+def test_without_scripts_all_papers_and_all_paths_are_there(open_tab, address):
+    tab = open_tab(java_script_enabled=False)
+    tab.goto(f"{address}practice/key_papers.html")
+    assert tab.locator("li.paper:visible").count() >= 150 and not tab.locator(".paper-filter").is_visible()
+    tab.goto(f"{address}start/paths.html")
+    assert (
+        tab.locator("ol.reading-path:visible").count() == 5 and not tab.locator(".path-memory").is_visible()
+    )
+    assert tab.locator("input[type=checkbox]:visible").count() == 0
+
+
+def test_a_page_that_is_ticked_stays_so_on_every_path_until_it_is_forgotten(tab, address):
+    load(tab, f"{address}start/paths.html")
+    boxes, ticked = tab.locator(".reading-path input"), tab.locator(".reading-path input:checked")
+    paths = tab.locator("ol.reading-path")
+    begun = paths.filter(has=tab.get_by_label("I have read: Your first agent, in ten minutes")).count()
+    assert boxes.count() > 50 and ticked.count() == 0 and begun == 5
+    forget = tab.get_by_role("button", name="Forget all ticks")
+    assert forget.is_disabled()
+    boxes.first.focus()
+    tab.keyboard.press("Space")
+    assert ticked.count() == begun
+    progress = tab.locator(".path-progress").first
+    assert progress.inner_text().startswith(f"1 of {paths.first.locator('li').count()} pages read, ")
+    assert "1 page is ticked." in tab.locator(".path-memory").inner_text()
+    load(tab, f"{address}start/paths.html")
+    assert ticked.count() == begun, "the browser remembers"
+    assert {urlsplit(one).netloc for one in tab.requests} == {urlsplit(address).netloc}
+    forget.press("Enter")
+    assert ticked.count() == 0 and tab.evaluate("() => localStorage.getItem('read-pages')") is None
+    tab.evaluate("() => localStorage.setItem('read-pages', '{\"not\": \"ours\"}')")
+    load(tab, f"{address}start/paths.html")
+    assert ticked.count() == 0 and tab.errors == []
+
+
 # ---- what a page weighs
 
 
