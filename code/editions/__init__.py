@@ -2,6 +2,7 @@
 
 A Sphinx extension beside ``bookbuild.site``, and the command ``python -m bookbuild epub``.
 
+- ``check``: what an EPUB must keep to.
 - ``epub``: the book as Sphinx has read it for the site, written for e-readers.
 - ``formulas``: formulas as text where text can show them, else as drawings.
 - ``markdown``: a page as Markdown.

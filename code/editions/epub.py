@@ -11,7 +11,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
 import imageio.v3 as iio
 from docutils import nodes
@@ -29,8 +28,8 @@ from bookbuild.engine.store import read_json
 from bookbuild.site import assets, typeset
 from bookbuild.site.markup import Translator
 from bookbuild.site.reading import Evidence
-from bookbuild.site.search import words
-from editions import formulas
+from bookbuild.site.search import plain
+from editions import check, formulas
 from editions.xhtml import xhtml
 from showcase import films
 from showcase.cards import cover
@@ -59,12 +58,13 @@ def build(project: Project) -> int:
             )
         folder = project.build / "epub"
         failures = render(bring_up_to_date(project), folder, "epub", known="next")
-        print("\n".join(f"  {line}" for line in failures), end="\n" * bool(failures))
         for file in folder.glob("*.epub"):
+            failures += check.problems(file)
             os.replace(file, project.build / file.name)
             size = (project.build / file.name).stat().st_size / 1e6
             print(f"the book to take along is {os.path.relpath(project.build / file.name)} ({size:.1f} MB)")
         shutil.rmtree(folder)
+    print("\n".join(f"  {line}" for line in failures), end="\n" * bool(failures))
     return 1 if failures else 0
 
 
@@ -83,6 +83,14 @@ class Epub(Epub3Builder):
     def write_documents(self, docnames: set[str]) -> None:
         """Leave out what makes no sense on paper."""
         super().write_documents({*docnames} - {*self.config.epub_leaves_out})
+
+    def write_doc(self, docname: str, doctree: nodes.document) -> None:
+        """Of links to what is left out the words stay."""
+        for link in list(doctree.findall(nodes.reference)):
+            target = LINK.match(link.get("refuri", ""))
+            if target and os.path.normpath(f"{docname}/../{target[1]}") in self.config.epub_leaves_out:
+                link.parent.replace(link, link.children)
+        super().write_doc(docname, doctree)
 
     def copy_assets(self) -> None:
         """One style sheet, and nothing of the site's."""
@@ -110,7 +118,7 @@ class Epub(Epub3Builder):
         """Parts, each with a page of its own, and their chapters."""
         self.refnodes = [entry(1, f"{self.config.root_doc}{self.out_suffix}", self.config.project)]
         for number, (caption, pages) in enumerate(parts(self), 1):
-            pages = [(f"{page}{self.out_suffix}", words(self.env.titles[page])) for page in pages]
+            pages = [(f"{page}{self.out_suffix}", title(self.env.titles[page])) for page in pages]
             if caption:
                 rows = "".join(f'<li><a href="{uri}">{html.escape(title)}</a></li>' for uri, title in pages)
                 body = f'<h1 class="part">{html.escape(caption)}</h1><ol>{rows}</ol>'
@@ -123,7 +131,7 @@ class Epub(Epub3Builder):
         return super().content_metadata() | {"date": made(self.config.book)}
 
     def build_content(self) -> None:
-        """Say of each file what readers ask, and of the book whom it is for; check what was written."""
+        """Say of each file what readers ask, and of the book whom it is for."""
         super().build_content()
         file = self.outdir / "content.opf"
         facts = "".join(
@@ -135,12 +143,7 @@ class Epub(Epub3Builder):
         for name in self.files:
             properties = "cover-image" if name == COVER else ""
             if name.endswith(self.out_suffix):
-                page = (self.outdir / name).read_text("utf-8")
-                properties = "svg" if "<svg" in page else ""
-                try:
-                    ElementTree.fromstring(page)
-                except ElementTree.ParseError as error:
-                    logger.warning(f"{name} is no XML: {error}", type="epub")
+                properties = "svg" if "<svg" in (self.outdir / name).read_text("utf-8") else ""
             if properties:
                 text = text.replace(f'href="{name}"', f'href="{name}" properties="{properties}"')
         file.write_text(text, encoding="utf-8")
@@ -149,6 +152,11 @@ class Epub(Epub3Builder):
 def entry(level: int, uri: str, text: str) -> dict:
     """A line of the table of contents."""
     return {"level": level, "refuri": html.escape(uri), "text": html.escape(text)}
+
+
+def title(node: nodes.title) -> str:
+    """The title of a page as one reads it."""
+    return "".join(plain(part.astext()) if isinstance(part, nodes.math) else part.astext() for part in node)
 
 
 def parts(builder: Epub) -> Iterator[tuple[str, list[str]]]:
@@ -229,10 +237,6 @@ def fit(app: Sphinx, doctree: nodes.document, page: str) -> None:
     )
     for block in doctree.findall(nodes.literal_block):
         block.get("highlight_args", {}).pop("names", None)
-    for link in list(doctree.findall(nodes.reference)):
-        target = LINK.match(link.get("refuri", ""))
-        if target and os.path.normpath(f"{page}/../{target[1]}") in app.config.epub_leaves_out:
-            link.parent.replace(link, link.children)
     at_the_end(doctree)
 
 

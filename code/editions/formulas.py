@@ -1,10 +1,10 @@
 """Formulas that every e-reader shows: as text where text can show them, else as drawings.
 
-Not every e-reader sets MathML, which the site has for screen readers: those of Apple and those built on Readium
-or calibre do, Kindle and Adobe's do not, and without a font for mathematics no brace grows. Most formulas in
-a line are a few letters with an index: these are text, letters in italics with ``<sub>``, in the reader's own type.
-What has fractions, sums or braces is drawn by ``ziamath`` from the same MathML: within the page, sized in the
-reader's ``em``, in the colour of the text, with its TeX for those who cannot see it.
+Not every e-reader sets MathML, which the site has for screen readers: those of Apple and those built on
+Readium or calibre do, Kindle and Adobe's do not, and without a font for mathematics no brace grows. Most
+formulas in a line are a few letters with an index: these are text, letters in italics with ``<sub>``, in the
+reader's own type. What has fractions, sums or braces is drawn by ``ziamath`` from the same MathML: within the
+page, sized in the reader's ``em``, in the colour of the text, with its TeX for those who cannot see it.
 """
 
 import contextlib
@@ -102,7 +102,7 @@ def part(node: ElementTree.Element) -> str:
             base, script = node
             if set(said for one in script.iter() if (said := one.text)) <= {"′"}:
                 return part(base) + "".join(script.itertext())
-            if {"msub", "msup", "msubsup"} & {one.tag for one in script.iter()} or base.tag == "mrow":
+            if {"msub", "msup", "msubsup"} & {one.tag for one in script.iter()}:
                 raise Drawn
             tight = text(script if len(script) else wrapped(script)).replace(" ", "").replace(SPACES, "")
             return f"{part(base)}<{node.tag[1:]}>{tight}</{node.tag[1:]}>"
@@ -126,14 +126,15 @@ def drawing(math: str, tex: str, display: bool) -> str:
     try:
         kind = ' display="block"' if display else ""
         made = ziamath.Math(f"<math{kind}>{math}</math>", size=SIZE)
-        svg, drop = made.svg(), made.getyofst()
+        svg = made.svg()
     finally:
         logging.getLogger().removeFilter(quiet)
     width, height = (float(size) / SIZE for size in re.search(r'width="(.*?)" height="(.*?)"', svg).groups())
     box = re.search(r'viewBox="(.*?)"', svg)[1]
     inner = re.sub(r' fill="black"', "", svg[svg.index(">") + 1 :])
     inner = DIGITS.sub(lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), inner)
-    place = "" if display else f"; vertical-align: {drop / SIZE:.2f}em"
+    _, top, _, tall = map(float, box.split())  # from the line of the text
+    place = "" if display else f"; vertical-align: {-(top + tall) / SIZE:.2f}em"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="formula" viewBox="{box}" fill="currentColor" '
         f'width="{width:.2f}em" height="{height:.2f}em" style="max-width: 100%{place}" '

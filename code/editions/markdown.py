@@ -1,4 +1,4 @@
-"""Each page as plain Markdown with its outputs, beside the HTML, as ``llms.txt`` would have it: ``x.html.md``.
+"""Each page as plain Markdown with its outputs, beside its HTML as llms.txt has it: ``x.html.md``.
 
 Written from what the page shows: its doctree, with all references resolved. What only serves is left out, as
 in the EPUB. (sphinx-markdown-builder 0.6, the best kept of the builders for this, knows neither cells nor raw
@@ -58,9 +58,9 @@ class Page:
 
     def block(self, node: nodes.Node) -> str:
         """A part of a page that stands by itself."""
+        if isinstance(node, NOTHING):
+            return ""
         match node:
-            case NOTHING():
-                return ""
             case nodes.section():
                 self.level += 1
                 text = self.blocks(node)
@@ -138,9 +138,7 @@ class Page:
                 return words(node.astext())
             case nodes.footnote_reference():
                 return f"[{node.astext()}]"
-            case NOTHING():
-                return ""
-        text = "".join(map(self.inline, node.children))
+        text = "" if isinstance(node, NOTHING) else "".join(map(self.inline, node.children))
         if isinstance(node, nodes.reference) and (address := self.address(node)):
             return f"[{text}]({address})"
         mark = WRAPPED.get(type(node), "") if text.strip() else ""

@@ -123,8 +123,9 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         part = page.rpartition("/")[0]
         if page == names[1] or part != before.rpartition("/")[0]:
             lines += ["", f"## {part.capitalize()}" if part else "## Pages", ""]
+        kind = ".html.md" if (app.outdir / f"{page}.html.md").exists() else ".html"
         lines.append(
-            f"- [{env.titles[page].astext()}]({base or ''}{page}.html): {about.get(page, '')}".rstrip(": ")
+            f"- [{env.titles[page].astext()}]({base or ''}{page}{kind}): {about.get(page, '')}".rstrip(": ")
         )
     write(app.outdir / "llms.txt", "\n".join([*lines, ""]))
     if base:

@@ -35,20 +35,19 @@ def entries(doctree: nodes.document) -> list[Entry]:
     """The sections of a page, and the terms that it explains."""
     found = []
     for section in doctree.findall(nodes.section):
-        title = words(section.next_node(nodes.title))
+        title = _words(section.next_node(nodes.title))
         own = [child for child in section.children if not isinstance(child, nodes.section | nodes.title)]
         if not any(child.next_node(addnodes.glossary, include_self=True) for child in own if child.children):
-            found.append((section["ids"][0], title, " ".join(filter(None, map(words, own)))))
+            found.append((section["ids"][0], title, " ".join(filter(None, map(_words, own)))))
     for glossary in doctree.findall(addnodes.glossary):
         for item in glossary.findall(nodes.definition_list_item):
             terms = [term for term in item.children if isinstance(term, nodes.term)]
-            text = words(item.next_node(nodes.definition))
-            found.append((terms[0]["ids"][0], ", ".join(map(words, terms)), text))
+            text = _words(item.next_node(nodes.definition))
+            found.append((terms[0]["ids"][0], ", ".join(map(_words, terms)), text))
     return found
 
 
-def words(node: nodes.Node | None) -> str:
-    """What a node says, without code."""
+def _words(node: nodes.Node | None) -> str:
     if node is None or isinstance(node, QUIET) or UNSEEN & {*_classes(node)}:
         return ""
     if isinstance(node, nodes.math):
@@ -56,7 +55,7 @@ def words(node: nodes.Node | None) -> str:
     if isinstance(node, nodes.Text):
         return node.astext()
     between = "" if isinstance(node, nodes.TextElement) else " "
-    return " ".join(between.join(map(words, node.children)).split()) if node.parent else ""
+    return " ".join(between.join(map(_words, node.children)).split()) if node.parent else ""
 
 
 def _classes(node: nodes.Node) -> list[str]:
