@@ -38,7 +38,7 @@ HERE = Path(__file__).parent
 COVER = "cover.png"
 DOCTYPE = re.compile(r"<!DOCTYPE[^>]*>\s*|<metadata>.*?</metadata>\s*", re.S)  # which lead elsewhere
 LINK = re.compile(r"^(?!\w+:)([^#]*)\.xhtml(?:#|$)")  # within the book
-NEEDS_A_SCREEN = ("snippet-copy", "download-module", 'class="playground"')
+ON_SCREEN = ("snippet-copy", "download-module", 'class="playground"')
 ACCESS = {
     "accessMode": "textual visual",
     "accessModeSufficient": "textual,visual",
@@ -232,9 +232,8 @@ def fit(app: Sphinx, doctree: nodes.document, page: str) -> None:
         if behind and not cell.children[0].children:
             cell.parent.remove(cell)
     drop(doctree, lambda node: isinstance(node, Evidence) and "more-code" in node["ids"])
-    drop(
-        doctree, lambda node: isinstance(node, nodes.raw) and any(w in node.astext() for w in NEEDS_A_SCREEN)
-    )
+    drop(doctree, lambda node: "on-site" in node.get("classes", []))
+    drop(doctree, lambda node: isinstance(node, nodes.raw) and any(w in node.astext() for w in ON_SCREEN))
     for block in doctree.findall(nodes.literal_block):
         block.get("highlight_args", {}).pop("names", None)
     at_the_end(doctree)

@@ -21,7 +21,6 @@ from sphinx.util.math import get_node_equation_number
 
 from bookbuild.site import typeset
 from bookbuild.site.reading import Evidence
-from bookbuild.site.takeaway import MARKS
 
 INLINE = nodes.Inline | nodes.Text
 NOTHING = (
@@ -34,6 +33,9 @@ WRAPPED = {
     nodes.strong: "**",
     addnodes.literal_strong: "**",
 }
+MARKS = re.compile(  # what Markdown takes for more than itself
+    r"\\(?=[!-/:-@\[-`{-~])|[*`$|~]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
+)
 FILM = re.compile(r'<video [^>]*aria-label="([^"]*)" src="([^"]+)"></video>')
 SPOKEN = re.compile(r"<title[^>]*>(.*?)</title>\s*<desc[^>]*>(.*?)</desc>", re.S)  # of a drawing
 UNSEEN = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.S)
@@ -87,7 +89,7 @@ class Page:
             case Evidence():
                 if "more-code" in node["ids"]:
                     return ""
-                claims = [words(raw.astext()) for raw in node.findall(nodes.raw)]
+                claims = [words(raw.astext()).removeprefix("claim holds ") for raw in node.findall(nodes.raw)]
                 return "\n".join(
                     f"> {line}" for line in [node["line"], *(f"- {c}" for c in claims)] if claims
                 )
@@ -138,15 +140,17 @@ class Page:
                 return words(node.astext())
             case nodes.footnote_reference():
                 return f"[{node.astext()}]"
-        text = "" if isinstance(node, NOTHING) else "".join(map(self.inline, node.children))
+        unseen = isinstance(node, NOTHING) or "on-site" in node["classes"]
+        text = "" if unseen else "".join(map(self.inline, node.children))
         if isinstance(node, nodes.reference) and (address := self.address(node)):
             return f"[{text}]({address})"
         mark = WRAPPED.get(type(node), "") if text.strip() else ""
         return f"{mark}{text}{mark}"
 
     def address(self, link: nodes.reference) -> str:
-        """Where a link leads: to the Markdown of another page; within a page nowhere."""
-        uri = link.get("refuri", "")
+        """Where a link leads: to the Markdown of another page; within it and to the glossary nowhere."""
+        term = any("std-term" in part["classes"] for part in link.findall(nodes.inline))
+        uri = "" if term else link.get("refuri", "")
         page, _, _ = uri.partition("#")
         return f"{page}.md" if page.endswith(".html") and "://" not in page else uri if page else ""
 
@@ -186,7 +190,7 @@ def hidden(cell: nodes.Element) -> bool:
 def fenced(text: str, language: str) -> str:
     """A listing, in a fence that nothing in it ends."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    plain = "" if language.startswith(("myst", "none", "default")) else language
+    plain = "" if language.startswith(("myst", "none", "default")) else language.replace("ipython3", "python")
     return f"{fence}{plain}\n{text.rstrip()}\n{fence}"
 
 
