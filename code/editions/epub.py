@@ -85,8 +85,10 @@ class Epub(Epub3Builder):
         super().write_documents({*docnames} - {*self.config.epub_leaves_out})
 
     def write_doc(self, docname: str, doctree: nodes.document) -> None:
-        """Of links to what is left out the words stay."""
+        """Of links to what is left out the words stay; what was written for the site leads on here."""
         for link in list(doctree.findall(nodes.reference)):
+            if link.get("internal") and "refuri" in link:
+                link["refuri"] = re.sub(r"\.html(?=#|$)", self.out_suffix, link["refuri"])
             target = LINK.match(link.get("refuri", ""))
             if target and os.path.normpath(f"{docname}/../{target[1]}") in self.config.epub_leaves_out:
                 link.parent.replace(link, link.children)

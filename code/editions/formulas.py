@@ -20,6 +20,7 @@ MATH = re.compile(r"<math.*?</math>", re.S)
 SPACES = "\u00a0"  # a line does not end here
 APPLY = "\u2061"  # between a function and what it is applied to: not to be seen
 WIDE = set("=≠≈≡≤≥<>≪≫∈∉⊂⊆→←⇒↦↔∼∝≻≺≔+−-×·∗±⋅∥∣∧∨∪∩")  # which have space around them
+BARS = set("|∣∥")
 OPENING = set("([{⟨⌊⌈|∣∥")
 SLANTED = dict(zip("ϕϵϑϱϖ", "𝜙𝜖𝜗𝜚𝜛", strict=True))  # which ziamath leaves upright
 SIZE, DIGITS = 32, re.compile(r"\d+\.\d+")  # pixels of an em in a drawing, and what is rounded in it
@@ -38,6 +39,9 @@ def shown(made: str, tex: str, display: bool) -> str:
             return f'<span class="math">{text(math)}</span>'
         except Drawn:
             pass
+    for sign in math.iter("mo"):
+        if sign.text in BARS and sign.get("stretchy"):  # a bracket, and no sign between two things
+            sign.attrib |= {"lspace": "0em", "rspace": "0em"}
     for letter in math.iter("mi"):
         if letter.get("mathvariant") == "double-struck":
             letter.text = double_struck(letter.text)
@@ -66,7 +70,8 @@ def text(math: ElementTree.Element) -> str:
     made, before = "", ""  # before: the sign that came last, empty where a sign is that of a number
     for node in flat(math):
         said = node.text or ""
-        if node.tag == "mo" and said in WIDE and (before not in ("", *WIDE, *OPENING, ",")):
+        bracket = said in BARS and node.get("stretchy")
+        if node.tag == "mo" and said in WIDE and not bracket and (before not in ("", *WIDE, *OPENING, ",")):
             made += f"{SPACES}{html.escape(said)} "
         elif node.tag == "mo" and said in (",", ";", ":"):
             made += f"{said} "

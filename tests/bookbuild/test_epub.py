@@ -21,7 +21,7 @@ epub_identifier, epub_basename, epub_leaves_out = "urn:x:1", "small", ["report"]
 """
 PAGE = """# First
 
-A value $x_t = y^2$ of {doc}`/beta`, in {doc}`/report`.
+A value $x_t = y^2$ of {doc}`/beta`, in {doc}`/report`: {claim}`beta#seven-is-at-least-five`.
 
 ```{predict} What comes?
 It **comes**.
@@ -114,6 +114,7 @@ def test_the_epub_of_a_book(made):
     # what stays
     assert "alpha says 42" in alpha and "<p>a &amp; b<br />c</p>" in alpha and "def shown" in text(alpha)
     assert "<i>x</i><sub><i>t</i></sub>\u00a0= <i>y</i><sup>2</sup>" in first
+    assert 'href="../beta.xhtml#claim-seven-is-at-least-five">7<' in first
     assert '<a class="reference internal" href="../beta.xhtml">' in first and "report.xhtml" not in first
     shown = text(first)
     assert shown.index("The answer") < shown.index("It comes") < shown.index("Its solution is at the end")

@@ -23,6 +23,8 @@ def shown(tmp_path_factory):
         ("r_{t+1}", "<i>r</i><sub><i>t</i>+1</sub>"),
         ("V(s, a')", "<i>V</i>(<i>s</i>, <i>a</i>′)"),
         (r"R_{\max}", "<i>R</i><sub>max</sub>"),
+        (r"\lVert V \rVert", "∥<i>V</i>∥"),
+        (r"P(s' \mid s)", "<i>P</i>(<i>s</i>′\u00a0∣ <i>s</i>)"),
         (r"\log p", "log\u2009<i>p</i>"),
         (r"\text{old} \cdot \Gamma", "old\u00a0⋅ Γ"),
     ],
