@@ -1,6 +1,6 @@
 # Everything runs in the project's own environment, .venv, which the first command makes and later ones keep current.
 .DEFAULT_GOAL := help
-.PHONY: help html test check serve live chapter claims calibrate mutants linkcheck release-check benchmark-peers clean distclean
+.PHONY: help html epub test check serve live chapter claims calibrate mutants linkcheck release-check benchmark-peers clean distclean
 
 RANGE  := sys.version_info[:2] in [(3, n) for n in range(11, 15)] and sys.implementation.name == "cpython"
 FIND    = for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -24,6 +24,9 @@ help: ## list the commands
 html: ## execute what has changed and build the site at _build/html (TORCH=cpu: CPU-only PyTorch)
 	$(call env,book)
 	@$(IN_ENV) bookbuild html
+
+epub: html ## build or reuse the site, and make an e-book of it: _build/deep-rl-workshop.epub
+	@$(IN_ENV) bookbuild epub
 
 test: html ## build or reuse the site, then run every test that has not passed yet (ARGS="-k gae" narrows)
 	$(call env,book test)

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from uuid import NAMESPACE_URL, uuid5
 
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "code"))
@@ -29,6 +30,7 @@ extensions = [
     "bookbuild.site.extension",
     "bookbuild.site.api",
     "showcase",
+    "editions",
 ]
 exclude_patterns = ["**/_*", "Thumbs.db"]
 nitpicky = True
@@ -94,6 +96,11 @@ html_theme_options = {
     "home_page_in_toc": True,
     "navbar_persistent": [],  # the sidebar has the search field
 }
+epub_basename = "deep-rl-workshop"
+epub_description = "Deep reinforcement learning by running it: every agent trained by the code that is read."
+epub_contributor = author
+epub_identifier = f"urn:uuid:{uuid5(NAMESPACE_URL, f'{project} {release}')}"
+epub_leaves_out = ["reference/api", "reference/verification"]  # wide, long, and of use beside a computer
 if repository_url:
     html_theme_options |= {
         "repository_url": repository_url,

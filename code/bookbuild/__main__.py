@@ -14,6 +14,7 @@ CLAIMS = ["--seeds", "--page", "--save"]
 COMMANDS = {  # the function that does it, its arguments, and what it does
     "html": ("bookbuild.build:html", [], "execute what changed and build the site"),
     "chapter": ("bookbuild.build:chapter", ["name"], "execute and build one page alone, e.g. algorithms/vpg"),
+    "epub": ("editions.epub:build", [], "the built site as an e-book"),
     "serve": ("bookbuild.build:serve", [], "build, then serve the site on a free port"),
     "live": ("bookbuild.live:run", [], "serve, and build again on every save"),
     "linkcheck": ("bookbuild.build:linkcheck", [], "check the links to other sites"),

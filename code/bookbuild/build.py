@@ -97,13 +97,15 @@ def render(
     builder: str = "html",
     kept: bool = False,
     pages: Sequence[Path] = (),
+    known: str = "",
     **settings: object,
 ) -> list[str]:
     """Have Sphinx write all of ``book`` to ``output``: its warnings, none if all is well.
 
     Nitpicky, warnings as errors, going on to the end. ``kept``: what Sphinx knows of the pages whose text has
     not changed since its last build is good. ``pages``: the files of pages that alone have changed since
-    ``output`` was written. ``settings`` override those of ``conf.py``.
+    ``output`` was written. ``known``: the output whose pages, as they were read, are written in another form.
+    ``settings`` override those of ``conf.py``.
     """
     from sphinx.application import Sphinx
     from sphinx.errors import SphinxError
@@ -111,18 +113,18 @@ def render(
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     root, warnings = book.project.root, io.StringIO()
-    known = book.project.build / "doctrees" / output.name
+    doctrees = book.project.build / "doctrees" / (known or output.name)
     if not pages:
         shutil.rmtree(output, ignore_errors=True)
-    if not (pages or kept):
-        shutil.rmtree(known, ignore_errors=True)
+    if not (pages or kept or known):
+        shutil.rmtree(doctrees, ignore_errors=True)
     with patch_docutils(root), docutils_namespace():
         try:
             app = Sphinx(
                 srcdir=book.project.book,
                 confdir=root,
                 outdir=output,
-                doctreedir=known,
+                doctreedir=doctrees,
                 buildername=builder,
                 confoverrides={"nitpicky": True, "book": book, **settings},
                 status=None,

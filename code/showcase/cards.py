@@ -2,6 +2,7 @@
 
 import html
 import re
+import textwrap
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ PROSE = nodes.document | nodes.section  # where a paragraph is the page's own
 GAP = "\0"  # what cannot be said before all pages are read
 SENTENCES = re.compile(r"(?<=[.!?:])\s+(?=[\"'“(]?[A-Z])")
 CARD = "_static/card.png"
+GROUND = "#14171a"
 
 
 def spoken(node: nodes.Node) -> str:
@@ -121,8 +123,9 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         part = page.rpartition("/")[0]
         if page == names[1] or part != before.rpartition("/")[0]:
             lines += ["", f"## {part.capitalize()}" if part else "## Pages", ""]
+        kind = ".html.md" if (app.outdir / f"{page}.html.md").exists() else ".html"
         lines.append(
-            f"- [{env.titles[page].astext()}]({base or ''}{page}.html): {about.get(page, '')}".rstrip(": ")
+            f"- [{env.titles[page].astext()}]({base or ''}{page}{kind}): {about.get(page, '')}".rstrip(": ")
         )
     write(app.outdir / "llms.txt", "\n".join([*lines, ""]))
     if base:
@@ -151,27 +154,49 @@ def write(file: Path, text: str) -> None:
 
 def draw(file: Path, title: str, line: str) -> None:
     """The picture of the card: a pole that falls, leans, stands, 1200 by 630."""
-    import numpy as np
-    from matplotlib.colors import to_rgb
-    from matplotlib.figure import Figure
-
-    ground = "#14171a"
-    figure = Figure((12, 6.3), facecolor=ground)
-    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, 12), ylim=(0, 6.3))
-    ax.axis("off")
-    ax.plot([0.8, 11.2], [0.75, 0.75], color="#4a535c", lw=2)
-    leans, strengths = (1.85, 0.9, -0.45, 0.17, 0), (0.35, 0.5, 0.65, 0.8, 1)
-    for x, lean, strength in zip(np.linspace(1.6, 10.4, 5), leans, strengths, strict=True):
-        parts = (np.array(to_rgb(colour)) for colour in ("#f5a25d", "#6cbcec"))
-        pole, cart = (tuple(strength * part + (1 - strength) * np.array(to_rgb(ground))) for part in parts)
-        ends = [x, x + 1.5 * np.sin(lean)], [1.2, 1.2 + 1.5 * np.cos(lean)]
-        ax.plot(*ends, color=pole, lw=11, solid_capstyle="round")
-        ax.plot([x - 0.3, x + 0.3], [1.1, 1.1], color=cart, lw=22, solid_capstyle="butt")
-        ax.plot([x - 0.2, x + 0.2], [0.88, 0.88], "o", color=cart, ms=14)
+    figure, ax = ground(12, 6.3)
+    poles(ax, 1.6, 10.4, 1.2)
     ax.text(0.8, 4.75, title, color="#ffffff", fontsize=50, weight="bold", va="center")
     ax.text(0.83, 3.75, line, color="#c3ccd5", fontsize=23, va="center")
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=100, metadata={"Software": None})
+
+
+def cover(file: Path, title: str, *lines: str) -> None:
+    """The cover of the book to take along, in the manner of the card, 1200 by 1800."""
+    figure, ax = ground(12, 18)
+    poles(ax, 1.6, 10.4, 2.4)
+    for number, word in enumerate(textwrap.wrap(title, 14)):
+        ax.text(0.9, 15.4 - 1.5 * number, word, color="#ffffff", fontsize=84, weight="bold", va="center")
+    for number, line in enumerate(lines):
+        ax.text(0.95, 9.2 - 0.8 * number, line, color="#c3ccd5", fontsize=28, va="center")
+    figure.savefig(file, dpi=100, metadata={"Software": None})
+
+
+def ground(width: float, height: float) -> tuple:
+    """A dark figure of this size, and its axes, in inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((width, height), facecolor=GROUND)
+    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+    ax.axis("off")
+    return figure, ax
+
+
+def poles(ax, first: float, last: float, y: float) -> None:
+    """A pole on a cart that falls, leans and stands, from ``first`` to ``last``, the carts' tops at ``y``."""
+    import numpy as np
+    from matplotlib.colors import to_rgb
+
+    ax.plot([first - 0.8, last + 0.8], [y - 0.45, y - 0.45], color="#4a535c", lw=2)
+    leans, strengths = (1.85, 0.9, -0.45, 0.17, 0), (0.35, 0.5, 0.65, 0.8, 1)
+    for x, lean, strength in zip(np.linspace(first, last, 5), leans, strengths, strict=True):
+        parts = (np.array(to_rgb(colour)) for colour in ("#f5a25d", "#6cbcec"))
+        pole, cart = (tuple(strength * part + (1 - strength) * np.array(to_rgb(GROUND))) for part in parts)
+        ends = [x, x + 1.5 * np.sin(lean)], [y, y + 1.5 * np.cos(lean)]
+        ax.plot(*ends, color=pole, lw=11, solid_capstyle="round")
+        ax.plot([x - 0.3, x + 0.3], [y - 0.1, y - 0.1], color=cart, lw=22, solid_capstyle="butt")
+        ax.plot([x - 0.2, x + 0.2], [y - 0.32, y - 0.32], "o", color=cart, ms=14)
 
 
 def begin(app: Sphinx) -> None:

@@ -47,7 +47,7 @@ class PlaygroundDirective(BookDirective):
             checkpoints=checkpoints, data=text and text.replace("</", "<\\/"), script=script, style=style
         )
         before, after = parts.split("<!-- caption -->")
-        caption = nodes.inline("", "", *self.parse_inline(" ".join(self.content))[0])
+        caption = nodes.inline("", "", *self.parse_inline(" ".join(self.content))[0], classes=["on-site"])
         return [nodes.raw("", before, format="html"), caption, nodes.raw("", after, format="html")]
 
 

@@ -127,7 +127,7 @@ def offer_downloads(
 
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Write the modules that pages offer as files."""
-    for _, (name, text) in app.env.get_domain("book").noted("download"):
+    for _, (name, text) in app.env.get_domain("book").noted("download") if app.builder.name == "html" else ():
         file = app.outdir / "_downloads" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
