@@ -196,7 +196,7 @@ class Gamble(TabularEnv):
     A bet is worth 0, and its return is one of 2 to the power ``tosses`` values (see ``outcomes``), all
     equally likely. Best: take what is sure.
 
-    Book: algorithms/rainbow
+    Book: algorithms/dqn_family
     """
 
     def __init__(self, num_envs: int = 1, tosses: int = 2, sure: float = 0.1):
