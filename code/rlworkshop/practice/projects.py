@@ -137,7 +137,7 @@ def find(name: str) -> Project:
     known = catalogue()
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name.lower().replace(" ", "-").replace("_", "-"), known, cutoff=0.4)
+    near = difflib.get_close_matches(name.lower().replace(" ", "-").replace("_", "-"), known, n=2, cutoff=0.6)
     meant = f"did you mean {' or '.join(near)}?" if near else "`rlworkshop projects list` names them all"
     raise ProjectError(f"no project is called {name!r}: {meant}")
 
@@ -211,7 +211,6 @@ def starter_files(project: Project) -> dict[str, str]:
         "README.md": readme(project),
         "HELPING.md": helping(project),
         "notebook.ipynb": notebook(project),
-        "requirements.txt": "rlworkshop\nipykernel\n",
         ".gitignore": "__pycache__/\n.ipynb_checkpoints/\n*.npz\n",
     }
     return {**written, **shipped}
@@ -258,14 +257,15 @@ def readme(project: Project) -> str:
 
 ## Begin
 
+You need the book's package, `rlworkshop`: `pip install .` in a clone of the book.
+
 ```
-pip install -r requirements.txt     # or from your clone of the book: pip install path/to/it
-python baseline.py                  # what you have to beat; --help shows what can be made smaller
-python -m unittest                  # fails, and says what the first milestone asks for
+python baseline.py     # what you have to beat; --help shows what can be made smaller
+python -m unittest     # fails, and says what the first milestone asks for
 ```
 
-You write in `milestone.py`. `notebook.ipynb` is there for looking around. Whoever helps you, a person or a
-program, reads `HELPING.md` first.
+You write in `milestone.py`. `notebook.ipynb` is there for looking around, if you have Jupyter. Whoever helps
+you, a person or a program, reads `HELPING.md` first.
 
 ## Read first
 
@@ -341,7 +341,7 @@ it. What they take home is not the code: it is that they found out something by 
 
 {project.milestones[0].do}
 
-`python -m unittest` says whether it is done: {project.milestones[0].check}
+It is done when {project.milestones[0].check}
 
 Hints, the gentlest first:
 
@@ -352,7 +352,9 @@ Hints, the gentlest first:
 {baseline_table(project)}
 
 A number far from these before anything was changed means that the set-up differs: compare versions and seeds
-before you look for an insight. {project.good}
+before you look for an insight.
+
+**A good result.** {project.good}
 
 ## When they are stuck
 
