@@ -22,6 +22,7 @@ from rlworkshop.practice import projects
 
 MEASURED = projects.HERE / "measured.json"
 RESULTS = Path(__file__).parent / "results" / "projects.json"
+SEEDS = range(200)  # the most that any starter takes
 
 
 def ran(text: bytes) -> dict[str, list[float]]:
@@ -66,11 +67,14 @@ def modules() -> list[str]:
                 module = f"{base}.{part.split(' as ')[0].strip()}"
                 is_file = (projects.HERE.parents[1] / f"{module.replace('.', '/')}.py").exists()
                 found.add(module if is_file else base)
-    return sorted(found - {"rlworkshop"})
+    return sorted(found - {"rlworkshop", "rlworkshop.practice.projects"})
 
 
 def main() -> None:
-    names = sys.argv[1:] or [file.name for file in sorted(projects.HERE.glob("starters/*"))]
+    every = [file.name for file in sorted(projects.HERE.glob("starters/*"))]
+    names = sys.argv[1:] or every
+    if names != every and RESULTS.exists() and not runs.stored("projects").fits:
+        sys.exit("the code has changed since the others were measured: run this without names")
     for name in names:
         before = time.process_time()
         text = (projects.HERE / "starters" / name / "baseline.py.txt").read_bytes()
@@ -84,8 +88,7 @@ def main() -> None:
             for one in sorted(known)
         }
         MEASURED.write_text(json.dumps(summaries, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        most = max(len(vs) for one in known.values() for vs in one["values"].values())
-        runs.store("projects", dict(sorted(known.items())), range(most), modules(), __file__)
+        runs.store("projects", dict(sorted(known.items())), SEEDS, modules(), __file__)
 
 
 if __name__ == "__main__":
