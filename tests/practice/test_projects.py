@@ -206,7 +206,7 @@ def test_new_writes_a_repository_and_says_what_is_next(tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     ("name", "words"),
     [("late-push", "no project is called 'late-push': did you mean late-pushes"),
-     ("Tile_widths", "did you mean tile-widths"),
+     ("TILE WIDTHS", "did you mean tile-widths"),
      ("zzz", "no project is called 'zzz': `rlworkshop projects list` names them all")],
 )  # fmt: skip
 def test_an_unknown_name_names_the_near_ones(name, words, tmp_path, capsys):
