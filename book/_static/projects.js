@@ -26,7 +26,7 @@
     hours: field("hours", "Time", "any", TIMES.map((hours) => [hours, `${hours} hours at most`])),
   };
   const said = document.createElement("output");
-  form.append(Object.assign(document.createElement("button"), { type: "reset", textContent: "Show all" }), said);
+  form.append(Object.assign(document.createElement("button"), { type: "reset", textContent: "All projects" }), said);
   place.replaceChildren(form);
 
   function show() {
@@ -65,7 +65,7 @@
   show();
   // a link to a project shows it, whatever was asked for
   function reveal() {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = location.hash ? document.getElementById(decodeURIComponent(location.hash.slice(1))) : null;
     if (!target?.closest("[hidden]")) return;
     form.reset();
     setTimeout(() => target.scrollIntoView());

@@ -201,6 +201,8 @@ def test_new_writes_a_repository_and_says_what_is_next(tmp_path, monkeypatch, ca
     files = {file.name for file in (tmp_path / "my/robot").iterdir()}
     written = {"README.md", "HELPING.md", "notebook.ipynb", ".gitignore"}
     assert files == written | {*projects.SHIPPED}
+    assert console.main(["projects", "new", "tile-widths"]) == 0  # where no folder is named
+    assert (tmp_path / "tile-widths/README.md").exists()
 
 
 @pytest.mark.parametrize(
@@ -239,7 +241,7 @@ def test_a_file_in_the_way_and_a_place_that_cannot_be_written(tmp_path, capsys, 
 
 
 def test_a_command_that_is_none_says_which_there_are(capsys):
-    for wrong in ([], ["make"], ["new", "late-pushes"]):
+    for wrong in ([], ["make"], ["new"]):
         with pytest.raises(SystemExit) as ended:
             console.main(["projects", *wrong])
         assert ended.value.code == 2

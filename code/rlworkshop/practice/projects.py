@@ -442,14 +442,14 @@ def card(project: Project) -> str:
 :::::
 
 ```text
-rlworkshop projects new {project.name} {project.name}
+rlworkshop projects new {project.name}
 ```
 ::::::
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command ``rlworkshop projects``: ``list``, or ``new NAME DIR``.
+    """The command ``rlworkshop projects``: ``list``, or ``new NAME [DIR]``.
 
     Book: practice/projects
     """
@@ -461,16 +461,19 @@ def main(arguments: Sequence[str]) -> int:
     shown.add_argument("--hours", type=int, help="that take so many hours at most")
     new = commands.add_parser("new", help="write the starter repository of a project")
     new.add_argument("name")
-    new.add_argument("folder", metavar="dir", help="a folder that is new or empty")
+    new.add_argument(
+        "folder", metavar="dir", nargs="?", help="that is new or empty; the project's name by default"
+    )
     given = parser.parse_args(arguments)
     if given.command == "list":
         chosen = choose(catalogue().values(), given.level, given.part, given.hours)
         print(listing(chosen) or "no project fits: ask for less, or leave an option out")
         return 0
+    folder = given.folder or given.name
     try:
-        start(given.name, given.folder)
+        start(given.name, folder)
     except ProjectError as error:
         print(f"rlworkshop: {error}", file=sys.stderr)
         return 1
-    print(f"{given.folder} is ready. Next:\n  cd {given.folder}\n  python baseline.py\n  python -m unittest")
+    print(f"{folder} is ready. Next:\n  cd {folder}\n  python baseline.py\n  python -m unittest")
     return 0
