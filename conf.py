@@ -72,10 +72,11 @@ html_css_files = [
     "api.css",
     "preview.css",
     "search.css",
+    "projects.css",
 ]
 html_js_files = [
     (f"{name}.js", {"defer": "defer"})
-    for name in ("evidence", "snippet", "films", "print", "preview", "search")
+    for name in ("evidence", "snippet", "films", "print", "preview", "search", "projects")
 ]
 html_last_updated_fmt = None
 html_show_sourcelink = False

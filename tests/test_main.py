@@ -45,6 +45,11 @@ def test_it_passes_on_to_the_lesson(tmp_path, monkeypatch, capsys):
     assert "Question 1 of 60" in capsys.readouterr().out and (tmp_path / "answers.jsonl").exists()
 
 
+def test_it_passes_on_to_the_projects(capsys):
+    assert console.main(["projects", "list", "--level", "open problem"]) == 0
+    assert "audits-on-a-budget" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [([], "usage: "), (["fly"], "usage: "),

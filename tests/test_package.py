@@ -105,3 +105,13 @@ def test_ten_lines_of_the_page_lead_to_a_trained_saved_and_loaded_agent(site, tm
     console = ["train", "ppo", "--env-id", "notched:Notched-v0", "--total-steps", "1024"]
     said = as_a_reader([sys.executable, site / "bin" / "rlworkshop", *console], site, tmp_path)
     assert said.startswith("notched:Notched-v0, seed 0: ") and (tmp_path / "ppo.npz").exists()
+
+
+def test_a_starter_comes_with_the_wheel_and_runs(site, tmp_path):
+    console = [sys.executable, site / "bin" / "rlworkshop", "projects"]
+    assert "late-pushes" in as_a_reader([*console, "list"], site, tmp_path)
+    as_a_reader([*console, "new", "late-pushes", "robot"], site, tmp_path)
+    small = [sys.executable, "baseline.py", "--tables", "4", "--seeds", "2"]
+    assert as_a_reader(small, site, tmp_path / "robot").count("(2 runs)") == 4
+    shipped = [path.relative_to(ROOT / "code") for path in ROOT.glob("code/rlworkshop/practice/starters/*/*")]
+    assert shipped and all((site / path).is_file() for path in shipped)

@@ -1,4 +1,4 @@
-"""The console command: ``rlworkshop train dqn --env-id Acrobot-v1``, ``check NAME [FILE]``, ``teach``.
+"""The console command: ``rlworkshop train dqn --env-id Acrobot-v1``, ``check``, ``teach``, ``projects``.
 
 Book: start/how_to_use
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rlworkshop import algorithms
 from rlworkshop.check import __main__ as check
+from rlworkshop.practice import projects
 
 
 def main(arguments: Sequence[str] | None = None) -> int | None:
@@ -31,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             sys.argv = ["rlworkshop", *given]
             runpy.run_module("rlworkshop.safety.learning_from_preferences", run_name="__main__")
             return 0
-    ways = "train ALGORITHM [--help]", "check NAME [FILE] [--help]", "teach [--help]"
+        case ["projects", *options]:
+            return projects.main(options)
+    ways = "train ALGORITHM [--help]", "check NAME [FILE] [--help]", "teach [--help]", "projects [--help]"
     sys.exit(f"usage: {' | '.join(f'rlworkshop {way}' for way in ways)}")
 
 

@@ -617,6 +617,42 @@ def test_an_old_address_leads_to_the_new_one(tab, address):
     tab.wait_for_url(f"{address}algorithms/vpg.html#break-it")
 
 
+# ---- the chooser of projects
+
+
+def test_projects_are_chosen_by_level_interest_and_time(tab, address):
+    load(tab, f"{address}practice/projects.html")
+    shown, said = tab.locator("div.project:visible"), tab.locator(".project-form output")
+    total = shown.count()
+    assert total >= 15 and said.inner_text() == f"{total} of {total} projects"
+    tab.get_by_label("Interest").focus()
+    tab.keyboard.type("safety")  # by keyboard alone
+    tab.keyboard.press("Enter")
+    interest = shown.count()
+    assert 0 < interest < total
+    tab.get_by_label("Level").select_option("first-week")
+    assert shown.count() == 1 and tab.locator("h2:visible", has_text="Open problems").count() == 0
+    load(tab, tab.url)
+    assert shown.count() == 1, "the address keeps what was asked for"
+    tab.get_by_label("Time").select_option("10")
+    tab.get_by_label("Level").select_option("open-problem")
+    assert shown.count() == 0 and said.inner_text() == "No project fits: ask for less."
+    tab.get_by_role("button", name="All projects").click()
+    assert shown.count() == total and "?" not in tab.url
+    load(tab, f"{address}practice/projects.html?part=safety#project-late-pushes")
+    tab.locator("#project-late-pushes").wait_for(state="visible")
+    assert shown.count() == total, "a link to a project shows it"
+
+
+def test_without_scripts_all_projects_are_there_and_their_details_open(open_tab, address):
+    tab = open_tab(java_script_enabled=False)
+    tab.goto(f"{address}practice/projects.html")
+    assert tab.locator("div.project:visible").count() >= 15 and tab.locator(".project-form").count() == 0
+    first = tab.locator("div.project").first
+    first.locator("summary").click()
+    assert first.get_by_text("Milestones", exact=True).is_visible()
+
+
 # ---- the agent on the title page
 
 PLAYGROUND = ROOT / "code/showcase/playground.js"
