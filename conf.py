@@ -70,6 +70,7 @@ html_css_files = [
     "api.css",
     "preview.css",
     "search.css",
+    "workshop.css",
 ]
 html_js_files = [
     (f"{name}.js", {"defer": "defer"})
