@@ -63,7 +63,9 @@ def python() -> Finding:
     if first <= here <= last and sys.implementation.name == "cpython":
         return Finding("good", text)
     wanted = ".".join(map(str, first)), ".".join(map(str, last))
-    return Finding("missing", text, f"install CPython {wanted[0]} to {wanted[1]} from python.org, and use that")
+    return Finding(
+        "missing", text, f"install CPython {wanted[0]} to {wanted[1]} from python.org, and use that"
+    )
 
 
 def package(requirement: str) -> Finding:
@@ -79,7 +81,9 @@ def package(requirement: str) -> Finding:
     try:
         importlib.import_module(name)
     except Exception as error:  # a library that is broken has many ways to say so
-        return Finding("missing", f"{name} {version} cannot be loaded: {_line(error)}", f"{mend} --force-reinstall")
+        return Finding(
+            "missing", f"{name} {version} cannot be loaded: {_line(error)}", f"{mend} --force-reinstall"
+        )
     return Finding("good", f"{name} {version}")
 
 
@@ -87,7 +91,9 @@ def workshop() -> Finding:
     """Whether the book's own package is found."""
     spec = importlib.util.find_spec("rlworkshop")
     if spec is None or not spec.origin:
-        return Finding("missing", "rlworkshop is not installed", f'in a clone: "{sys.executable}" -m pip install .')
+        return Finding(
+            "missing", "rlworkshop is not installed", f'in a clone: "{sys.executable}" -m pip install .'
+        )
     return Finding("good", f"rlworkshop at {Path(spec.origin).parent}")
 
 

@@ -52,7 +52,11 @@ def table(day: dict) -> list[str]:
         lines.append(f"| {block['start']} | {block['minutes']} | {title} | {pages} | {slides} |")
     lines.append(f"| {day['ends']} | {sum(totals(day).values())} | *end* | | |")
     said = ", ".join(f"{minutes} minutes {KINDS[kind]}" for kind, minutes in totals(day).items())
-    return [*lines, "", f"*{said}.*".replace("minutes talks", "minutes of talks").replace("s rest", "s of rest")]
+    return [
+        *lines,
+        "",
+        f"*{said}.*".replace("minutes talks", "minutes of talks").replace("s rest", "s of rest"),
+    ]
 
 
 class AgendaDirective(BookDirective):
