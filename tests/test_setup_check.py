@@ -47,7 +47,8 @@ def test_where_nothing_is_installed_every_line_says_what_to_do(tmp_path):
     """The file alone, in a Python that has no packages."""
     lone = shutil.copy(FILE, tmp_path)
     ran = subprocess.run(
-        [sys.executable, "-I", "-S", lone, "--quick"], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8"
+        [sys.executable, "-I", "-S", "-X", "utf8", lone, "--quick"],
+        cwd=tmp_path, capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (1, "")
     missing = re.findall(r"^✗ (.*)\n    -> (.*)$", ran.stdout, re.M)

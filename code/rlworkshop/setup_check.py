@@ -1,7 +1,8 @@
 """The check that participants run the evening before: what is missing on this machine, and how to mend it.
 
-``rlworkshop setup-check``; or, where the package is not installed yet, ``python setup_check.py`` with this file
-alone. It imports nothing but the standard library until a check needs more, so that it can say what is missing.
+``rlworkshop setup-check``; or, where the package is not installed yet, ``python setup_check.py`` with this
+file alone. It imports nothing but the standard library until a check needs more, so that it can say what is
+missing.
 
 Book: workshop/handout_setup
 """

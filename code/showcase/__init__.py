@@ -1,4 +1,4 @@
-"""What the book shows beyond its text: a live agent, drawings, films, agendas, what others are told of a page.
+"""What the book shows beyond its text: a live agent, drawings, films, agendas, what others are told.
 
 A Sphinx extension beside ``bookbuild.site``, which shows what the engine holds.
 """

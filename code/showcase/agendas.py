@@ -1,4 +1,4 @@
-"""``{agenda}``: a day of the workshop as a table, from ``book/workshop/_agendas.toml``, its minutes added up."""
+"""``{agenda}``: a day of the workshop as a table, from ``_agendas.toml``, its minutes added up."""
 
 import tomllib
 from pathlib import Path
@@ -10,7 +10,7 @@ from sphinx.application import Sphinx
 from bookbuild.site.domain import BookDirective
 
 FILE = Path("workshop") / "_agendas.toml"  # below the folder of the book
-KINDS = {"talk": "talks", "hands": "at the keyboard", "people": "with each other", "rest": "rest"}
+KINDS = {"talk": "of talks", "hands": "at the keyboard", "people": "with each other", "rest": "of rest"}
 
 
 def read(book: Path) -> dict[str, dict]:
@@ -52,11 +52,7 @@ def table(day: dict) -> list[str]:
         lines.append(f"| {block['start']} | {block['minutes']} | {title} | {pages} | {slides} |")
     lines.append(f"| {day['ends']} | {sum(totals(day).values())} | *end* | | |")
     said = ", ".join(f"{minutes} minutes {KINDS[kind]}" for kind, minutes in totals(day).items())
-    return [
-        *lines,
-        "",
-        f"*{said}.*".replace("minutes talks", "minutes of talks").replace("s rest", "s of rest"),
-    ]
+    return [*lines, "", f"*{said}.*"]
 
 
 class AgendaDirective(BookDirective):

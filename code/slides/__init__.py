@@ -4,8 +4,8 @@
 - ``deck``: one talk, from its Markdown in ``book/workshop/_slides`` to one file that needs no network.
 - ``__main__``: all talks, into ``_build/slides``, or a list of all that is wrong with them.
 
-A talk is Markdown that opens with its ``title`` and ``minutes``. A line ``---`` ends a slide, ``+++`` a column
-of it, and what stands behind a line ``???`` is for the speaker. References look like MyST's roles::
+A talk is Markdown that opens with its ``title`` and ``minutes``. A line ``---`` ends a slide, ``+++`` a
+column of it, and what stands behind a line ``???`` is for the speaker. References look like MyST's roles::
 
     {value}`algorithms/dqn:late_agent:.0f`   a value that a page has glued, with its format
     {claim}`algorithms/vpg#learns`           the measured value of a claim

@@ -62,6 +62,19 @@ def test_every_command_of_the_workshop_works(capsys):
     assert [(page, one, why) for page, one in sorted(found) if (why := does_not_work(one))] == []
 
 
+def test_every_link_within_the_book_leads_somewhere():
+    book, found = ROOT / "book", []
+    texts = {file: file.read_text(encoding="utf-8") for file in book.glob("**/*.md")}
+    labels = {label for text in texts.values() for label in re.findall(r"^\(([\w-]+)\)=", text, re.M)}
+    for file in PAGES:
+        for target in re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", texts[file]):
+            place = book / target[1:] if target.startswith("/") else file.parent / target
+            found += [] if place.with_suffix(".md").exists() else [f"{file.name}: {target}"]
+        for label in re.findall(r"\{ref\}`(?:[^`<]*<)?([\w-]+)>?`", texts[file]):
+            found += [] if label in labels else [f"{file.name}: {label}"]
+    assert found == []
+
+
 def test_the_answers_to_the_hand_outs_are_right():
     text = (ROOT / "book/workshop/facilitators_guide.md").read_text().split("(guide-answers)=")[1]
     b = 0.8 / (1 - 0.2 * 0.9)

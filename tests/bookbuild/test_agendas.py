@@ -15,7 +15,8 @@ BLOCKS = [(name, block) for name, day in DAYS.items() for block in day["blocks"]
 DAY = {
     "title": "A day", "starts": "09:00", "ends": "10:15",
     "blocks": [
-        {"start": "09:00", "minutes": 45, "kind": "talk", "title": "One", "guide": "g", "pages": ["a/b"], "slides": "s"},
+        {"start": "09:00", "minutes": 45, "kind": "talk", "title": "One", "guide": "g",
+         "pages": ["a/b"], "slides": "s"},
         {"start": "09:45", "minutes": 30, "kind": "rest", "title": "Two", "guide": "h", "pages": []},
     ],
 }  # fmt: skip
@@ -46,10 +47,8 @@ def test_the_table_leads_to_guides_and_pages():
     table = agendas.table(DAY)
     assert table[2] == "| 09:00 | 45 | {ref}`One <g>` | {doc}`/a/b` | `s` |"
     assert table[4] == "| 10:15 | 75 | *end* | | |"
-    assert (
-        table[-1]
-        == "*45 minutes of talks, 0 minutes at the keyboard, 0 minutes with each other, 30 minutes of rest.*"
-    )
+    assert table[-1].startswith("*45 minutes of talks, 0 minutes at the keyboard, ")
+    assert table[-1].endswith(", 30 minutes of rest.*")
 
 
 @pytest.mark.parametrize("name", DAYS)

@@ -122,8 +122,9 @@ def test_nothing_is_fetched(project):
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [("{value}`part/page:scor`", "talk.md, slide 2 (Second): part/page has glued no value 'scor': did you mean 'score'?"),
-     ("{value}`part/pag:score`", "slide 2 (Second): there is no executed page 'part/pag': did you mean 'part/page'?"),
+    [("{value}`part/page:scor`",
+      "talk.md, slide 2 (Second): part/page has glued no value 'scor': did you mean 'score'?"),
+     ("{value}`part/pag:score`", "there is no executed page 'part/pag': did you mean 'part/page'?"),
      ("{value}`part/page:word:.1f`", "part/page has glued 'word', but Unknown format code 'f'"),
      ("{value}`score`", "'score' should be PAGE:KEY:FORMAT"),
      ("{claim}`part/page#learn`", "part/page makes no claim 'learn': did you mean 'learns'?"),
