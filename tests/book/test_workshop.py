@@ -178,6 +178,30 @@ def test_every_slide_fits_the_projector_and_a_page(talks, chromium, name):
 
 @pytest.mark.book
 @pytest.mark.slow
+def test_the_speaker_has_a_window_and_the_two_keep_step(talks, chromium):
+    tab = chromium.new_page(viewport={"width": 1920, "height": 1080})
+    tab.goto((talks / "ai_safety.html").as_uri())
+    tab.keyboard.press("ArrowRight")
+    assert not tab.locator(".sheet.now .notes").is_visible()
+    with tab.expect_popup() as opened:
+        tab.keyboard.press("s")
+    speaker = opened.value
+    speaker.wait_for_selector("body.speaker")
+    assert speaker.locator(".sheet.now .notes").is_visible() and speaker.locator(".sheet.next").is_visible()
+    assert "of 30 minutes; slide 2 of" in speaker.locator("#clock").inner_text()
+    speaker.keyboard.press("ArrowRight")
+    tab.wait_for_function("location.hash === '#3'")
+    tab.keyboard.press("Home")
+    speaker.wait_for_function("location.hash === '#1'")
+    speaker.close()
+    tab.keyboard.press("n")
+    assert tab.locator(".sheet.now .notes").is_visible()
+    assert pages_of(tab.pdf(prefer_css_page_size=True)) == 2 * tab.locator(".slide").count()
+    tab.close()
+
+
+@pytest.mark.book
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [file.stem for file in PAGES if file.stem.startswith("handout_")])
 def test_a_hand_out_is_one_page_of_paper(site, chromium, name):
     tab = chromium.new_page()
