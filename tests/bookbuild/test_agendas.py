@@ -94,3 +94,46 @@ def test_each_guide_has_its_five_lines():
         if label != "guide-answers":
             parts = re.findall(r"^\*\*([\w ]+)\.\*\* ", part, re.M)
             assert parts == ["Goal", "Clock", "What goes wrong", "Ask", "By level"], label
+
+
+TOML = """[small]
+title = "A day"
+starts = "09:00"
+ends = "09:30"
+blocks = [{ start = "09:00", minutes = 30, kind = "talk", title = "One", guide = "g-one", pages = ["beta"] }]
+"""
+
+
+@pytest.fixture
+def page(fresh, sphinx):
+    """The title page of the fixture book with an agenda: what Sphinx said, and the page."""
+
+    def render(name: str, toml: str = TOML):
+        fresh.edit("conf.py", '"bookbuild.site.extension"', '"bookbuild.site.extension", "showcase"')
+        fresh.write("book/workshop/_agendas.toml", toml)
+        shown = f"(g-one)=\n## Guide\n\n```{{agenda}} {name}\n```\n\n```{{toctree}}"
+        fresh.edit("book/index.md", "```{toctree}", shown)
+        outputs = {"beta": [[], [sphinx.claimed("seven-is-at-least-five", 7.0)]]}
+        made = sphinx.render(sphinx.executed(fresh.root, outputs), exclude_patterns=["**/_*"])
+        return made, made.page("index")
+
+    return render
+
+
+def test_an_agenda_stands_on_its_page_with_links(page):
+    made, text = page("small")
+    assert (made.status, made.output) == (0, "")
+    table = re.search(r'<div class="agenda[^"]*">(.*?)</table>', text, re.S)[1]
+    assert 'href="#g-one"' in table and 'href="beta.html"' in table and "09:30" in table
+    assert "30 minutes of talks" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "toml", "words"),
+    [("large", TOML, "there is no day 'large' in _agendas.toml, but small"),
+     ("small", TOML.replace("minutes = 30", "minutes = 20"), "small: the last block does not end at 09:30"),
+     ("small", TOML.replace("beta", "none"), "none")],
+)  # fmt: skip
+def test_an_agenda_that_is_wrong_turns_the_build_red(page, name, toml, words):
+    made, _ = page(name, toml)
+    assert made.status == 1 and words in made.output
