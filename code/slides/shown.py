@@ -127,13 +127,18 @@ class Shown:
         return f'<figure class="diagram">{svg}</figure>'
 
     def snippet(self, reference: str) -> str:
-        """Code by its dotted name, ``NAME`` or ``NAME:REGION``, with its file."""
+        """Code by its dotted name, ``NAME`` or ``NAME:REGION``."""
         dotted, region, _ = _parts(f"{reference}:", "NAME:REGION", 3)
         try:
             found = find(self.project, dotted, region or None)
         except SourceError as error:
             raise Missing(str(error)) from None
-        return f"{code(found.text)}<p class='source'>{html.escape(dotted)}</p>"
+        return f"{code(terse(found.text))}<p class='source'>{html.escape(dotted)}</p>"
+
+
+def terse(text: str) -> str:
+    """Code whose docstrings are cut to their first lines: a slide is not the place for the others."""
+    return re.sub(r'^(\s*"""[^"\n]+)\n(?:(?!""").*\n)*?\s*"""$', r'\1"""', text, flags=re.M)
 
 
 def code(text: str, language: str = "python") -> str:
@@ -142,7 +147,8 @@ def code(text: str, language: str = "python") -> str:
         lexer = get_lexer_by_name(language or "text")
     except Exception:  # a class of pygments' own
         lexer = get_lexer_by_name("text")
-    return highlight(text, lexer, HtmlFormatter(cssclass="code"))
+    longest = max(map(len, text.split("\n")))  # by which the style sheet chooses its size
+    return highlight(text, lexer, HtmlFormatter(cssclass="code", cssstyles=f"--longest: {longest}"))
 
 
 def style() -> str:

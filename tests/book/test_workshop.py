@@ -142,7 +142,8 @@ OUTSIDE = """() => [...document.querySelectorAll(".slide")].flatMap((slide, i) =
   const box = slide.getBoundingClientRect(), inside = slide.querySelectorAll(".columns *, h1, h2");
   const shown = [...inside].filter((e) => e.offsetParent && !e.closest(".katex, svg, .code *"));
   return shown.filter((e) => { const b = e.getBoundingClientRect();
-      return b.bottom > box.bottom - 60 || b.right > box.right - 20 || b.left < box.left; })
+      return b.bottom > box.bottom - 60 || b.right > box.right - 20 || b.left < box.left
+        || (e.matches(".code, .column") && e.scrollWidth > e.clientWidth + 1); })
     .map((e) => `slide ${i + 1}: <${e.tagName}> ${e.textContent.trim().slice(0, 40)}`);
 })"""
 SMALL = """() => [...document.querySelectorAll(".slide")].flatMap((slide, i) =>

@@ -74,7 +74,7 @@ def project(tmp_path) -> Project:
         "book/workshop/_slides/talk.md": TALK,
         "book/_diagrams/loop.svg": '<svg style="max-width: 3rem"><title>Loop</title></svg>',
         "code/tiny/__init__.py": '"""T."""\n',
-        "code/tiny/base.py": '"""B."""\n\n\ndef double(x):\n    """Twice."""\n    return 2 * x\n',
+        "code/tiny/base.py": '"""B."""\n\n\ndef double(x):\n    """Twice.\n\n    Args:\n        x: "a" number.\n    """\n    return 2 * x\n',
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +100,7 @@ def test_a_talk_shows_values_claims_figures_formulas_and_code(project):
     assert re.search(r'title="part/page#learns">0.9877</span>', page)
     assert 'alt="A &quot;square&quot;"><figcaption>part/page</figcaption>' in page
     assert 'class="katex"' in page and "return" in page and "tiny.base.double" in page
+    assert "Twice." in page and "Args:" not in page
     assert "<em>hello</em>" in page and "a note to authors" not in page
     assert "For &lt;everybody&gt;" in page, "no HTML in a talk"
     assert "A talk &amp; its title</a>: 20 minutes, 2 slides" in file.with_name("index.html").read_text()
