@@ -13,6 +13,7 @@ function show(to, tell = true) {
       else film.pause();
   });
   history.replaceState(null, "", `#${at + 1}`);
+  if (speaker) tick();
   if (tell && other && !other.closed) other.postMessage({ slide: at }, "*");
 }
 
@@ -72,6 +73,6 @@ addEventListener("hashchange", () => show(+location.hash.slice(1) - 1));
 addEventListener("resize", fit);
 
 body.classList.add("shown");
-if (speaker) { body.classList.add("speaker"); clock.hidden = false; tick(); setInterval(tick, 1000); }
+if (speaker) { body.classList.add("speaker"); clock.hidden = false; setInterval(tick, 1000); }
 fit();
 show((+location.hash.slice(1) || 1) - 1, false);

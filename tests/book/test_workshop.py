@@ -187,7 +187,7 @@ def test_the_speaker_has_a_window_and_the_two_keep_step(talks, chromium):
     with tab.expect_popup() as opened:
         tab.keyboard.press("s")
     speaker = opened.value
-    speaker.wait_for_selector("body.speaker")
+    speaker.wait_for_selector("body.speaker", state="attached")
     assert speaker.locator(".sheet.now .notes").is_visible() and speaker.locator(".sheet.next").is_visible()
     assert "of 30 minutes; slide 2 of" in speaker.locator("#clock").inner_text()
     speaker.keyboard.press("ArrowRight")
