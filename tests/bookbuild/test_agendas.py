@@ -92,7 +92,7 @@ def test_each_guide_has_its_five_lines():
     text = (WORKSHOP / "facilitators_guide.md").read_text()
     for label, part in re.findall(r"^\((guide-[\w-]+)\)=\n(.*?)(?=^\(guide|\Z)", text, re.M | re.S):
         if label != "guide-answers":
-            parts = re.findall(r"^\*\*([\w ]+)\.\*\* ", part, re.M)
+            parts = re.findall(r"^\*\*([\w ]+)\.\*\*(?: |$)", part, re.M)
             assert parts == ["Goal", "Clock", "What goes wrong", "Ask", "By level"], label
 
 
