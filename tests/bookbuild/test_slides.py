@@ -15,6 +15,17 @@ from slides import deck, shown
 
 ROOT = Path(__file__).parents[2]
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
+DOUBLE = '''"""B."""
+
+
+def double(x):
+    """Twice.
+
+    Args:
+        x: "a" number.
+    """
+    return 2 * x
+'''
 TALK = """---
 title: A talk & its title
 minutes: 20
@@ -74,7 +85,7 @@ def project(tmp_path) -> Project:
         "book/workshop/_slides/talk.md": TALK,
         "book/_diagrams/loop.svg": '<svg style="max-width: 3rem"><title>Loop</title></svg>',
         "code/tiny/__init__.py": '"""T."""\n',
-        "code/tiny/base.py": '"""B."""\n\n\ndef double(x):\n    """Twice.\n\n    Args:\n        x: "a" number.\n    """\n    return 2 * x\n',
+        "code/tiny/base.py": DOUBLE,
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
