@@ -12,6 +12,7 @@ from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.myst_role import myst_role_plugin
 
+from bookbuild.engine.project import BookError
 from bookbuild.site.typeset import FormulaError, Typesetter
 from slides.shown import Missing, Shown, code, embedded, style
 
@@ -43,10 +44,16 @@ class Deck:
 
 
 def read(file: Path, shown: Shown, typesetter: Typesetter, problems: list[str]) -> Deck:
-    """The talk in ``file``; what is wrong with it is added to ``problems``, with its slide."""
+    """The talk in ``file``; what is wrong with it is added to ``problems``, with its slide.
+
+    Raises:
+        BookError: it does not begin with what a talk begins with.
+    """
     text = file.read_text(encoding="utf-8")
-    front, body = re.fullmatch(r"---\n(.*?)\n---\n(.*)", text, re.S).groups()
-    about = dict(re.findall(r"^(\w+): *(.*)$", front, re.M))
+    found = re.fullmatch(r"---\ntitle: *([^\n]+)\nminutes: *(\d+)\n---\n(.*)", text, re.S)
+    if found is None:
+        raise BookError(f"{file.name} should begin with lines ---, title: …, minutes: …, ---")
+    title, minutes, body = found.groups()
     made, place = [], ""
 
     def wrong(message: str) -> str:
@@ -57,20 +64,20 @@ def read(file: Path, shown: Shown, typesetter: Typesetter, problems: list[str]) 
     for number, part in enumerate(re.split(r"^---\n", body, flags=re.M), 1):
         text, _, notes = re.sub(r"^%.*\n", "", part, flags=re.M).partition("\n???\n")
         heading = re.match(r"\s*#+ (.*)\n?", text)
-        title = heading[1].strip() if heading else ""
-        place = f"{number} ({title or 'without a title'})"
+        name = heading[1].strip() if heading else ""
+        place = f"{number} ({name or 'without a title'})"
         columns = re.split(r"^\+\+\+\n", text[heading.end() :] if heading else text, flags=re.M)
         made.append(
             Slide(
-                title,
-                markdown.renderInline(title),
+                name,
+                markdown.renderInline(name),
                 tuple(markdown.render(column) for column in columns if column.strip()),
                 markdown.render(notes),
             )
         )
         if not notes.strip():
             wrong("there is nothing for the speaker: add ??? and notes")
-    return Deck(file.stem, about["title"], int(about["minutes"]), tuple(made))
+    return Deck(file.stem, title, int(minutes), tuple(made))
 
 
 def parser(shown: Shown, typesetter: Typesetter, wrong) -> MarkdownIt:

@@ -62,7 +62,7 @@ class Shown:
             raise Missing(f"{page} has glued no value {key!r}{_near(key, glued)}")
         try:
             return format(ast.literal_eval(glued[key]), form)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise Missing(f"{page} has glued {key!r}, but {error}") from None
 
     def claim(self, reference: str) -> str:

@@ -183,6 +183,9 @@ def test_a_drawing_fills_its_place(project):
 def test_the_command_says_what_is_wrong(project, capsys):
     assert command.main(str(project.root)) == 0
     assert capsys.readouterr().out == "slides: _build/slides/index.html\n"
+    (project.book / "workshop/_slides/talk.md").write_text(TALK.replace("minutes: 20\n", ""))
+    assert command.main(str(project.root)) == 1
+    assert "talk.md should begin with lines ---, title: …, minutes: …" in capsys.readouterr().out
     (project.book / "workshop/_slides/talk.md").write_text(TALK.replace("fig-one", "fig-two"))
     assert command.main(str(project.root)) == 1
     assert "slides: talk.md, slide 2 (" in capsys.readouterr().out
