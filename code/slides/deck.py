@@ -50,9 +50,9 @@ def read(file: Path, shown: Shown, typesetter: Typesetter, problems: list[str]) 
         BookError: it does not begin with what a talk begins with.
     """
     text = file.read_text(encoding="utf-8")
-    found = re.fullmatch(r"---\ntitle: *([^\n]+)\nminutes: *(\d+)\n---\n(.*)", text, re.S)
+    found = re.fullmatch(r'---\ntitle: "([^\n]+)"\nminutes: (\d+)\n---\n(.*)', text, re.S)
     if found is None:
-        raise BookError(f"{file.name} should begin with lines ---, title: …, minutes: …, ---")
+        raise BookError(f'{file.name} should begin with lines ---, title: "…", minutes: …, ---')
     title, minutes, body = found.groups()
     made, place = [], ""
 

@@ -30,6 +30,7 @@ def test_a_day_that_adds_up_has_no_faults():
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"minutes": 44}, "Two begins at 09:45, what is before it ends at 09:44"),
+     ({"minutes": 46}, "Two begins at 09:45, what is before it ends at 09:46"),
      ({"start": "09:01"}, "One begins at 09:01, what is before it ends at 09:00"),
      ({"kind": "nap"}, "One is of no known kind: nap")],
 )  # fmt: skip

@@ -27,7 +27,7 @@ def double(x):
     return 2 * x
 '''
 TALK = """---
-title: A talk & its title
+title: "A talk & its title"
 minutes: 20
 ---
 # First
@@ -148,7 +148,7 @@ def test_nothing_is_fetched(project):
      ("$\\frac{1$", "no formula: KaTeX")],
 )  # fmt: skip
 def test_what_is_missing_is_named_with_its_slide_and_nothing_is_written(project, wrong, words):
-    talk = f"---\ntitle: T\nminutes: 5\n---\n# First\n\n???\n\nN.\n---\n## Second\n\n{wrong}\n\n???\n\nN.\n"
+    talk = f'---\ntitle: "T"\nminutes: 5\n---\n# First\n\n???\n\nN.\n---\n## Second\n\n{wrong}\n\n???\n\nN.\n'
     problems, file = built(project, talk)
     assert len(problems) == 1 and words in problems[0], problems
     assert "slide 2 (Second)" in problems[0] and not file.exists()
@@ -185,7 +185,7 @@ def test_the_command_says_what_is_wrong(project, capsys):
     assert capsys.readouterr().out == "slides: _build/slides/index.html\n"
     (project.book / "workshop/_slides/talk.md").write_text(TALK.replace("minutes: 20\n", ""))
     assert command.main(str(project.root)) == 1
-    assert "talk.md should begin with lines ---, title: …, minutes: …" in capsys.readouterr().out
+    assert "talk.md should begin with lines ---, title: " in capsys.readouterr().out
     (project.book / "workshop/_slides/talk.md").write_text(TALK.replace("fig-one", "fig-two"))
     assert command.main(str(project.root)) == 1
     assert "slides: talk.md, slide 2 (" in capsys.readouterr().out
