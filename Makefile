@@ -1,6 +1,6 @@
 # Everything runs in the project's own environment, .venv, which the first command makes and later ones keep current.
 .DEFAULT_GOAL := help
-.PHONY: help html epub test check serve live chapter claims calibrate mutants linkcheck release-check benchmark-peers clean distclean
+.PHONY: help html epub slides test check serve live chapter claims calibrate mutants linkcheck release-check benchmark-peers clean distclean
 
 RANGE  := sys.version_info[:2] in [(3, n) for n in range(11, 15)] and sys.implementation.name == "cpython"
 FIND    = for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -49,6 +49,10 @@ chapter: ## build one page: make chapter C=algorithms/vpg
 	@test -n "$(C)" || { echo "make: which page? make chapter C=algorithms/vpg" >&2; exit 2; }
 	$(call env,book)
 	@$(IN_ENV) bookbuild chapter "$(C)"
+
+slides: html ## slides of the workshop's talks, from the built book, at _build/slides
+	$(call env,book)
+	@$(IN_ENV) slides
 
 claims: ## how often each claim holds on other seeds: make claims SEEDS=1000..1009 [C=algorithms/vpg]
 	$(call env,book)

@@ -73,6 +73,7 @@ html_css_files = [
     "preview.css",
     "search.css",
     "projects.css",
+    "workshop.css",
 ]
 html_js_files = [
     (f"{name}.js", {"defer": "defer"})

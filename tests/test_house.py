@@ -17,8 +17,22 @@ from bookbuild.site import api
 ROOT = Path(__file__).parents[1]
 PARTS = ("foundations", "algorithms", "robotics", "safety", "practice")
 UPSTAIRS = ("robotics", "safety", "practice", "exercises")  # these may import the other wings
-ENTRANCES = ("rlworkshop.__main__", "rlworkshop.check.__main__")  # commands: these may import all wings
-OUTSIDE = ("bookbuild", "editions", "showcase", "standalone", "mutation", "sphinx", "docutils", "myst_nb")
+ENTRANCES = (
+    "rlworkshop.__main__",
+    "rlworkshop.check.__main__",
+    "rlworkshop.setup_check",
+)  # commands: these may import all wings
+OUTSIDE = (
+    "bookbuild",
+    "editions",
+    "showcase",
+    "slides",
+    "standalone",
+    "mutation",
+    "sphinx",
+    "docutils",
+    "myst_nb",
+)
 TORCH_FREE = ("foundations", "runs")  # packages that must not need torch to be loaded
 DIFFS = {"crossq": "sac", "sac_discrete": "sac"}  # modules that a neighbour's page shows as diffs of its own
 

@@ -1,4 +1,5 @@
-"""The console command: ``rlworkshop train dqn --env-id Acrobot-v1``, ``check``, ``teach``, ``projects``.
+"""The console command: ``rlworkshop train dqn --env-id Acrobot-v1``, ``check NAME [FILE]``, ``teach``,
+``projects``, ``setup-check``.
 
 Book: start/how_to_use
 """
@@ -8,9 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlworkshop import algorithms
-from rlworkshop.check import __main__ as check
-from rlworkshop.practice import projects
+from rlworkshop import algorithms, setup_check  # all others when they are wanted: something may be missing
 
 
 def main(arguments: Sequence[str] | None = None) -> int | None:
@@ -27,15 +26,21 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         case ["train", *_]:
             sys.exit(f"rlworkshop: train which algorithm? There is: {', '.join(known)}")
         case ["check", *options]:
+            from rlworkshop.check import __main__ as check
+
             return check.main(options)
         case ["teach", *_]:
             sys.argv = ["rlworkshop", *given]
             runpy.run_module("rlworkshop.safety.learning_from_preferences", run_name="__main__")
             return 0
         case ["projects", *options]:
+            from rlworkshop.practice import projects
+
             return projects.main(options)
-    ways = "train ALGORITHM [--help]", "check NAME [FILE] [--help]", "teach [--help]", "projects [--help]"
-    sys.exit(f"usage: {' | '.join(f'rlworkshop {way}' for way in ways)}")
+        case ["setup-check", *options]:
+            return setup_check.main(options)
+    ways = "train ALGORITHM", "check NAME [FILE]", "teach", "projects list|new", "setup-check"
+    sys.exit(f"usage: {' | '.join(f'rlworkshop {way} [--help]' for way in ways)}")
 
 
 if __name__ == "__main__":
