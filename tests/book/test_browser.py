@@ -356,10 +356,10 @@ SEARCHES = {
     "sim2real": "robotics/reality_gap",
     "trust region": "algorithms/trpo",
     "behavior cloning": "robotics/learning_from_demonstrations",
-    "deadly triad": "foundations/function_approximation",
+    "deadly triad": "foundations/deadly_triad",
     "reward hacking": "safety/reward_misspecification",
     "GAE": "algorithms/advantage_estimation",
-    "off policy": "foundations/function_approximation",
+    "off policy": "foundations/deadly_triad",
     "double DQN": "algorithms/dqn_family",
 }
 

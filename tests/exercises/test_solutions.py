@@ -28,7 +28,7 @@ MORE = (  # what people write instead of it: another selection, a rounded or a w
 )
 TRAINS = "dqn-stage-8"  # a training for each change: its wrong answers stand in the file of its page
 FREE = {  # a test is asked for, or a limit: more than one is right
-    "dqn-is-broken", "vpg-is-broken", "bandits-too-sure", "function-approximation-diverges",
+    "dqn-is-broken", "vpg-is-broken", "bandits-too-sure", "deadly-triad-diverges",
     "policy-gradients-sees-the-action", "a2c-leaks", "ppo-diagnose", "sac-is-broken", "trpo-is-broken",
 }  # fmt: skip
 WHOLE = "the numbers are whole ones"

@@ -118,7 +118,7 @@ def tdc(
     Arguments as in ``semi_gradient_td``. The helper ``h`` learns with ``beta`` to predict the TD
     error from the features.
 
-    Book: foundations/function_approximation
+    Book: foundations/deadly_triad
     """
     delta = reward + gamma * (w * following).sum(axis=1) - (w * x).sum(axis=1)  # (N,)
     expected = (h * x).sum(axis=1)  # (N,), the TD error that the helper expects
@@ -278,7 +278,7 @@ def least_bellman_error(task: Task) -> np.ndarray:
 def visible(task: Task) -> Task:
     """Task with the same values and as few weights as they need: what changes no value is left out.
 
-    Book: foundations/function_approximation
+    Book: foundations/deadly_triad
     """
     _, size, turned = np.linalg.svd(task.X)
     kept = turned[: (size > 1e-10 * size.max()).sum()]  # (rank, D)
@@ -294,7 +294,7 @@ def iteration_matrix(task: Task, alpha: float, freeze: int = 1) -> np.ndarray:
     Raises:
         ValueError: ``freeze`` is below 1.
 
-    Book: foundations/function_approximation
+    Book: foundations/deadly_triad
     """
     if freeze < 1:
         raise ValueError(f"the target is frozen for at least one update, not for {freeze}")
@@ -310,7 +310,7 @@ def iteration_matrix(task: Task, alpha: float, freeze: int = 1) -> np.ndarray:
 def spectral_radius(M: np.ndarray) -> float:
     """The factor by which repeated multiplication with ``M`` grows in the long run.
 
-    Book: foundations/function_approximation
+    Book: foundations/deadly_triad
     """
     return float(np.abs(np.linalg.eigvals(M)).max())
 
@@ -318,7 +318,7 @@ def spectral_radius(M: np.ndarray) -> float:
 def tdc_matrix(task: Task, alpha: float, beta: float) -> np.ndarray:
     """What an expected update of TDC does to weights, less the fixed point, and helper: (2·D, 2·D).
 
-    Book: foundations/function_approximation
+    Book: foundations/deadly_triad
     """
     weighted = task.X.T * task.d  # (D, S)
     A, C = td_system(task)[0], weighted @ task.X
@@ -329,7 +329,7 @@ def tdc_matrix(task: Task, alpha: float, beta: float) -> np.ndarray:
 def divergence(task: Task, lam: float = 0.0) -> float:
     """Growth per update and unit of a small step size; above 0, expected TD(λ) diverges at every step size.
 
-    Book: foundations/function_approximation
+    Book: foundations/deadly_triad
     """
     A, _ = td_system(visible(task), lam)
     return float(-np.linalg.eigvals(A).real.min())
@@ -418,7 +418,7 @@ def baird(solid: float = 1.0, own: float = 0.0, gamma: float = 0.99, often: floa
     Raises:
         ValueError: a probability or a share is not one.
 
-    Book: foundations/function_approximation
+    Book: foundations/deadly_triad
     """
     if not (0 <= solid <= 1 and 0 <= own <= 1 and 0 <= often <= 1):
         raise ValueError("solid, own and often lie between 0 and 1")
@@ -432,7 +432,7 @@ def baird(solid: float = 1.0, own: float = 0.0, gamma: float = 0.99, often: floa
 def baird_experience(steps: int, seeds: Sequence[int]) -> tuple[np.ndarray, ...]:
     """What N behaviour policies see on the star: states, next states and ρ for *always solid*, each (T, N).
 
-    Book: foundations/function_approximation
+    Book: foundations/deadly_triad
     """
     rngs = Rngs(seeds)
     states, rho = [rngs.integers(7)], []

@@ -13,9 +13,9 @@ from rlworkshop.foundations import dynamic_programming as dp
 from rlworkshop.foundations.key_concepts import MDP, state_values
 
 PAGE = "foundations/dynamic_programming"
-WAIT = "Why wait for the evaluation?"
-TIES = "When actions are equally good, stop by values"
-BREAK = "Break it"
+WAIT = "Value iteration: why wait for the evaluation?"
+TIES = "Ties: when actions are equally good, stop by values"
+BREAK = "Break it: a prize that is paid again and again"
 
 # ------------------------------------------------------------------------------------------ derive
 

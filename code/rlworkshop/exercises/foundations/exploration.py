@@ -11,8 +11,8 @@ from rlworkshop.check import Exercise, expect
 from rlworkshop.foundations import exploration as ex
 
 PAGE = "foundations/exploration"
-NOISE = "Hope must last as long as the noise"
-BREAK = "Break it"
+NOISE = "Count-based bonuses: hope must last as long as the noise"
+BREAK = "Break it: the noisy television"
 
 # ------------------------------------------------------------------------------------------ derive
 

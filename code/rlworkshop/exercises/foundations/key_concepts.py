@@ -11,8 +11,8 @@ from rlworkshop.check import Exercise, Wrong, expect
 from rlworkshop.foundations import key_concepts as kc
 
 PAGE = "foundations/key_concepts"
-BELLMAN = "A value is a reward and a value"
-BREAK = "Break it"
+BELLMAN = "Bellman's equation: a value is a reward and a value"
+BREAK = "Break it: an evaluation that flatters"
 
 
 def _world(seed: int, S: int = 4, A: int = 2) -> tuple[kc.MDP, np.ndarray]:

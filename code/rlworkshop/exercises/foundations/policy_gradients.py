@@ -12,9 +12,9 @@ from rlworkshop.foundations import policy_gradients as pg
 
 PAGE = "foundations/policy_gradients"
 TO_GO = "Credit only what came after"
-COMPARE = "Compare with what was to be expected"
-DIVIDE = "Divide by steps, or by episodes?"
-BREAK = "Break it"
+COMPARE = "Baselines: compare with what was to be expected"
+DIVIDE = "The mean over steps or over episodes?"
+BREAK = "Break it: a baseline that sees the action"
 
 # ------------------------------------------------------------------------------------------ derive
 
