@@ -2,8 +2,8 @@
 
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/conform.py
 
-The two implementations and their broken copies are those of ``tests/practice/foreign``. Kept are, for each copy
-and for the two as they are, the names of the checks that object, with the cause that the first one names.
+The two implementations and their broken copies are those of ``tests/practice/foreign``. Kept, for each copy
+and for the two as they are, are the checks that object, with the cause that the first one names.
 """
 
 import tempfile

@@ -1,4 +1,5 @@
-"""The console command: ``rlworkshop train dqn --env-id Acrobot-v1``, ``check NAME [FILE]``, ``teach``.
+"""The console command: ``rlworkshop train dqn --env-id Acrobot-v1``, ``check NAME [FILE]``, ``teach``,
+``conform FILE``.
 
 Book: start/how_to_use
 """
@@ -31,8 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             sys.argv = ["rlworkshop", *given]
             runpy.run_module("rlworkshop.safety.learning_from_preferences", run_name="__main__")
             return 0
-    ways = "train ALGORITHM [--help]", "check NAME [FILE] [--help]", "teach [--help]"
-    sys.exit(f"usage: {' | '.join(f'rlworkshop {way}' for way in ways)}")
+        case ["conform", *options]:
+            from rlworkshop.practice.debugging import conform
+
+            return conform.main(options)
+    ways = "train ALGORITHM", "check NAME [FILE]", "teach", "conform FILE"
+    sys.exit(f"usage: {' | '.join(f'rlworkshop {way} [--help]' for way in ways)}")
 
 
 if __name__ == "__main__":

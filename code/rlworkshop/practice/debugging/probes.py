@@ -1,6 +1,6 @@
 """Probes: single environments of a few states that ask one question each, with the exact answer.
 
-After the five of Jones, *Debugging reinforcement learning systems*, 2021; the last one is ours, and so are
+After the five of Jones, *Debugging RL, without the agonizing pain*, 2021; the last one is ours, and so are
 the orchard and the cards, which this module registers with Gymnasium.
 
 Book: practice/debugging
@@ -119,7 +119,7 @@ PROBES = {
     ),
     "both": Probe(
         "is the action chosen by what is seen?",
-        {"following": [[2, 2], [2, 2]], "reward": [[1, -1], [-1, 1]]},
+        {"following": [[6, 6]] * 6, "reward": [[1, -1], [-1, 1], [-1, 1], [1, -1], [1, -1], [-1, 1]]},
         "rows of different transitions put together: observations, actions or rewards out of step",
     ),
     "endless": Probe(
