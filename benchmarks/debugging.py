@@ -52,13 +52,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     seeds = range(FIRST, FIRST + parser.parse_args().seeds)
     found: dict = {task: {bug: [] for bug in bugs.BUGS} for task in bugs.TASKS}
-    for task in sorted(bugs.TASKS, key="CartPole".__eq__):  # the long one last
-        for seed in seeds:
+    for seed in seeds:
+        for task in bugs.TASKS:
             for bug in bugs.BUGS:
                 found[task][bug].append(one(bug, task, seed))
-            # kept after each seed: who has to stop it has the seeds so far
-            results = {"points": POINTS, "tasks": found}
-            runs.store("debugging", results, seeds, ["rlworkshop.practice.debugging.bugs"], __file__)
+        # kept after each seed: who has to stop it has the seeds so far
+        results, done = {"points": POINTS, "tasks": found}, range(FIRST, seed + 1)
+        runs.store("debugging", results, done, ["rlworkshop.practice.debugging.bugs"], __file__)
 
 
 if __name__ == "__main__":

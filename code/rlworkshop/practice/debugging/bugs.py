@@ -213,20 +213,20 @@ BUGS = {
 
 CONFIGS = {
     ("dqn", "CartPole"): dqn.Config(
-        total_steps=8_000, lr_decay_fraction=0.3, batch_size=64, buffer_size=8_000, learning_starts=512,
+        total_steps=6_000, lr_decay_fraction=0.3, batch_size=64, buffer_size=6_000, learning_starts=512,
         final_epsilon=0.04, exploration_fraction=0.2,
     ),
     ("dqn", "orchard"): dqn.Config(
-        env_id=TASKS["orchard"], total_steps=3_000, gamma=0.95, lr=3e-3, batch_size=32, buffer_size=3_000,
+        env_id=TASKS["orchard"], total_steps=2_500, gamma=0.95, lr=3e-3, batch_size=32, buffer_size=2_500,
         learning_starts=256, final_epsilon=0.1, exploration_fraction=0.5, hidden=(32,), normalize_obs=False,
     ),
     ("dqn", "cards"): dqn.Config(
         env_id=TASKS["cards"], total_steps=1_500, lr=3e-3, batch_size=32, buffer_size=1_500,
         learning_starts=256, final_epsilon=0.1, exploration_fraction=0.5, hidden=(32,), normalize_obs=False,
     ),
-    ("ppo", "CartPole"): ppo.Config(total_steps=50_000),
+    ("ppo", "CartPole"): ppo.Config(total_steps=30_000),
     ("ppo", "orchard"): ppo.Config(
-        env_id=TASKS["orchard"], num_steps=64, total_steps=12_288, gamma=0.95, hidden=(32,), lr=5e-3,
+        env_id=TASKS["orchard"], num_steps=64, total_steps=9_216, gamma=0.95, hidden=(32,), lr=5e-3,
         batch_size=128,
     ),
     ("ppo", "cards"): ppo.Config(
