@@ -59,9 +59,9 @@ def only_the_first(slopes, targets):
     return bool(np.abs(slopes(targets + np.eye(len(targets))[0]) - slopes(targets))[1:].max() > 1e-9)
 
 
-def only_upwards(slopes, targets):
+def only_downwards(slopes, targets):
     moved = np.array([slopes(targets + one) - slopes(targets) for one in np.eye(len(targets))])
-    return bool(moved[~np.eye(len(targets), dtype=bool)].max() > 1e-9)
+    return bool(moved[~np.eye(len(targets), dtype=bool)].min() < -1e-9)
 
 
 def large_alone(slopes, targets):
@@ -81,7 +81,7 @@ def strict(training, greedy, chance, best, value, spread):
 
 
 def any_spread(training, greedy, chance, best, value, spread):
-    return page.suspect(training, greedy, chance, best, value, spread / 10)
+    return page.suspect(training, greedy, chance, best, value, spread / 3)
 
 
 def hasty(training, greedy, chance, best, value, spread):
@@ -120,8 +120,8 @@ WRONG = {
         (own_counts, "half the mean square"),
         (never, "values (B, 1) less targets (B,)"),
         (only_the_first, "only target 1 reaches another value"),
-        (only_upwards, "with the factor -0.01"),
-        (large_alone, "only target 0 reaches another value"),
+        (only_downwards, "only target 0 reaches another value"),
+        (large_alone, "by a thousandth of a target"),
     ],
     "debugging-suspect": [
         (a_truth, "it returns a bool"),

@@ -82,7 +82,7 @@ def _two(got: object) -> np.ndarray:
 # ------------------------------------------------------------------------------------------ implement
 
 
-def mixes(slopes: Callable[[np.ndarray], np.ndarray], targets: np.ndarray) -> bool:
+def mixes(slopes: Callable, targets: np.ndarray) -> bool:
     """Whether a loss lets the target of one transition move the value of another.
 
     slopes: gives for targets (B,) the gradient (B,) of the loss with respect to the values.
@@ -93,7 +93,7 @@ def mixes(slopes: Callable[[np.ndarray], np.ndarray], targets: np.ndarray) -> bo
     """
     # solution
     before, B = slopes(targets), len(targets)
-    moved = np.array([slopes(targets + one) - before for one in np.eye(B)])  # (B, B): by whom, whose
+    moved = np.array([slopes(targets + one) - before for one in np.eye(B)])  # (B, B)
     return bool(np.abs(moved[~np.eye(B, dtype=bool)]).max() > 1e-9)
     # end
 
@@ -118,6 +118,7 @@ def _own(answer: Callable) -> None:
     _asked(answer, lambda t: (VALUES - t) / 4, False, "half the mean square")
     _asked(answer, lambda t: np.clip(VALUES - t, -1, 1), False, "the sum of Huber's losses")
     _asked(answer, lambda t: np.zeros(4), False, "no gradient at all")
+    _asked(answer, lambda t: VALUES - t + t.sum() * 1e-13, False, "a rounding error of 1e-13")
     _asked(answer, lambda t: (VALUES[:2] - t) * 8, False, "a batch of two", VALUES[:2])
 
 
@@ -138,19 +139,27 @@ def _pairs(answer: Callable) -> None:
 def _anywhere(answer: Callable) -> None:
     shifted, turned = np.roll(VALUES, 1), np.eye(4)
     for i in range(4):
-        for sign in (0.01, -0.01):
-            row = sign * turned[(i + 1) % 4]
+        for factor in (0.3, -0.3):
+            row = factor * turned[(i + 1) % 4]
             _asked(
                 answer, lambda t, i=i, row=row: VALUES - t + row * t[i], True,
-                f"only target {i} reaches another value, with the factor {sign}",
+                f"only target {i} reaches another value, with the factor {factor}",
             )  # fmt: skip
+    _asked(answer, lambda t: VALUES - t + t[2] * turned[0] / 1000, True, "by a thousandth of a target")
     _asked(answer, lambda t: shifted - np.roll(t, 1), True, "the targets are shifted by a row")
 
 
 # ------------------------------------------------------------------------------------------ diagnose
 
 
-def suspect(training: float, greedy: float, chance: float, best: float, value: float, spread: float) -> str:
+def suspect(
+    training: float,
+    greedy: float,
+    chance: float,
+    best: float,
+    value: float,
+    spread: float,
+) -> str:
     """The first symptom that a training of DQN shows.
 
     training, greedy: mean returns at its end, of training episodes and of the greedy policy.
@@ -179,7 +188,7 @@ HEALTHY = {"training": 180.0, "greedy": 200.0, "chance": 22.0, "best": 99.0, "va
 
 
 def _told(answer: Callable, want: str, what: str, **changes: float) -> None:
-    got = answer(**{**HEALTHY, **changes})
+    got = answer(*{**HEALTHY, **changes}.values())
     if not isinstance(got, str):
         raise Wrong(f"it returns a {type(got).__name__}, and should return one of five texts")
     if got != want:
@@ -196,6 +205,8 @@ def _none(answer: Callable) -> None:
     _told(answer, "none", "values that differ by a twentieth", spread=0.05)
     _told(answer, "none", "a greedy policy 1.9 times as good as training", greedy=342.0)
     _told(answer, "none", "a greedy policy at 1.6 times chance", greedy=35.2)
+    edges = {"value": 148.5, "spread": 0.02, "greedy": 33.0}  # not above, not below
+    _told(answer, "none", "numbers that lie just at the limits", **edges, training=16.5)
 
 
 @SUSPECT.probe(
