@@ -140,6 +140,18 @@ def test_a_loss_is_judged_by_its_gradients_whatever_its_form(changed, check, wor
         ]
 
 
+def test_a_gradient_through_q_itself_is_seen(tmp_path):
+    text = LOSS.format(**{**RIGHT, "later": "q(batch.next_obs).max(dim=1).values"})
+    path = tmp_path / "one.py"
+    for now, verdict in (
+        (text, conform.PASSED),
+        (text.replace("torch.no_grad()", "torch.enable_grad()"), "failed"),
+    ):
+        path.write_text(now)
+        (found,) = conform.review(path, "dqn", ["loss: held"])
+        assert found.verdict == verdict
+
+
 @pytest.mark.parametrize(
     "text, words",
     [("epsilon = lambda t, n: 1.0", "hardly falls"),

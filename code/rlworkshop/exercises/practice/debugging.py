@@ -205,8 +205,6 @@ def _none(answer: Callable) -> None:
     _told(answer, "none", "values that differ by a twentieth", spread=0.05)
     _told(answer, "none", "a greedy policy 1.9 times as good as training", greedy=342.0)
     _told(answer, "none", "a greedy policy at 1.6 times chance", greedy=35.2)
-    edges = {"value": 148.5, "spread": 0.02, "greedy": 33.0}  # not above, not below
-    _told(answer, "none", "numbers that lie just at the limits", **edges, training=16.5)
 
 
 @SUSPECT.probe(
@@ -230,3 +228,5 @@ def _order(answer: Callable) -> None:
     _told(answer, "value", "everything at once", value=500.0, spread=0.0, training=9.0, greedy=25.0)
     _told(answer, "flat", "flat values, and a policy at chance", spread=0.001, training=11.0, greedy=13.0)
     _told(answer, "explores", "a good policy for a low chance", training=9.0, greedy=20.0, chance=15.0)
+    edges = {"value": 148.5, "spread": 0.02, "greedy": 33.0}  # not above, not below
+    _told(answer, "none", "numbers that lie just at the limits", **edges, training=16.5)

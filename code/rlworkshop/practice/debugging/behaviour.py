@@ -152,7 +152,7 @@ def manners(reviewed: Reviewed, algorithm: str) -> str:
 
 
 def repeatable(reviewed: Reviewed, algorithm: str) -> str:
-    """The same seed gives the same training, and another one another."""
+    """Trainings with one seed are the same, with two seeds not."""
     first, again, other = (
         train(reviewed, algorithm, "both", seed, again=("first", "again", "other")[i])
         for i, seed in enumerate((SEEDS[0], SEEDS[0], SEEDS[1]))
