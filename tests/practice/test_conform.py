@@ -21,6 +21,7 @@ def algorithm(file):
     return file.removeprefix("my_").removesuffix(".py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["my_dqn.py", "my_ppo.py"])
 def test_a_right_implementation_passes(file):
     findings = conform.review(FOREIGN / file, algorithm(file))
