@@ -32,19 +32,21 @@ class Look:
 
     def __init__(self, env_id: str, steps: int, seed: int):
         self.env_id, self.seed, self.every = env_id, seed, steps / LOOKS
-        self.steps: list[int] = []
         self.scores: list[float] = []
         self.wall, self.cpu = time.perf_counter(), time.process_time()
 
     def __call__(self, session: Any) -> None:
         """The callback of a training."""
-        if session.steps >= self.every * (len(self.steps) + 1):
-            wall, cpu = time.perf_counter(), time.process_time()
-            scores = envs.evaluate(session.agent.act, self.env_id, EPISODES, self.seed + 2 * APART)
-            self.steps.append(session.steps)
-            self.scores.append(float(scores.mean()))
-            self.wall += time.perf_counter() - wall
-            self.cpu += time.process_time() - cpu
+        if session.steps >= self.every * (len(self.scores) + 1):
+            self.look(session.agent.act)
+
+    def look(self, act: envs.Act) -> None:
+        """One evaluation, of the same first states each time."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        scores = envs.evaluate(act, self.env_id, EPISODES, self.seed + 2 * APART)
+        self.scores.append(float(scores.mean()))
+        self.wall += time.perf_counter() - wall
+        self.cpu += time.process_time() - cpu
 
 
 def measure(about: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -61,16 +63,18 @@ def measure(about: dict[str, Any], seed: int) -> dict[str, Any]:
     look = Look(about["task"], about["steps"], seed)
     run = train(config, seed, callback=look)
     wall, cpu = time.perf_counter() - look.wall, time.process_time() - look.cpu
-    final = envs.evaluate(load(run).act, about["task"], FINAL, seed + APART)
+    act = load(run).act
+    while len(look.scores) < LOOKS:  # the last ones are due after the last update
+        look.look(act)
+    final = envs.evaluate(act, about["task"], FINAL, seed + APART)
     ends, returns = run.metrics["step"], run.metrics["return"]
     grid = np.linspace(0, about["steps"], POINTS + 1)[1:]
     curve = stats.on_grid(ends, returns, grid, window=about["steps"] / POINTS) if len(ends) else grid * np.nan
     return {
         "training": float(returns[-100:].mean()) if len(returns) else None,
         "final": float(final.mean()),
-        "best": max(look.scores, default=float(final.mean())),
+        "best": max(look.scores),
         "steps": int(run.metrics["update_step"][-1]),
-        "look_steps": look.steps,
         "looks": look.scores,
         "curve": [float(x) if np.isfinite(x) else None for x in curve],
         "wall_seconds": round(wall, 2),

@@ -1,6 +1,7 @@
 """Runs rows of reference/benchmarks, seed by seed; each is kept as soon as it is done.
 
     make benchmark A=sac T=Pendulum-v1          one row; one that was interrupted goes on where it was
+    make benchmark A=sac T=Pendulum-v1 V=lr-high        another row of the same two
     make benchmark A=sac                        all rows of an algorithm; without A=, all rows
     make benchmark A=sac T=Pendulum-v1 ARGS=--check     does the first seed repeat, bit for bit?
 
@@ -18,12 +19,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+STARTED = time.time()
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import measure  # noqa: E402
 
-from rlworkshop import benchmarks, runs  # noqa: E402
+from rlworkshop import benchmarks, provenance, runs  # noqa: E402
 
 Run = Callable[[dict[str, Any], int], dict[str, Any]]
 Pool = Callable[[Run, dict[str, Any], Iterable[int]], Iterator[tuple[int, dict[str, Any]]]]
@@ -64,7 +66,7 @@ def on_ray(run: Run, about: dict[str, Any], seeds: Iterable[int]) -> Iterator[tu
             "run on the cores of this machine"
         ) from error
     if not ray.is_initialized():
-        paths = [str(Path(benchmarks.__file__).parent), measure.__file__]
+        paths = [str(Path(benchmarks.__file__).parent), measure.__file__, str(HERE / "peers.py")]
         ray.init(address=os.environ["RAY_ADDRESS"], runtime_env={"py_modules": paths})
     task = ray.remote(_one).options(num_cpus=1, max_retries=3)
     waiting = [task.remote(run, about, seed) for seed in seeds]
@@ -96,7 +98,8 @@ def complete(
     Runs of other code, settings or versions are not gone on with: that row begins anew.
     """
     before = benchmarks.stored(row, folder)
-    same = before is not None and before.fits and before.provenance["versions"] == runs.versions(*row.packages)
+    versions = runs.versions(*row.packages)
+    same = before is not None and before.fits and before.provenance["versions"] == versions
     if before is not None and not same:
         print(f"{row.name}: what is stored is of other code, settings or versions, and is run anew")
     found = dict(before.runs) if same else {}
@@ -105,17 +108,25 @@ def complete(
     for seed, result in pool(run, row.about, _while(missing, go_on)):
         found[seed], ran = result, ran + 1
         keep(row, found, folder)
-        scores = ", ".join(f"{name} {result[name]:.1f}" for name in benchmarks.SCORES if result[name] is not None)
-        print(f"{row.name} seed {seed}: {scores}; {result['cpu_seconds']:.0f} CPU s", flush=True)
+        scores = {name: round(result[name], 1) for name in benchmarks.SCORES if result[name] is not None}
+        print(f"{row.name} seed {seed}: {scores}, {result['cpu_seconds']:.0f} CPU s", flush=True)
     return ran
 
 
 def keep(row: benchmarks.Row, found: dict[int, dict[str, Any]], folder: Path | None = None) -> None:
-    """Write all runs of a row so far, in place of what was there."""
+    """Write all runs of a row so far, in place of what was there.
+
+    Raises:
+        RowsError: code has changed while this process ran, so that nobody knows which has made them.
+    """
+    module, peer = row.code["module"], HERE / f"{row.code['module']}.py"
+    script = peer if peer.is_file() else HERE / "measure.py"
+    modules = ["rlworkshop.envs", "rlworkshop.stats"] if peer.is_file() else [module]
+    files = provenance.closure([*provenance.module_files(*modules), HERE / "measure.py", script])
+    if young := [file.name for file in files if file.stat().st_mtime > STARTED]:
+        raise benchmarks.RowsError(f"{', '.join(young)} changed while this ran: it is not kept, run it again")
     results = {"about": row.about, "runs": {str(seed): found[seed] for seed in sorted(found)}}
-    script = HERE / "measure.py"
     folder = benchmarks.result_folder(folder)
-    modules = [row.code["module"]]
     runs.store(row.name, results, sorted(found), modules, script, folder, row.packages)
 
 
@@ -149,18 +160,24 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="after these no run is begun")
     parser.add_argument("--check", action="store_true", help="run the first seed anew and compare the bits")
     asked = parser.parse_args()
+    one_row = asked.algorithm and asked.task
     try:
-        rows = benchmarks.chosen(asked.algorithm, asked.task, asked.variant)
-        if asked.check:
-            good = {row.name: check(row) for row in rows}
-            print(*(f"{name}: {'the same bits' if same else 'OTHER BITS'}" for name, same in good.items()), sep="\n")
-            sys.exit(not all(good.values()))
-        end = time.monotonic() + 60 * asked.minutes
-        where = pool(asked.processes)
-        for row in rows:
-            complete(row, where, most=asked.seeds, go_on=lambda: time.monotonic() < end)
-    except (benchmarks.RowsError, ImportError, runs.RunFileError) as error:
+        rows = benchmarks.chosen(asked.algorithm, asked.task, asked.variant or ("" if one_row else None))
+    except benchmarks.RowsError as error:
         sys.exit(f"benchmark: {error}")
+    end, where, good = time.monotonic() + 60 * asked.minutes, pool(asked.processes), True
+    for row in rows:
+        try:
+            if asked.check:
+                same = check(row)
+                good &= same
+                print(f"{row.name}: {'the same bits' if same else 'OTHER BITS'}", flush=True)
+            else:
+                complete(row, where, most=asked.seeds, go_on=lambda: time.monotonic() < end)
+        except (benchmarks.RowsError, ImportError, runs.RunFileError) as error:
+            good = False
+            print(f"{row.name}: {error}", file=sys.stderr, flush=True)
+    sys.exit(not good)
 
 
 if __name__ == "__main__":

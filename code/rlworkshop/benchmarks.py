@@ -1,7 +1,7 @@
 """The rows of the book's benchmark table: what each one is, and what has been stored of it.
 
-A row is an algorithm on a task with its settings, steps and seeds. Rows stand in ``benchmarks/rows.toml``, runs
-of them in ``benchmarks/results/benchmark``, one file for each row, written by ``benchmarks/table.py``.
+A row is an algorithm on a task with its settings, steps and seeds. Rows stand in ``benchmarks/rows.toml``,
+their runs in ``benchmarks/results/benchmark``, one file for each row, written by ``benchmarks/table.py``.
 
 Book: reference/benchmarks
 """
@@ -76,7 +76,7 @@ def registry(path: str | Path | None = None) -> list[Row]:
     """All rows, in the order in which they are to be run.
 
     Raises:
-        RowsError: the file is missing, no TOML, or a row lacks something, has too much, or stands there twice.
+        RowsError: the file is missing or no TOML; a row lacks something, has too much, or is there twice.
 
     Book: reference/benchmarks
     """
@@ -159,8 +159,8 @@ class Stored:
 
     def looks(self) -> tuple[np.ndarray, np.ndarray]:
         """Evaluations during training: steps (L,) and scores (S, L)."""
-        found = [*self.runs.values()]
-        return np.array(found[0]["look_steps"]), np.array([each["looks"] for each in found])
+        ys = np.array([each["looks"] for each in self.runs.values()])
+        return np.linspace(0, self.row.steps, ys.shape[1] + 1)[1:], ys
 
     def curve(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns of training: steps (P,) and returns (S, P); NaN before the first episode has ended."""

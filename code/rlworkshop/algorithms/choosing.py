@@ -1,4 +1,4 @@
-"""Which algorithm when: a decision list, and what it rests on, the price of a sample against that of learning.
+"""Which algorithm when: a decision list, and the price of a sample against that of learning.
 
 A run that gets somewhere costs steps of an environment, and seconds of computing. What a step costs is up to
 the task: microseconds in a simulator, a tenth of a second on a robot. Above a break-even price the algorithm
