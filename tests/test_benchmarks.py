@@ -16,6 +16,7 @@ from rlworkshop import benchmarks, provenance, runs
 FOLDER = provenance.project() / "benchmarks"
 CONTINUOUS = {"vpg", "a2c", "trpo", "ppo", "ddpg", "td3", "sac", "crossq"}
 DISCRETE = {"vpg", "a2c", "trpo", "ppo", "dqn", "dqn_nstep", "sac_discrete"}
+PEERS = ("sb3_", "sbx_")
 WANTED = {
     "Pendulum-v1": CONTINUOUS,
     "InvertedDoublePendulum-v5": CONTINUOUS,
@@ -65,7 +66,7 @@ def counting(fail_at=None):
 
 
 def test_every_algorithm_has_a_row_on_every_task_that_fits_it():
-    main = [row for row in benchmarks.registry() if not row.variant and "sb3" not in row.algorithm]
+    main = [row for row in benchmarks.registry() if not row.variant and not row.algorithm.startswith(PEERS)]
     for task, algorithms in WANTED.items():
         assert {row.algorithm for row in main if row.task == task} == algorithms, task
     assert {row.task for row in main} == {*WANTED}
@@ -204,6 +205,16 @@ def test_a_foreign_file_is_no_row(tmp_path):
     runs.store(ROW.name, [1, 2], [0], ["rlworkshop.stats"], "x.py", tmp_path)
     with pytest.raises(runs.RunFileError, match="not of a row"):
         benchmarks.stored(ROW, tmp_path)
+
+
+def test_a_note_names_rows_whose_code_has_changed(tmp_path):
+    table.complete(ROW, table.here, fake, tmp_path)
+    (good,) = benchmarks.table([ROW], tmp_path)
+    note = benchmarks.note([good])
+    assert "1 rows, 4 in all" in note.text and note.text.endswith("digests fit the code")
+    assert 'class="stored-run fits"' in note._repr_html_()
+    bad = benchmarks.note([good, dataclasses.replace(good, fits=False)])
+    assert bad.text.endswith("CHANGED SINCE for fake-Task-v0") and "outdated" in bad._repr_html_()
 
 
 def test_the_summary_of_few_runs_has_no_interval():

@@ -7,6 +7,7 @@ Book: reference/benchmarks
 """
 
 import contextlib
+import html
 import json
 import sys
 import tomllib
@@ -201,6 +202,34 @@ def table(rows: Iterable[Row] | None = None, folder: str | Path | None = None) -
     """
     rows = registry() if rows is None else rows
     return [found for row in rows if (found := stored(row, folder)) is not None]
+
+
+@dataclass(frozen=True)
+class Note:
+    """One line for the reader about the rows that a page shows; a notebook marks it like a stored run.
+
+    Book: reference/benchmarks
+    """
+
+    text: str
+    fits: bool
+
+    def _repr_html_(self) -> str:
+        return f'<div class="stored-run {"fits" if self.fits else "outdated"}">{html.escape(self.text)}</div>'
+
+
+def note(found: Iterable[Stored]) -> Note:
+    """How many rows and runs are shown, when they were made, and whether all fit the code.
+
+    Book: reference/benchmarks
+    """
+    found = [*found]
+    outdated = [each.row.name for each in found if not each.fits]
+    dates = sorted({each.provenance["date"] for each in found})
+    state = f"THE CODE HAS CHANGED SINCE for {', '.join(outdated)}" if outdated else "digests fit the code"
+    total = sum(len(each.runs) for each in found)
+    made = f"made on {' to '.join(dict.fromkeys((dates[0], dates[-1])))} by benchmarks/table.py"
+    return Note(f"stored runs of {len(found)} rows, {total} in all, {made}; {state}", not outdated)
 
 
 def summary(scores: np.ndarray) -> tuple[float, float, float]:
