@@ -65,19 +65,20 @@ def test_ranks_flip_as_often_as_the_normal_distribution_says():
 
 
 BREAK_EVEN = 1e-3
+PPO, DQN = "PPO or TRPO, with many copies", "DQN with n-step targets, and TRPO beside it"
 
 
 @pytest.mark.parametrize(
     "situation, advice",
     [
-        (Situation(), "PPO"),
+        (Situation(), PPO),
         (Situation(step_seconds=0.05), "SAC or TD3"),
-        (Situation(step_seconds=0.05, actions="discrete"), "DQN with n-step targets"),
-        (Situation(step_seconds=0.05, copies=1000), "PPO"),  # many copies make a step cheap
-        (Situation(step_seconds=BREAK_EVEN), "PPO"),
+        (Situation(step_seconds=0.05, actions="discrete"), DQN),
+        (Situation(step_seconds=0.05, copies=1000), PPO),  # many copies make a step cheap
+        (Situation(step_seconds=BREAK_EVEN), PPO),
         (Situation(machines=8, step_seconds=0.05), "actors that lag, corrected: V-trace"),
         (Situation(pixels=True, actions="discrete"), "DQN with a convolutional network"),
-        (Situation(pixels=True), "PPO"),
+        (Situation(pixels=True), PPO),
         (Situation(harm=True, pixels=True), "learn in a simulator, with a limit as a constraint"),
         (Situation(only_data=True, harm=True), "imitate, if the recordings are good; else offline RL"),
     ],

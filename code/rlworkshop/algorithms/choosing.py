@@ -161,7 +161,7 @@ RULES = (
     Rule(
         "Is a step dear, and are actions discrete?",
         lambda s, break_even: s.price > break_even and s.actions == "discrete",
-        "DQN with n-step targets",
+        "DQN with n-step targets, and TRPO beside it",
         "algorithms/dqn_family",
     ),
     Rule(
@@ -170,7 +170,12 @@ RULES = (
         "SAC or TD3",
         "algorithms/sac",
     ),
-    Rule("None of these: steps are cheap", lambda s, break_even: True, "PPO", "algorithms/ppo"),
+    Rule(
+        "None of these: steps are cheap",
+        lambda s, break_even: True,
+        "PPO or TRPO, with many copies",
+        "algorithms/ppo",
+    ),
 )
 
 
