@@ -1,6 +1,7 @@
 # Everything runs in the project's own environment, .venv, which the first command makes and later ones keep current.
 .DEFAULT_GOAL := help
-.PHONY: help html epub slides test check serve live chapter claims calibrate mutants linkcheck release-check benchmark-peers clean distclean
+.PHONY: help html epub slides test check serve live chapter claims calibrate mutants linkcheck release-check benchmark \
+	benchmark-peers clean distclean
 
 RANGE  := sys.version_info[:2] in [(3, n) for n in range(11, 15)] and sys.implementation.name == "cpython"
 FIND    = for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -17,6 +18,11 @@ define env
 	  "install one (python.org, apt, brew, pyenv) or name it: make PYTHON=/path/to/python3.13" >&2; exit 2; }; \
 	"$$p" code/bookbuild/bootstrap.py $(1)
 endef
+
+# other libraries, and the rows of the benchmark table that are theirs
+PEERS   = test -x .venv-peers/bin/python || { $(PYTHON) -m venv .venv-peers && \
+            .venv-peers/bin/python -m pip install -q -r benchmarks/peers.txt '.[mujoco]'; }
+PEER    = $(filter sb3_% sbx_%,$(A))
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -73,9 +79,13 @@ linkcheck: ## follow every link that leaves the site
 release-check: test ## all tests, and what a release needs beyond: stored runs that fit the code, and more
 	@$(IN_ENV) pytest -q tests/release.py
 
+benchmark: ## run a row of the benchmark table, or all: make benchmark [A=sac] [T=Pendulum-v1] [V=lr-high]
+	$(call env,book)
+	@$(if $(PEER),$(PEERS))
+	@OMP_NUM_THREADS=1 $(if $(PEER),.venv-peers,.venv)/bin/python benchmarks/table.py "$(A)" "$(T)" $(V) $(ARGS)
+
 benchmark-peers: ## speed of PPO beside other libraries, in an environment of its own
-	@test -x .venv-peers/bin/python || { $(PYTHON) -m venv .venv-peers && \
-	    .venv-peers/bin/python -m pip install -q -r benchmarks/peers.txt '.[mujoco]'; }
+	@$(PEERS)
 	@cd benchmarks && OMP_NUM_THREADS=1 ../.venv-peers/bin/python ppo_peers.py
 
 clean: ## remove the site, keep executed results

@@ -6,15 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from rlworkshop import runs
+from rlworkshop import benchmarks, runs
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks/results").glob("*.json")), ids=lambda f: f.stem)
+RESULTS = sorted((ROOT / "benchmarks/results").glob("*.json"))
+ROWS = [found.row.name for found in benchmarks.table()]
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda f: f.stem)
 def test_a_stored_run_is_one_of_this_code(file):
     stored = runs.stored(file.stem, folder=file.parent)
     assert stored.fits, stored.note
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_of_the_benchmark_table_is_one_of_this_code(name):
+    (found,) = [found for found in benchmarks.table() if found.row.name == name]
+    assert found.fits, f"{found.row.command} runs it anew"
 
 
 @pytest.mark.parametrize("file", ["CHANGELOG.md", "CITATION.cff", "code/rlworkshop/__init__.py"])

@@ -53,7 +53,7 @@ def test_it_passes_on_to_the_projects(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [([], "usage: "), (["fly"], "usage: "),
-     (["train"], "There is: a2c, dqn, dqn_family, pixels, ppo, trpo, vpg"),
+     (["train"], "There is: a2c, crossq, ddpg, dqn, dqn_family"),
      (["train", "dqm"], "train which algorithm")],
 )  # fmt: skip
 def test_a_mistake_is_one_line(arguments, words):

@@ -108,7 +108,7 @@ def joint_td(
         next_action, next_logp = learner.agent.draw(batch.next_obs, rng)  # (B, K), (B,)
         alpha = learner.temperature()
     obs, action = torch.cat([batch.obs, batch.next_obs]), torch.cat([batch.action, next_action])  # (2B, ...)
-    q, next_q = learner.critic(obs, action).chunk(2, dim=1)  # (2, B), (2, B)  (eq-crossq-joint)
+    q, next_q = learner.critic(obs, action).chunk(2, dim=1)  # (eq-crossq-joint)
     value = soft_value(clipped_double_q(next_q.detach()), next_logp, alpha)  # (B,)
     return q, td_target(batch.reward, batch.discount, value)
 

@@ -39,19 +39,19 @@ def audit(
 
 
 def watched(config: Any, seed: int, *, every: int = 1_000, **parts: Any) -> runs.Run:
-    """Train DQN, and audit it every so many steps: ``metrics`` has a number for each audit under ``AUDIT``.
+    """Train DQN with audits: ``metrics`` has a number for each audit under each name of ``AUDIT``.
+
+    An audit comes with the first round of learning after every so many steps.
 
     Args:
         config, seed: as ``dqn.train`` has them; ``parts`` go to it.
         every: environment steps from one audit to the next.
 
     Raises:
-        ValueError: the training is shorter than ``every``.
+        ValueError: the training has ended before the first audit.
 
     Book: algorithms/dqn_values
     """
-    if every > config.total_steps:
-        raise ValueError(f"an audit every {every} steps never comes in a training of {config.total_steps}")
     rows: list[tuple[float, ...]] = []
 
     def look(session: Any) -> None:
@@ -59,6 +59,8 @@ def watched(config: Any, seed: int, *, every: int = 1_000, **parts: Any) -> runs
             rows.append((session.steps, *audit(session.agent, config.env_id, config.gamma, seed + 5_000)))
 
     run = dqn.train(config, seed, callback=look, **parts)
+    if not rows:
+        raise ValueError(f"an audit every {every} steps never came in a training of {config.total_steps}")
     run.metrics.update(zip(AUDIT, np.array(rows, float).T, strict=True))
     return run
 
