@@ -29,7 +29,7 @@ def target(
     reward, discount (B,): the discount is gamma, or 0 where the transition terminated.
     action (B, K): what the target actor would do next, from -1 to 1.
     noise (B, K): of smoothing, not cut off yet. clip: what it is cut off at.
-    best (2, B, K): the target critics are Q_i(a) = -|a - best_i|², summed over components.
+    best (2, B, K): the target critics are Q_i(a) = ``-|a - best_i|²``, summed over components.
     Returns (B,).
 
     Book: algorithms/td3
