@@ -20,7 +20,7 @@ def policy_gradient(obs: np.ndarray, weights: np.ndarray, best: np.ndarray) -> n
     """The deterministic policy gradient of a small actor, for a critic with a formula.
 
     obs (B, D). weights (K, D): the actor does a = tanh(weights @ s).
-    best (B, K): the critic is Q(s, a) = ``-|a - best|²``, squares summed over the K components.
+    best (B, K): the critic is Q(s, a) = ``-|a - best|²``, summed over the K components.
     Returns (K, D): the gradient of the mean of Q over the batch with respect to the weights.
 
     Book: algorithms/ddpg
