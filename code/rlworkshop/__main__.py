@@ -4,6 +4,7 @@
 Book: start/how_to_use
 """
 
+import os
 import runpy
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,17 @@ from rlworkshop import algorithms, setup_check  # all others when they are wante
 
 def main(arguments: Sequence[str] | None = None) -> int | None:
     """Run the command that ``arguments`` (those of the command line where they are not given) ask for."""
-    given = [*(sys.argv[1:] if arguments is None else arguments)]
+    try:
+        status = run([*(sys.argv[1:] if arguments is None else arguments)])
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # ``projects list | head``: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run(given: list[str]) -> int | None:
+    """Run the command ``given``; its exit status."""
     files = {file.stem: file.read_text("utf-8") for file in sorted(Path(algorithms.__path__[0]).glob("*.py"))}
     known = [name for name, text in files.items() if "    command(" in text]  # has a command of its own
     match given:
