@@ -1,7 +1,6 @@
 # Everything runs in the project's own environment, .venv, which the first command makes and later ones keep current.
 .DEFAULT_GOAL := help
-.PHONY: help html epub slides test check serve live chapter claims calibrate mutants linkcheck release-check benchmark \
-	benchmark-peers clean distclean
+.PHONY: help html epub test check serve live chapter slides claims calibrate mutants linkcheck release-check benchmark benchmark-peers clean distclean
 
 RANGE  := sys.version_info[:2] in [(3, n) for n in range(11, 15)] and sys.implementation.name == "cpython"
 FIND    = for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \

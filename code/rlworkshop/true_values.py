@@ -10,6 +10,7 @@ Book: algorithms/ddpg
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from torch import nn
 
 from rlworkshop import nets, runs
 from rlworkshop.replay import Replay
+from rlworkshop.runs.training import Training
 
 GRAVITY, DT, TORQUE, FASTEST = 10.0, 0.05, 2.0, 8.0  # of Gymnasium's Pendulum-v1, in its units
 HORIZON = 600  # steps, 30 seconds: with a discount factor of 0.99 what comes after counts a quarter of 1 %
@@ -87,12 +89,16 @@ def watched(
     if config.env_id != "Pendulum-v1":
         raise ValueError(f"true values are known on Pendulum-v1, not on {config.env_id}")
     rng, found, kept = np.random.default_rng([seed, 7]), [], {}  # a stream of its own
+    inner = parts.pop("update", inspect.signature(by).parameters["update"].default)
 
-    def audit(session: Any) -> None:
-        kept["critic"] = session.kept["learner"].critic
+    def update(learner: Any, replay: Replay, *rest: Any) -> dict[str, float]:
+        kept.update(critic=learner.critic, replay=replay)
+        return inner(learner, replay, *rest)
+
+    def audit(session: Training) -> None:
         if session.steps < every * (len(found) + 1):
             return
-        agent, obs = session.agent, session.kept["replay"].sample(200, rng).obs
+        agent, obs = session.agent, kept["replay"].sample(200, rng).obs
         mode, drawn = agent.mode(obs), rng.uniform(-1, 1, (200, 1))
         row = {"audit_step": session.steps}
         for name, action in (("", mode), ("_any", drawn)):
@@ -103,7 +109,7 @@ def watched(
             row |= {"apart" + name: np.ptp(q, axis=0).mean()}
         found.append(row)
 
-    run = by(config, seed, callback=audit, **parts)
+    run = by(config, seed, callback=audit, update=update, **parts)
     run.metrics.update({name: np.array([row[name] for row in found], float) for name in found[0]})
     run.policy["critic"] = nets.to_tree(kept["critic"].state_dict())
     return run

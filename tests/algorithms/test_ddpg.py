@@ -327,11 +327,14 @@ def test_the_unit_of_actions_does_not_matter():
 
 
 def watched(config, world, seed=0, **options):
-    """A run, and the learner at its end."""
-    kept = []
-    run = ddpg.train(
-        config, seed, envs=world, callback=lambda s: kept.append(s.kept["learner"]), **options
-    )  # fmt: skip
+    """A run, and the learner that it trained."""
+    kept, inner = [], options.pop("update", ddpg.update)
+
+    def update(learner, *rest):
+        kept.append(learner)
+        return inner(learner, *rest)
+
+    run = ddpg.train(config, seed, envs=world, update=update, **options)
     return run, kept[-1]
 
 

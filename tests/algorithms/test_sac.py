@@ -349,9 +349,14 @@ def test_the_target_of_entropy_belongs_to_the_range_of_actions():
 
 
 def watched(config, world, seed=0, **options):
-    """A run, and the learner at its end."""
-    kept = []
-    run = sac.train(config, seed, envs=world, callback=lambda s: kept.append(s.kept["learner"]), **options)
+    """A run, and the learner that it trained."""
+    kept, inner = [], options.pop("update", sac.update)
+
+    def update(learner, *rest):
+        kept.append(learner)
+        return inner(learner, *rest)
+
+    run = sac.train(config, seed, envs=world, update=update, **options)
     return run, kept[-1]
 
 

@@ -163,9 +163,12 @@ def test_it_finds_the_right_action_and_keeps_as_much_entropy_as_it_is_told():
         SMALL, total_steps=600, gradient_steps=30, lr=1e-2, alpha=0.3, alpha_lr=1e-2, target_entropy=0.4
     )  # fmt: skip
     kept = []
-    run = sac_discrete.train_discrete(
-        config, 0, envs=World, callback=lambda s: kept.append(s.kept["learner"])
-    )
+
+    def update(learner, *rest):
+        kept.append(learner)
+        return sac_discrete.update_discrete(learner, *rest)
+
+    run = sac_discrete.train_discrete(config, 0, envs=World, update=update)
     agent, critic = kept[-1].agent, kept[-1].critic
     assert agent.act(np.eye(3)).tolist() == [0, 1, 2]
     assert run.metrics["entropy"][-5:].mean() == pytest.approx(0.4 * math.log(3), abs=0.15)

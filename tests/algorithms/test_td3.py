@@ -249,9 +249,14 @@ def test_the_noise_of_exploration_is_a_part_of_half_the_range():
 
 
 def watched(config, world, seed=0, **options):
-    """A run, and the learner at its end."""
-    kept = []
-    run = td3.train(config, seed, envs=world, callback=lambda s: kept.append(s.kept["learner"]), **options)
+    """A run, and the learner that it trained."""
+    kept, inner = [], options.pop("update", td3.update)
+
+    def update(learner, *rest):
+        kept.append(learner)
+        return inner(learner, *rest)
+
+    run = td3.train(config, seed, envs=world, update=update, **options)
     return run, kept[-1]
 
 

@@ -349,9 +349,9 @@ def test_search_finds_a_page_and_leads_there(tab, address):
 
 # words that a reader would type, and a page that one of the first three results must be of
 SEARCHES = {
-    "replay": "algorithms/dqn",
-    "overestimation": "algorithms/dqn",
-    "over-estimation": "algorithms/dqn",
+    "replay memory": "algorithms/dqn",
+    "overestimation": "algorithms/dqn_values",
+    "over-estimation": "algorithms/dqn_values",
     "maximization bias": "algorithms/dqn",
     "sim2real": "robotics/reality_gap",
     "trust region": "algorithms/trpo",

@@ -27,7 +27,7 @@ def project(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("project")
     for name in ("conf.py", "pyproject.toml", "requirements.txt"):
         shutil.copy(ROOT / name, root)
-    code = (f"code/{name}" for name in ("bookbuild", "showcase", "standalone"))
+    code = (f"code/{name}" for name in ("bookbuild", "editions", "showcase", "standalone"))
     for name in ("book/_static", "book/_templates", "templates", *code):
         if (ROOT / name).exists():
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
