@@ -20,7 +20,7 @@ from bookbuild.engine.project import Project
 from bookbuild.engine.store import Store
 from rlworkshop import verify
 
-MAX_WEIGHT = 3_000_000  # bytes of a page and the media that are its own
+MAX_WEIGHT = 4_000_000  # bytes of a page and the media that are its own
 ELSEWHERE = re.compile(r"\s*(https?:)?//", re.I)
 IN_CSS = re.compile(r"(?:url\(|@import)\s*[\"']?\s*((?:https?:)?//[^\"')\s]+)", re.I)
 LOADS = {"src", "srcset", "poster", "data", "background", "xlink:href"}

@@ -41,6 +41,11 @@ SAME = {  # changes that make no difference, by a part of them, and why
         "np.trunc(bool": "of a truth it is the truth",
     },
     "dexterity-row": {"np.round(": WHOLE, "np.trunc(": WHOLE},
+    "choosing-give-up": {
+        "0 -> -1   in: np.divide": "a share is not negative, and a quotient by 0 is infinite, too",
+        "(nothing)   in: np.divide": "a quotient by 0 is infinite, too",
+        "> -> >=   in: np.divide": "a quotient by 0 is infinite, too",
+    },
     "constrained-rl-multipliers": {", 0 -> 0, total": "np.clip takes its three numbers in any order here"},
     "constrained-rl-price": {"np.round(np.array([1.0": WHOLE, "np.trunc(np.array([1.0": WHOLE},
     "ddpg-mend-loss": {"0 -> -1": "there is one column"},
