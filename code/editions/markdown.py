@@ -116,7 +116,7 @@ class Page:
                 return "---"
             case nodes.TextElement() if not isinstance(node, nodes.label):
                 return self.line(node)
-            case nodes.Element() if "cell_input" not in node.get("classes", []) or not hidden(node.parent):
+            case nodes.Element():
                 return self.blocks(node)
         return ""
 
@@ -180,11 +180,6 @@ class Page:
         return "\n".join(
             f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines
         )
-
-
-def hidden(cell: nodes.Element) -> bool:
-    """Whether a cell's code only serves."""
-    return bool({"tag_hide-input", "tag_hide-cell"} & {*cell.get("classes", [])})
 
 
 def fenced(text: str, language: str) -> str:
