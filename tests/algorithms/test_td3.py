@@ -317,7 +317,7 @@ def test_the_budget_of_steps_and_of_updates_is_kept():
 
 def test_a_target_that_is_given_is_used_and_kept_in_the_run():
     runs = [td3.train(SMALL, 0, target=target) for target in (td3.td3_target, td3.single_target)]
-    assert runs[1].config["target"] == "rlworkshop.algorithms.td3:single_target"
+    assert runs[1].config["target"].endswith(":single_target")
     assert not np.array_equal(*(run.metrics["critic_loss"] for run in runs))
 
 

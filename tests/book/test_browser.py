@@ -349,7 +349,7 @@ def test_search_finds_a_page_and_leads_there(tab, address):
 
 # words that a reader would type, and a page that one of the first three results must be of
 SEARCHES = {
-    "replay memory": "algorithms/dqn",
+    "target network": "algorithms/dqn",
     "overestimation": "algorithms/dqn_values",
     "over-estimation": "algorithms/dqn_values",
     "maximization bias": "algorithms/dqn",
@@ -382,7 +382,9 @@ def test_results_come_as_one_types_and_are_reached_by_keyboard(tab, address):
     first = tab.locator("#pst-search-dialog .hits a").first
     first.wait_for()
     listed = tab.locator("#pst-search-dialog .hits").inner_text()
-    assert "Deep Q-networks" in listed and "\\(" not in listed and "Copy" not in listed
+    assert (
+        "Over-estimation, and the unit of a loss" in listed and "\\(" not in listed and "Copy" not in listed
+    )
     tab.keyboard.press("ArrowDown")
     assert first.evaluate("one => one === document.activeElement")
     tab.keyboard.press("Enter")
@@ -638,6 +640,7 @@ def test_projects_are_chosen_by_level_interest_and_time(tab, address):
     tab.get_by_label("Level").select_option("open-problem")
     assert shown.count() == 0 and said.inner_text() == "No project fits: ask for less."
     tab.get_by_role("button", name="All projects").click()
+    tab.locator(".project-form output", has_text=f"{total} of {total}").wait_for()
     assert shown.count() == total and "?" not in tab.url
     load(tab, f"{address}practice/projects.html?part=safety#project-late-pushes")
     tab.locator("#project-late-pushes").wait_for(state="visible")
