@@ -13,7 +13,6 @@ from rlworkshop import plots, verify
 from slides import __main__ as command
 from slides import deck, shown
 
-ROOT = Path(__file__).parents[2]
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
 DOUBLE = '''"""B."""
 
@@ -90,7 +89,11 @@ def project(tmp_path) -> Project:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    (tmp_path / "book/_static").symlink_to(ROOT / "book" / "_static")
+    for font in re.findall(r"url\(([^)]+)\)", deck.SANS):
+        (tmp_path / "book/_static" / font).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "book/_static" / font).write_bytes(b"a font")
+    (tmp_path / "book/_static/katex").mkdir()
+    (tmp_path / "book/_static/katex/katex.css").write_text(".katex { color: inherit }")
     return Project.at(tmp_path)
 
 
