@@ -352,7 +352,7 @@ SEARCHES = {
     "target network": "algorithms/dqn",
     "overestimation": "algorithms/dqn_values",
     "over-estimation": "algorithms/dqn_values",
-    "maximization bias": "algorithms/dqn",
+    "maximization bias": "algorithms/dqn_values",
     "sim2real": "robotics/reality_gap",
     "trust region": "algorithms/trpo",
     "behavior cloning": "robotics/learning_from_demonstrations",
