@@ -38,7 +38,7 @@ HERE = Path(__file__).parent
 COVER = "cover.png"
 DOCTYPE = re.compile(r"<!DOCTYPE[^>]*>\s*|<metadata>.*?</metadata>\s*", re.S)  # which lead elsewhere
 LINK = re.compile(r"^(?!\w+:)([^#]*)\.xhtml(?:#|$)")  # within the book
-ON_SCREEN = ("snippet-copy", "download-module", 'class="playground"')
+ON_SCREEN = ("snippet-copy", "download-module", 'class="playground"', 'class="paper-filter"')
 ACCESS = {
     "accessMode": "textual visual",
     "accessModeSufficient": "textual,visual",

@@ -162,7 +162,7 @@ class Page:
 
     def raw(self, text: str) -> str:
         """What a piece of HTML says."""
-        if "snippet-copy" in text or 'class="playground"' in text:
+        if any(mark in text for mark in ("snippet-copy", 'class="playground"', 'class="paper-filter"')):
             return ""
         if films := FILM.findall(text):
             return "\n\n".join(f"[Film: {html.unescape(label)}]({at})" for label, at in films)
