@@ -18,7 +18,7 @@ from sphinx.util.docutils import SphinxRole
 from bookbuild.site import assets, equations, exercises, names, reading, search, takeaway, terms, typeset
 from bookbuild.site.domain import BookDomain
 from bookbuild.site.markup import Translator
-from bookbuild.site.numbering import number_page_by_page
+from bookbuild.site.numbering import note_numbers, number_page_by_page
 from bookbuild.site.report import VerificationDirective
 from bookbuild.site.snippets import DownloadModuleDirective, SnippetDirective
 
@@ -151,6 +151,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", names.note_names)
     app.connect("doctree-read", terms.link_terms)
     app.connect("doctree-read", typeset.note_formulas)
+    app.connect("doctree-read", note_numbers)
     app.connect("env-updated", check)
     app.connect("doctree-resolved", equations.link)
     app.connect("doctree-resolved", names.link_names)
