@@ -21,11 +21,20 @@ from bookbuild.site.markup import Translator
 from bookbuild.site.numbering import note_numbers, number_page_by_page
 from bookbuild.site.report import VerificationDirective
 from bookbuild.site.snippets import DownloadModuleDirective, SnippetDirective
+from rlworkshop import playable
 
 
 def read_executed(text: str, file: str) -> nbformat.NotebookNode:
     """MyST-NB's reader for a page that was executed: what it holds is in ``file``."""
-    return reading.arranged(nbformat.from_dict(json.loads(Path(file).read_text(encoding="utf-8"))))
+    notebook = nbformat.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
+    for cell in notebook.cells:  # MyST-NB shows what a cell knows, and not what its outputs do
+        if found := [
+            o.metadata[playable.RECORD]
+            for o in cell.get("outputs", ())
+            if playable.RECORD in o.get("metadata", ())
+        ]:
+            cell.metadata[playable.RECORD] = found
+    return reading.arranged(notebook)
 
 
 class ClaimRole(SphinxRole):
