@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 REGISTRY = benchmarks.registry(FOLDER / "rows.toml")
 CONTINUOUS = {"vpg", "a2c", "trpo", "ppo", "ddpg", "td3", "sac", "crossq"}
 DISCRETE = {"vpg", "a2c", "trpo", "ppo", "dqn", "dqn_nstep", "sac_discrete"}
-PEERS = ("sb3_", "sbx_")
+PEERS = ("sb3_", "sbx_", "rlox_")
 WANTED = {
     "Pendulum-v1": CONTINUOUS,
     "InvertedDoublePendulum-v5": CONTINUOUS,
