@@ -1,6 +1,7 @@
 """Algorithms of Stable-Baselines3 and of SBX, in the form in which ``measure.py`` trains ours.
 
-Settings have their own names there (``options``); a learning rate that falls to 0 is ``decay``.
+Settings have their own names there (``options``); a learning rate that falls to 0 is ``decay``, and
+``exploration_noise`` is the standard deviation of what is added to actions, in units of half their range.
 """
 
 import importlib
@@ -24,6 +25,7 @@ class Config:
     num_envs: int = 1
     net_arch: tuple[int, ...] = (64, 64)
     decay: bool = False
+    exploration_noise: float = 0.0
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -47,6 +49,7 @@ def make(config: Config, seed: int) -> Any:
     try:
         library = importlib.import_module(config.library)
         from stable_baselines3.common.env_util import make_vec_env
+        from stable_baselines3.common.noise import NormalActionNoise
     except ImportError as error:
         raise ImportError(
             f"this row needs {config.library}, which is not here: make benchmark A=... T=... runs it "
@@ -57,6 +60,9 @@ def make(config: Config, seed: int) -> Any:
         first = options["learning_rate"]
         options["learning_rate"] = lambda left: first * left
     venv = make_vec_env(config.env_id, config.num_envs, seed=seed)
+    if config.exploration_noise:
+        zeros = np.zeros(venv.action_space.shape)
+        options["action_noise"] = NormalActionNoise(zeros, zeros + config.exploration_noise)
     policy = {"net_arch": [*config.net_arch]}
     algorithm = getattr(library, config.algorithm)
     return algorithm("MlpPolicy", venv, seed=seed, policy_kwargs=policy, **options)

@@ -8,6 +8,7 @@ import sys
 import types
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 REGISTRY = benchmarks.registry(FOLDER / "rows.toml")
 CONTINUOUS = {"vpg", "a2c", "trpo", "ppo", "ddpg", "td3", "sac", "crossq"}
 DISCRETE = {"vpg", "a2c", "trpo", "ppo", "dqn", "dqn_nstep", "sac_discrete"}
-PEERS = ("sb3_", "sbx_")
+PEERS = ("sb3_", "sbx_", "rlox_")
 WANTED = {
     "Pendulum-v1": CONTINUOUS,
     "InvertedDoublePendulum-v5": CONTINUOUS,
@@ -336,3 +337,18 @@ def test_a_stored_run_repeats_bit_for_bit_where_machine_and_versions_are_the_sam
     if not (same and found.fits):
         pytest.skip("another machine, other versions, or code that has changed")
     assert table.check(row, folder=folder)
+
+
+def test_a_wrapper_tells_when_episodes_ended_and_what_they_returned():
+    env = importlib.import_module("peers_rlox").Told(gym.make("CartPole-v1", max_episode_steps=7))
+    ends, returns, now = [], [], 0.0
+    env.reset(seed=0)
+    for step in range(1, 41):
+        _, reward, terminated, truncated, _ = env.step(step % 2)
+        now += reward
+        if terminated or truncated:
+            ends.append(step)
+            returns.append(now)
+            now = 0.0
+            env.reset()
+    assert (env.ends, env.returns) == (ends, returns) and returns == [7.0] * 5
