@@ -10,9 +10,9 @@ import numpy as np
 from rlworkshop.check import Exercise, Wrong, expect
 
 PAGE = "foundations/bandits"
-STEP = "The step size says how long you remember"
-REGRET = "Regret is what not knowing has cost"
-GREEDY = "Whoever never looks again is stuck"
+STEP = "Step size: how long an estimate remembers"
+REGRET = "Regret: what not knowing has cost"
+GREEDY = "Greedy: whoever never looks again is stuck"
 BREAK = "Break it"
 
 

@@ -13,7 +13,7 @@ from rlworkshop.foundations import dynamic_programming as dp
 from rlworkshop.foundations.key_concepts import MDP, state_values
 
 PAGE = "foundations/dynamic_programming"
-WAIT = "Value iteration: why wait for the evaluation?"
+WAIT = "Value iteration, and when to stop"
 TIES = "Ties: when actions are equally good, stop by values"
 BREAK = "Break it: a prize that is paid again and again"
 

@@ -34,7 +34,7 @@ LIMIT = Exercise(
     "kinds-of-algorithms-stale-limit",
     "Derive: where old data lead",
     PAGE,
-    "Whose data may you use?",
+    "On-policy and off-policy: whose data may you use?",
     stale_limit,
 )
 

@@ -42,7 +42,7 @@ PLAN = Exercise(
     "learned-models-plan",
     "Implement: practise on memories",
     PAGE,
-    "A model turns computing into experience",
+    "Dyna: a model turns computing into experience",
     plan,
 )
 
@@ -232,7 +232,7 @@ WATCH = Exercise(
     "learned-models-check-model",
     "Diagnose: is the model still right?",
     PAGE,
-    "A model that was right yesterday",
+    "Changing worlds: a model that was right yesterday",
     model_error,
 )
 

@@ -10,8 +10,8 @@ import numpy as np
 from rlworkshop.check import Exercise, Wrong, expect
 
 PAGE = "foundations/learning_from_samples"
-TARGETS = "Monte Carlo and TD(0): what came, or what is believed next"
-DIAL = "TD(λ) and eligibility traces: one dial, two views"
+TARGETS = "Monte Carlo and TD(0) prediction"
+DIAL = "TD(λ): the λ-return and eligibility traces"
 LIMIT = "Break it: a time limit is taken for an ending"
 
 # ------------------------------------------------------------------------------------------ derive
