@@ -9,7 +9,7 @@ Littman, *An analysis of model-based interval estimation for Markov decision pro
 Allen-Zhu, Bubeck & Jordan, *Is Q-learning provably efficient?*, 2018; Strens, *A Bayesian framework for
 reinforcement learning*, 2000.
 
-Book: foundations/exploration
+Book: foundations/exploration, foundations/regret
 """
 
 from collections.abc import Callable, Sequence
@@ -386,7 +386,7 @@ def rlsvi(sea: DeepSea, rngs: Rngs, episodes: int, sigma: float, times: int = 10
     Each value is a regularised mean of n targets r + V(s') and one imagined target of 0; ``sigma`` is the
     noise of a target (Osband et al., 2019).
 
-    Book: foundations/exploration
+    Book: foundations/regret
     """
     model = SeaModel(sea)
 
@@ -401,7 +401,7 @@ def rlsvi(sea: DeepSea, rngs: Rngs, episodes: int, sigma: float, times: int = 10
 def dirichlet(counts: np.ndarray, generators: Sequence[np.random.Generator]) -> np.ndarray:
     """Distributions (N, ..., K) drawn from Dirichlet posteriors, those of row i by generator i.
 
-    Book: foundations/exploration
+    Book: foundations/regret
     """
     pairs = zip(counts, generators, strict=True)
     drawn = np.stack([generator.standard_gamma(own) for own, generator in pairs]) + 1e-300
@@ -413,7 +413,7 @@ def posterior_sampling(
 ) -> Diary:
     """PSRL: before each dive, draw a sea from the posterior and plan as if it were the true one.
 
-    Book: foundations/exploration
+    Book: foundations/regret
     """
     model, rngs = SeaModel(sea), Rngs(seeds)
     generators = [np.random.default_rng((s, 1)) for s in seeds]
@@ -485,7 +485,7 @@ def river_swim() -> MDP:
 
     Drifting at the left end pays 5; swimming at the right end pays 10 000 when one stays there.
 
-    Book: foundations/exploration
+    Book: foundations/regret
     """
     P, R = np.zeros((6, 2, 6)), np.zeros((6, 2, 6))
     for s in range(6):
@@ -530,7 +530,7 @@ def gain_and_bias(mdp: MDP, policy: np.ndarray) -> tuple[float, np.ndarray]:
     Raises:
         ValueError: there is an end, or the long run depends on where one starts.
 
-    Book: foundations/exploration
+    Book: foundations/regret
     """
     S = len(mdp.P)
     if mdp.terminal.any():
@@ -546,7 +546,7 @@ def gain_and_bias(mdp: MDP, policy: np.ndarray) -> tuple[float, np.ndarray]:
 def gaps(mdp: MDP, policy: np.ndarray) -> np.ndarray:
     """What each action costs in the long run (S, A); ``policy`` (S, A) is the best one.
 
-    Book: foundations/exploration
+    Book: foundations/regret
     """
     g, h = gain_and_bias(mdp, policy)
     return g + h[:, None] - (mdp.r + mdp.P @ h)  # (eq-expl-gap)
@@ -601,7 +601,7 @@ def as_counted(model: Model) -> Beliefs:
 def mbie_eb(model: Model, beta: float, best: float) -> Beliefs:
     """What was seen, with ``beta`` / √n on top; what was never tried is worth ``best``.
 
-    Book: foundations/exploration
+    Book: foundations/regret
     """
     return model.r + count_bonus(model.n, beta, untried=best), model.P
 
@@ -614,7 +614,7 @@ def posterior_draw(
     Args:
         prior: imagined observations of each next state. sigma: of the reward before anything was seen.
 
-    Book: foundations/exploration
+    Book: foundations/regret
     """
     noise = np.stack([generator.standard_normal(model.n.shape[1:]) for generator in generators])
     r = (model.paid + sigma * np.sqrt(model.n + 1) * noise) / (model.n + 1)

@@ -8,22 +8,6 @@ import numpy as np
 from rlworkshop.exercises.foundations import exploration
 from rlworkshop.foundations import exploration as ex
 
-# ---- the width
-
-
-def _width(inside=lambda n, delta: np.log(2 / delta) / (2 * n), outside=lambda c: c, nothing=None, cut=True):
-    def width(n, delta, ceiling):
-        u = outside(ceiling) * np.sqrt(inside(np.maximum(n, 1), delta))
-        u = np.minimum(u, ceiling) if cut else u
-        return u if nothing is None else np.where(n > 0, u, nothing * ceiling)
-
-    return width
-
-
-def squared_width(n, delta, ceiling):
-    return exploration.width(n, delta, ceiling) ** 2
-
-
 # ---- the backup
 
 
@@ -59,19 +43,6 @@ def right_but_for_the_last_probe(counts, observed, prior):
 
 
 WRONG = {
-    "exploration-width": [
-        (_width(lambda n, d: np.log(1 / d) / (2 * n), nothing=1), "for one side only"),
-        (_width(lambda n, d: np.log(2 / d) / n, nothing=1), "the 2 in the exponent is lost"),
-        (squared_width, "the root is missing"),
-        (_width(lambda n, d: np.log10(2 / d) / (2 * n), nothing=1), "base 10"),
-        (_width(outside=lambda c: 1.0, nothing=1), "the ceiling is not looked at"),
-        (_width(outside=lambda c: c**2, nothing=1, cut=False), "the ceiling is squared"),
-        (_width(outside=np.sqrt, nothing=1), "not squared there"),
-        (_width(nothing=1, cut=False), "which cannot be"),
-        (_width(cut=False), "a 1 that is not there"),
-        (_width(nothing=0), "hopes for nothing"),
-        (_width(nothing=np.inf), "the width is infinite"),
-    ],
     "exploration-backup": [
         (_backup(bonus=lambda n: 0 * n), "the bonus is missing"),
         (_backup(bonus=lambda n: 1 / n), "hope is gone too early"),
@@ -94,9 +65,3 @@ WRONG = {
         (right_but_for_the_last_probe, "the mean over what may follow"),
     ],
 }
-
-
-def test_the_width_is_the_pages_beta_over_the_root():
-    beta = np.sqrt(np.log(2 / 0.05) / 2)
-    n = np.array([5.0, 80.0])
-    assert np.allclose(exploration.width(n, 0.05, 1.0), ex.count_bonus(n, beta, 1.0))

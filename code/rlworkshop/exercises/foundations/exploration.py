@@ -11,85 +11,8 @@ from rlworkshop.check import Exercise, expect
 from rlworkshop.foundations import exploration as ex
 
 PAGE = "foundations/exploration"
-NOISE = "Count-based bonuses: hope must last as long as the noise"
+NOISE = "Count-based bonuses: a reward for what was seldom tried"
 BREAK = "Break it: the noisy television"
-
-# ------------------------------------------------------------------------------------------ derive
-
-
-def width(n: np.ndarray, delta: float, ceiling: float) -> np.ndarray:
-    """How far the truth may be from a mean of n numbers, but for a chance of at most delta.
-
-    n (M,): how many numbers each mean was taken of; they lie between 0 and ceiling.
-    Returns (M,): the width on either side; ceiling where n is 0, and never more than it.
-
-    Book: foundations/exploration
-    """
-    # solution
-    u = ceiling * np.sqrt(np.log(2 / delta) / (2 * np.maximum(n, 1)))
-    return np.where(n > 0, np.minimum(u, ceiling), ceiling)
-    # end
-
-
-WIDTH = Exercise("exploration-width", "Derive: how much may still be hoped for", PAGE, NOISE, width)
-
-
-@WIDTH.probe(
-    "a hundred numbers between 0 and 1",
-    "Set 2 exp(−2 n u²) to delta, and solve for u: a logarithm first, a root last.",
-    "The 2 in front of the exponential stands for the two sides.",
-)
-def _hundred(answer: Callable) -> None:
-    n, delta = np.array([100.0, 400.0]), 0.05
-    want = np.sqrt(np.log(40) / (2 * n))
-    about = "Means of 100 and 400 numbers between 0 and 1, delta = 0.05"
-    expect(answer(n, delta, 1.0), want, about, {
-        "this is for one side only: too high *or* too low may happen, and each has half of delta":
-            np.sqrt(np.log(20) / (2 * n)),
-        "the 2 in the exponent is lost: it stands beside n, below the fraction bar":
-            np.sqrt(np.log(40) / n),
-        "the root is missing: this is u squared": want**2,
-        "the logarithm is to base 10; what undoes exp is `np.log`": np.sqrt(np.log10(40) / (2 * n)),
-    })  # fmt: skip
-
-
-@WIDTH.probe(
-    "numbers between 0 and 5: five times as wide",
-    "Divide all numbers by the ceiling: how wide is it then? Now multiply again.",
-)
-def _scaled(answer: Callable) -> None:
-    n = np.array([100.0, 400.0])
-    want = 5 * np.sqrt(np.log(40) / (2 * n))
-    expect(answer(n, 0.05, 5.0), want, "Means of 100 and 400 numbers between 0 and 5", {
-        "the ceiling is not looked at: what can be large can be far off": want / 5,
-        "the ceiling is squared and stays outside the root": want * 5,
-        "the ceiling is in the root and not squared there": want / np.sqrt(5),
-    })  # fmt: skip
-
-
-@WIDTH.probe(
-    "nothing seen: anything is possible, and never more than anything",
-    "`np.where(n > 0, ..., ceiling)`, and mind the division by zero.",
-    "Two numbers between 0 and ceiling are never further apart than that: `np.minimum`.",
-)
-def _nothing(answer: Callable) -> None:
-    n = np.array([0.0, 1.0, 50.0])
-    u = 2 * np.sqrt(np.log(40) / (2 * np.maximum(n, 1)))
-    want = np.array([2.0, 2.0, u[2]])
-    expect(answer(n, 0.05, 2.0), want, "Means of 0, 1 and 50 numbers between 0 and 2, delta = 0.05", {
-        "with few numbers the formula gives more than the ceiling, which cannot be": np.array([2.0, *u[1:]]),
-        "with few numbers the formula gives more than the ceiling, and with none it was divided by a 1 that "
-        "is not there": u,
-        "where nothing was seen, yours hopes for nothing: then it will never be seen": np.array([0, 2, u[2]]),
-        "where nothing was seen the width is infinite: no number is, under a ceiling":
-            np.array([np.inf, 2, u[2]]),
-    })  # fmt: skip
-
-
-@WIDTH.drawn
-def _any_width(rng: np.random.Generator) -> tuple:
-    return rng.integers(5, size=4).astype(float), rng.uniform(0.05, 0.95), rng.uniform(0.5, 5)
-
 
 # ------------------------------------------------------------------------------------------ implement
 
