@@ -360,6 +360,7 @@ SEARCHES = {
     "reward hacking": "safety/reward_misspecification",
     "GAE": "algorithms/advantage_estimation",
     "off policy": "foundations/deadly_triad",
+    "policy gradient theorem": "foundations/policy_gradient_theorem",
     "double DQN": "algorithms/dqn_family",
 }
 

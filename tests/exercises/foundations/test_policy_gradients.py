@@ -6,7 +6,7 @@
 import numpy as np
 import pytest
 
-from rlworkshop import check, exercises
+from rlworkshop import exercises
 from rlworkshop.exercises.foundations import policy_gradients
 from rlworkshop.foundations import policy_gradients as pg
 
@@ -89,37 +89,6 @@ def never_below_zero(rewards, lengths):
     return np.maximum(policy_gradients.reward_to_go(rewards, lengths), 0.0)
 
 
-# ---- the mean to mend
-
-
-def mean_of_means(gradients, lengths, longest):
-    return (gradients / lengths[:, None]).mean(axis=0)
-
-
-def step_mean(gradients, lengths, longest):
-    return gradients.sum(axis=0) / lengths.sum()
-
-
-def summed(gradients, lengths, longest):
-    return gradients.sum(axis=0) / longest
-
-
-def undivided(gradients, lengths, longest):
-    return gradients.mean(axis=0)
-
-
-def divided_twice(gradients, lengths, longest):
-    return step_mean(gradients, lengths, longest) / longest
-
-
-def long_ones_louder(gradients, lengths, longest):
-    return (gradients * lengths[:, None]).mean(axis=0) / longest**2
-
-
-def longest_of_this_batch(gradients, lengths, longest):
-    return gradients.mean(axis=0) / lengths.max()
-
-
 # ---- the test to write
 
 
@@ -188,15 +157,6 @@ WRONG = {
         (first_length_for_all, "as long as the first"),
         (never_below_zero, "may be below zero"),
     ],
-    "policy-gradients-mend-mean": [
-        (mean_of_means, "divided by its own length"),
-        (step_mean, "a ratio of two random numbers"),
-        (summed, "the sum over episodes"),
-        (undivided, "the gradient itself"),
-        (divided_twice, "twice"),
-        (long_ones_louder, "long episodes speak louder"),
-        (longest_of_this_batch, "*of this batch*"),
-    ],
     "policy-gradients-sees-the-action": [
         (always, "always rings"),
         (as_a_number, "returns a int"),
@@ -211,13 +171,6 @@ WRONG = {
         (_detector(size=lambda g: g.sum(axis=0)), "its leaks cancel"),
     ],
 }
-
-
-def test_the_stub_of_the_mean_to_mend_runs_and_is_told_what_is_wrong():
-    space: dict = {}
-    exec(exercises.find("policy-gradients-mend-mean").stub, space)
-    with pytest.raises(check.Wrong, match="divided by its own length"):
-        exercises.find("policy-gradients-mend-mean").check(space["batch_gradient"])
 
 
 @pytest.mark.parametrize("walk", [1, 2, 3])

@@ -12,8 +12,7 @@ from rlworkshop.foundations import policy_gradients as pg
 
 PAGE = "foundations/policy_gradients"
 TO_GO = "Credit only what came after"
-COMPARE = "Baselines: compare with what was to be expected"
-DIVIDE = "The mean over steps or over episodes?"
+COMPARE = "Baselines: less variance, the same mean"
 BREAK = "Break it: a baseline that sees the action"
 
 # ------------------------------------------------------------------------------------------ derive
@@ -178,96 +177,6 @@ def _many(answer: Callable) -> None:
     want = np.concatenate([pg.reward_to_go(episode[:, None])[:, 0] for episode in each])
     expect(answer(rewards, lengths), want, "A thousand episodes of one to eight steps", {
         "negative sums are lost on the way: a reward-to-go may be below zero": np.maximum(want, 0),
-    })  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------ mend
-
-
-def batch_gradient(gradients: np.ndarray, lengths: np.ndarray, longest: int) -> np.ndarray:
-    """The policy gradient (D,) divided by ``longest``, estimated without bias.
-
-    gradients (N, D): of each episode, the sum of score times weight over its steps.
-    lengths (N,): how many steps it had.
-    longest: how many steps an episode can have at most; the same for every batch.
-
-    Book: foundations/policy_gradients
-    """
-    # solution
-    return gradients.mean(axis=0) / longest
-    # given
-    # per_step = gradients / lengths[:, None]  # (N, D)
-    # return per_step.mean(axis=0)
-    # end
-
-
-MEND = Exercise(
-    "policy-gradients-mend-mean",
-    "Break: find what is divided wrongly, and mend it",
-    PAGE,
-    DIVIDE,
-    batch_gradient,
-)
-
-
-@MEND.probe(
-    "two episodes that are both as long as can be",
-    "This part worked when you got the file: compare with the stub.",
-    "A mean over the episodes, and one more division.",
-)
-def _all_longest(answer: Callable) -> None:
-    gradients = np.array([[4.0, -8.0], [12.0, 0.0]])
-    about = "Gradients (4, −8) and (12, 0), both from 4 steps, and `longest` is 4"
-    expect(answer(gradients, np.array([4, 4]), 4), np.array([2.0, -1.0]), about, {
-        "this is the sum over episodes: with the mean, the step does not grow with the batch":
-            np.array([4.0, -2.0]),
-        "this is the gradient itself: right in its direction, and `longest` times what is asked for":
-            np.array([8.0, -4.0]),
-        "it is divided by a number of steps twice": np.array([0.5, -0.25]),
-    })  # fmt: skip
-
-
-@MEND.probe(
-    "a short episode does not speak louder than a long one",
-    "Which number below the fraction bar would be another one if the same policy had had more luck?",
-    "A divisor that is the same for every episode and every batch changes the length of the step alone.",
-)
-def _short_and_long(answer: Callable) -> None:
-    gradients = np.array([[4.0, -8.0], [12.0, 0.0]])
-    about = "Gradients (4, −8) from 1 step and (12, 0) from 4 steps, and `longest` is 4"
-    expect(answer(gradients, np.array([1, 4]), 4), np.array([2.0, -1.0]), about, {
-        "each episode is divided by its own length: short ones speak louder, however many episodes there are":
-            np.array([3.5, -4.0]),
-        "it is divided by the number of steps in the batch: a ratio of two random numbers, whose mean is not "
-        "the ratio of the means": np.array([3.2, -1.6]),
-        "long episodes speak louder: their gradients are sums already, and need no weight":
-            np.array([1.625, -0.25]),
-    })  # fmt: skip
-
-
-@MEND.probe(
-    "over all batches of two episodes that the lake can bring, its mean is the gradient",
-    "Try two batches that differ in luck alone: what in your divisor changes from one to the other?",
-    "Nothing that was measured in the batch may stand below the fraction bar, but for N.",
-)
-def _on_the_lake(answer: Callable) -> None:
-    ice, theta, longest = pg.thin_ice(), np.tile([0.0, 1.0], (8, 1)), 6
-    p, parts = pg.gradient_by_length(ice, theta, longest)
-    exact = pg.exact_gradient(ice, theta)[:6, 0]  # towards walking, (6,)
-    known = [(k, parts[k, :6, 0] / p[k]) for k in range(1, longest + 1)]  # length, its mean gradient
-    got, by_batch_max = np.zeros(6), np.zeros(6)
-    for k, g in known:
-        for m, h in known:
-            found = answer(np.array([g, h]), np.array([k, m]), longest)
-            if np.shape(found) != g.shape:
-                expect(found, g, "Two episodes, and six parameters")
-            got += p[k] * p[m] * found
-            by_batch_max += p[k] * p[m] * (g + h) / 2 / max(k, m)
-    angle = np.degrees(np.arccos(min(1.0, pg.cosine(got, exact)))) if got.any() else 90.0
-    about = f"The mean over all batches of two episodes is {angle:.1f}° off the exact gradient"
-    expect(got, exact / longest, about, {
-        "the divisor is the longest episode *of this batch*: that depends on luck, and turns the mean "
-        f"{angle:.1f}° away from the gradient": by_batch_max,
     })  # fmt: skip
 
 
