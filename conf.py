@@ -74,10 +74,11 @@ html_css_files = [
     "search.css",
     "projects.css",
     "workshop.css",
+    "playable.css",
 ]
 html_js_files = [
     (f"{name}.js", {"defer": "defer"})
-    for name in ("evidence", "snippet", "films", "print", "preview", "search", "projects")
+    for name in ("evidence", "snippet", "films", "print", "preview", "search", "projects", "playable")
 ]
 html_last_updated_fmt = None
 html_show_sourcelink = False

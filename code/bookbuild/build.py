@@ -132,6 +132,8 @@ def render(
                 warningiserror=True,
                 parallel=1 if pages else (os.cpu_count() or 1) + 1,  # one of them hands out the work
             )
+            if pages:
+                app.env.reread_always.clear()  # reports about other pages: those have not changed
             app.build(force_all=not pages, filenames=pages)
         except SphinxError as error:
             raise BookError(f"Sphinx gave up: {error}\n{warnings.getvalue()}".rstrip()) from error

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bookbuild import build
@@ -16,11 +16,16 @@ class Live:
     """What is done when files have changed: a page that was saved is rendered alone, otherwise all are."""
 
     project: Project
+    there: set[Path] = field(default_factory=set)  # files when it was last done
 
     def __call__(self, changed_paths: Sequence[Path]) -> None:
         book = self.project.book
-        saved = [file for file in changed_paths if file.suffix == ".md" and file.is_relative_to(book)]
-        alone = saved if len(saved) == len(changed_paths) and all(f.exists() for f in saved) else []
+        # an editor that saves writes other files and deletes them again: those were never there
+        changed = [file for file in changed_paths if file.exists() or file in self.there]
+        self.there.clear()
+        self.there.update(file for folder in self.watched() for file in folder.rglob("*"))
+        saved = [file for file in changed if file.suffix == ".md" and file.is_relative_to(book)]
+        alone = saved if len(saved) == len(changed) and all(f.exists() for f in saved) else []
         try:
             with lock(self.project):
                 held = bring_up_to_date(self.project)
@@ -28,6 +33,12 @@ class Live:
         except SourceError as error:
             failures = [str(error)]
         print("\n".join(f"  {line}" for line in failures) or "shown")
+
+    def watched(self) -> list[Path]:
+        """The folders and files of which a change is shown."""
+        project = self.project
+        found = [project.book, project.code, project.root / "benchmarks", project.root / "conf.py"]
+        return [path for path in found if path.exists()]
 
 
 def run(project: Project) -> int:
@@ -38,13 +49,10 @@ def run(project: Project) -> int:
 
     show = Live(project)
     show(())
-    watched = [project.book, project.code, *(project.root / name for name in ("benchmarks", "conf.py"))]
     ignored = IgnoreFilter([], [r"__pycache__", r"/\.", r"~$"])
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = "127.0.0.1:{1}".format(*listening.getsockname())
-        served = _create_app(
-            [f for f in watched if f.exists()], ignored, show, project.build / "live", address
-        )
+        served = _create_app(show.watched(), ignored, show, project.build / "live", address)
         print(f"http://{address}/  (Ctrl-C ends)", flush=True)
         uvicorn.Server(uvicorn.Config(served, log_level="warning")).run(sockets=[listening])
     return 0

@@ -598,6 +598,63 @@ def test_films_begin_when_they_come_into_view_and_load_no_sooner(open_tab, addre
     assert tab.errors == []
 
 
+PLAYED = "foundations/bandits"
+
+
+def test_a_figure_shows_the_setting_that_is_chosen(tab, address):
+    load(tab, f"{address}{PLAYED}.html")
+    figure = tab.locator(".playable").first
+    slider, picture, says = (figure.locator(one) for one in ("input", "img", ".playable-says"))
+    seen = {}
+    slider.focus()
+    tab.keyboard.press("Home")
+    for _ in range(int(slider.get_attribute("max")) + 1):
+        told = figure.locator("output").inner_text()
+        assert says.inner_text().startswith(f"ε = {told}:")
+        seen[told] = picture.get_attribute("src")
+        tab.wait_for_function("img => img.complete && img.naturalWidth > 0", arg=picture.element_handle())
+        tab.keyboard.press("ArrowRight")
+    assert [*seen] == ["0", "0.01", "0.03", "0.1", "0.3", "1"] and len({*seen.values()}) == 6
+    assert slider.get_attribute("aria-valuetext") == "1"
+
+
+def test_a_sketch_is_drawn_and_compared(open_tab, site, tmp_path):
+    picture = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 300 200'/>#"
+    about = '{"sketch": true, "start": 1, "says": ["Draw.", "Seen."]}'
+    figure = f"""<div class="playable"><img src="{picture}ours" style="width: 300px; height: 200px">
+      <p class="playable-says">Seen.</p>
+      <div><template data-playable='{about}'><img src="{picture}axes"></template></div></div>"""
+    for kind in ("css", "js"):
+        (tmp_path / f"playable.{kind}").write_text((site / f"_static/playable.{kind}").read_text())
+    ends = '<link rel="stylesheet" href="playable.css"><script defer src="playable.js"></script>'
+    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{ends}{figure}")
+    tab = open_tab()
+    load(tab, (tmp_path / "page.html").as_uri())
+    shown, says = tab.locator(".playable img"), tab.locator(".playable-says")
+    assert shown.get_attribute("src").endswith("axes") and says.inner_text() == "Draw."
+    box = tab.locator(".playable-pen").bounding_box()
+    tab.mouse.move(box["x"] + 10, box["y"] + 20)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.mouse.up()
+    tab.mouse.move(box["x"] + 5, box["y"] + 5)
+    (line,) = tab.locator(".playable-pen path").all()
+    assert line.get_attribute("d").endswith("L500.0 500.0")
+    tab.get_by_role("button", name="Show what came out").click()
+    assert shown.get_attribute("src").endswith("ours") and says.inner_text() == "Seen."
+    assert tab.locator(".playable-pen path").count() == 1, "the reader's own line stays for comparison"
+    tab.get_by_role("button", name="Begin again").click()
+    assert shown.get_attribute("src").endswith("axes") and tab.locator(".playable-pen path").count() == 0
+
+
+def test_without_scripts_a_figure_shows_what_it_starts_with(open_tab, address):
+    tab = open_tab(java_script_enabled=False)
+    load(tab, f"{address}{PLAYED}.html")
+    figure = tab.locator(".playable").first
+    assert figure.locator("img").count() == 1 and figure.locator("input, button").count() == 0
+    assert figure.locator(".playable-says").inner_text().startswith("ε = 0.1:")
+
+
 @pytest.mark.parametrize("lost", ["gone.html", "algorithms/gone.html", "algorithms/very/deep/gone.html"])
 def test_an_address_that_is_gone_leads_back_into_the_book(tab, address, lost):
     load(tab, f"{address}{lost}")

@@ -54,6 +54,18 @@ def test_editing_a_module_runs_what_imports_it_through_another_and_nothing_else(
     assert "alpha says 42" in reverted.printed("alpha")
 
 
+def test_only_a_page_that_prints_something_else_is_newer_than_those_that_quote_it(known):
+    """Sphinx reads those again by the time of change of the notebook that they quote."""
+    notebook = known.root / "_build/executed/alpha.ipynb"
+    before = notebook.stat().st_mtime_ns
+    known.edit("book/alpha.md", "# Page alpha", "# Page alpha\n\nA word more.")
+    assert known.update().executed == set()
+    assert notebook.stat().st_mtime_ns == before and "A word more." in notebook.read_text()
+    known.edit("code/tiny/base.py", "41", "10")
+    known.update()
+    assert notebook.stat().st_mtime_ns > before
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [

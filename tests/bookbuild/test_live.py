@@ -10,6 +10,10 @@ import urllib.request
 
 import pytest
 
+from bookbuild import build
+from bookbuild import live as live_build
+from bookbuild.engine.project import Project
+
 from .conftest import MINUTES
 
 pytest.importorskip("sphinx_autobuild")
@@ -44,6 +48,20 @@ def live(book):
     yield book
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=MINUTES)
+
+
+def test_a_saved_page_is_rendered_alone_whatever_else_an_editor_writes_beside_it(fresh, monkeypatch):
+    rendered = []
+    monkeypatch.setattr(live_build, "bring_up_to_date", lambda project: None)
+    monkeypatch.setattr(build, "render", lambda book, output, pages: rendered.append(pages) or [])
+    show, page = live_build.Live(Project.at(fresh.root)), fresh.root / "book/alpha.md"
+    show(())
+    show([page, page.with_name("4913"), page.with_name("alpha.md~")])  # as they do, and they are gone again
+    show([page, fresh.root / "code/tiny/base.py"])
+    other = page.with_name("beta.md")
+    other.unlink()
+    show([page, other])
+    assert rendered == [[], [page], [], []]
 
 
 @pytest.mark.slow

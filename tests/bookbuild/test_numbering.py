@@ -2,20 +2,7 @@
 
 import pytest
 
-from bookbuild.site import numbering
-
 FIGURE = "\n:::{{figure}} p.svg\n:name: {0}\n:alt: a picture\n\nA caption of {0}.\n:::\n"
-
-
-def test_the_order_is_kept_and_begins_at_one_on_each_page():
-    numbers = {
-        "a": {"figure": {"x": (1,), "y": (2,)}},
-        "b": {"figure": {"v": (12,), "w": (3,)}, "table": {"t": (7,)}},
-    }
-    assert numbering.anew(numbers) == {
-        "a": {"figure": {"x": (1,), "y": (2,)}},
-        "b": {"figure": {"w": (1,), "v": (2,)}, "table": {"t": (1,)}},
-    }
 
 
 @pytest.fixture

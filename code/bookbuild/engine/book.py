@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from time import time_ns
 
 import nbformat
 from filelock import FileLock
@@ -155,9 +156,12 @@ class Work:
         self.book.outcomes[outcome.page.name] = outcome
         file = self.book.executed / f"{outcome.page.name}.ipynb"
         text = json.dumps(outcome.notebook)
-        if not file.exists() or file.read_text("utf-8") != text:  # Sphinx goes by the time of change
+        if not file.exists() or file.read_text("utf-8") != text:  # Sphinx goes by the time of change:
+            same = _ran(read_json(file, {})) == _ran(json.loads(text))  # pages that quote it are as they were
+            time = file.stat().st_mtime_ns if same else time_ns()
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
+            os.utime(file, ns=(time, time))
 
     def end(self) -> None:
         """Note what went wrong, and how long things took."""
@@ -176,6 +180,11 @@ class Work:
             self.say(f"\n{text}")
         write_json(self.project.state / "times.json", {**self.times, **book.tests.times})
         self.store.prune()
+
+
+def _ran(notebook: dict) -> list[dict]:
+    """The code of a notebook with its outputs, without its prose."""
+    return [cell for cell in notebook.get("cells", ()) if cell["cell_type"] == "code"]
 
 
 def _merged(page: Page, kept: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -17,7 +17,7 @@ class BookDomain(Domain):
 
     Noted are, as pairs of a kind and a value: a "failure", the label and anchor of an "implemented" equation,
     name and line of an "exercise", name and text of a "download", the digest of the page's own "text", text,
-    display and line of a "formula".
+    display and line of a "formula", the "numbers" of its figures and tables.
     """
 
     name = "book"

@@ -18,14 +18,23 @@ from sphinx.util.docutils import SphinxRole
 from bookbuild.site import assets, equations, exercises, names, reading, search, takeaway, terms, typeset
 from bookbuild.site.domain import BookDomain
 from bookbuild.site.markup import Translator
-from bookbuild.site.numbering import number_page_by_page
+from bookbuild.site.numbering import note_numbers, number_page_by_page
 from bookbuild.site.report import VerificationDirective
 from bookbuild.site.snippets import DownloadModuleDirective, SnippetDirective
+from rlworkshop import playable
 
 
 def read_executed(text: str, file: str) -> nbformat.NotebookNode:
     """MyST-NB's reader for a page that was executed: what it holds is in ``file``."""
-    return reading.arranged(nbformat.from_dict(json.loads(Path(file).read_text(encoding="utf-8"))))
+    notebook = nbformat.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
+    for cell in notebook.cells:  # MyST-NB shows what a cell knows, and not what its outputs do
+        if found := [
+            o.metadata[playable.RECORD]
+            for o in cell.get("outputs", ())
+            if playable.RECORD in o.get("metadata", ())
+        ]:
+            cell.metadata[playable.RECORD] = found
+    return reading.arranged(notebook)
 
 
 class ClaimRole(SphinxRole):
@@ -151,6 +160,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", names.note_names)
     app.connect("doctree-read", terms.link_terms)
     app.connect("doctree-read", typeset.note_formulas)
+    app.connect("doctree-read", note_numbers)
     app.connect("env-updated", check)
     app.connect("doctree-resolved", equations.link)
     app.connect("doctree-resolved", names.link_names)

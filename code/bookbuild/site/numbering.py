@@ -8,18 +8,24 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
 
-Numbers = dict[str, dict[str, dict[str, tuple[int, ...]]]]  # page -> kind -> anchor -> number
-
 
 class PageByPage(TocTreeCollector):
     """Sphinx's collector, whose numbers begin anew on each page."""
 
     def assign_figure_numbers(self, env: BuildEnvironment) -> list[str]:
-        """Number the figures; the pages whose numbers have changed."""
-        before = env.toc_fignumbers
-        super().assign_figure_numbers(env)
-        env.toc_fignumbers = anew(env.toc_fignumbers)
+        """Take the numbers that were noted; the pages whose numbers have changed."""
+        before, env.toc_fignumbers = env.toc_fignumbers, dict(env.get_domain("book").noted("numbers"))
         return [page for page, numbers in env.toc_fignumbers.items() if before.get(page) != numbers]
+
+
+def note_numbers(app: Sphinx, doctree: nodes.document) -> None:
+    """Number the figures and tables that have a caption, of a page that was read, each kind from 1."""
+    domain, numbers = app.env.domains.standard_domain, {}
+    for node in doctree.findall(nodes.Element):
+        if (kind := domain.get_enumerable_node_type(node)) and domain.get_numfig_title(node):
+            own = numbers.setdefault(kind, {})
+            own[node["ids"][0]] = (len(own) + 1,)
+    app.env.get_domain("book").note("numbers", app.env.docname, numbers)
 
 
 def number_page_by_page(app: Sphinx) -> None:
@@ -28,17 +34,6 @@ def number_page_by_page(app: Sphinx) -> None:
         collector = getattr(listener.handler, "__self__", None)
         if type(collector) is TocTreeCollector:
             collector.__class__ = PageByPage
-
-
-def anew(numbers: Numbers) -> Numbers:
-    """The same order, from 1 on each page."""
-    return {
-        page: {
-            kind: {anchor: (nth,) for nth, anchor in enumerate(sorted(own, key=own.get), 1)}
-            for kind, own in kinds.items()
-        }
-        for page, kinds in numbers.items()
-    }
 
 
 def citing(env: BuildEnvironment, citation: nodes.citation) -> list[str]:

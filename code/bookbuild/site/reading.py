@@ -101,7 +101,7 @@ def draws(statement: ast.stmt) -> bool:
     """Whether a statement belongs to the drawing of a figure."""
     if isinstance(statement, DEFINES | IMPORTS):
         return False
-    return bool({"plt", "fig", "ax", "axes"} & loaded(statement))
+    return bool({"plt", "fig", "ax", "axes", "playable"} & loaded(statement))
 
 
 def folded(tree: Sequence[ast.stmt], lines: int) -> str:
