@@ -78,7 +78,17 @@ html_css_files = [
 ]
 html_js_files = [
     (f"{name}.js", {"defer": "defer"})
-    for name in ("evidence", "snippet", "films", "print", "preview", "search", "projects", "playable")
+    for name in (
+        "evidence",
+        "snippet",
+        "films",
+        "print",
+        "preview",
+        "search",
+        "dialogs",
+        "projects",
+        "playable",
+    )
 ]
 html_last_updated_fmt = None
 html_show_sourcelink = False

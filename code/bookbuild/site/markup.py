@@ -8,6 +8,7 @@ from typing import IO
 from docutils import nodes
 from pygments.formatters import HtmlFormatter
 from pygments.token import Comment, Name
+from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
 from bookbuild.site import assets, numbering
@@ -57,8 +58,16 @@ class LinkingFormatter(HtmlFormatter):
             yield code, LINK.sub(link, line)
 
 
+LISTINGS = {
+    "python": "Python code",
+    "ipython3": "Python code",
+    "console": "Commands",
+    "diff": "Changes of code",
+}
+
+
 class Translator(HTML5Translator):
-    """Equations and code lead to each other; what is no list is none to a screen reader either."""
+    """Equations and code lead to each other; listings, folds and tables say what they are."""
 
     def __init__(self, *arguments: object):
         super().__init__(*arguments)
@@ -78,6 +87,24 @@ class Translator(HTML5Translator):
         found = None if {"width", "height", "scale"} & node.attributes.keys() else assets.size(file)
         place = f' width="{found[0]}" height="{found[1]}"' if found else ""
         self.body[-1] = self.body[-1].replace("<img ", f'<img loading="lazy"{place} ', 1)
+        if "as-is" in node["classes"] and file.suffix == ".svg" and self.builder.format == "html":
+            self.body[-1] += self._in_the_dark(file, self.body[-1])
+
+    def _in_the_dark(self, file: Path, shown: str) -> str:
+        """A picture that is not turned over in the dark has a second one for it: written, and shown."""
+        name = re.search(r'src="[^"]*?([^"/]+)\.svg"', shown)[1]
+        dark = Path(self.builder.outdir, self.builder.imagedir, f"{name}-dark.svg")
+        dark.parent.mkdir(parents=True, exist_ok=True)
+        dark.write_text(assets.dark(file.read_text(encoding="utf-8")), encoding="utf-8")
+        return shown.replace(f"{name}.svg", f"{name}-dark.svg").replace('class="', 'class="in-dark ', 1)
+
+    def visit_literal_block(self, node: nodes.literal_block) -> None:
+        """A listing, or what came out, says what it is."""
+        try:
+            super().visit_literal_block(node)
+        finally:  # it is written at once, and ends by saying so
+            name = LISTINGS.get(node.get("language", ""), "Output" if is_output(node) else "Text")
+            self.body[-1] = self.body[-1].replace("<pre>", f'<pre role="group" aria-label="{name}">', 1)
 
     def visit_Evidence(self, node: nodes.Element) -> None:
         """The claims of an experiment, or other code, behind one line."""
@@ -118,6 +145,32 @@ class Translator(HTML5Translator):
         super().visit_entry(node)
         head = node.parent.parent.parent.next_node(nodes.thead)
         if head is not None and isinstance(node.parent.parent, nodes.tbody):
-            heads = head[0].children
-            name = heads[min(node.parent.index(node), len(heads) - 1)].astext()
-            self.body[-1] = self.body[-1].replace("<td", f'<td data-head="{self.attval(name)}"', 1)
+            names = [entry.astext() for entry in head[0]]
+            at = node.parent.index(node)
+            role = ' role="rowheader"' if at == 0 and not names[0] else ""
+            mark = f'<td{role} data-head="{self.attval(names[min(at, len(names) - 1)])}"'
+            self.body[-1] = self.body[-1].replace("<td", mark, 1)
+        elif head is not None and node.astext():
+            self.body[-1] = self.body[-1].replace("<th", '<th scope="col"', 1)
+        elif head is not None:  # the corner of a table whose rows have names, too
+            self.body[-1] = self.body[-1].replace("<th", "<td", 1)
+            self.context[-1] = self.context[-1].replace("th>", "td>")
+
+
+def is_output(node: nodes.Node) -> bool:
+    """Whether a part of a page came out of a cell, or of a checker."""
+    return "verdict" in node["classes"] or any(
+        "cell_output" in parent.get("classes", ()) for parent in ancestors(node)
+    )
+
+
+def ancestors(node: nodes.Node) -> Iterator[nodes.Element]:
+    """What a node stands in, from the nearest on."""
+    while node := node.parent:
+        yield node
+
+
+def name_folds(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Folded code is called what its line says, and not all of it "Toggle hidden content"."""
+    if "body" in context:
+        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
