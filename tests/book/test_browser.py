@@ -477,6 +477,50 @@ def test_without_scripts_and_on_paper_evidence_is_there(open_tab, address):
     assert all(tab.evaluate("() => window.printed")) and not any(tab.evaluate(CLAIMS))
 
 
+ON_PAPER = """() => {
+  const text = document.querySelector(".bd-article").textContent.replace(/\\s/g, "");
+  const last = document.querySelector(".bd-article > section").lastElementChild;
+  return {
+    text, open: document.querySelectorAll(".bd-article details:not([open])").length === 0,
+    kept: document.querySelectorAll(":is(.exercise, .exercise ~ .predict) details").length,
+    solutions: last.matches(".solutions") ? last.querySelectorAll(":scope > details").length : 0,
+    links: [...document.querySelectorAll(":is(.exercise, .predict) > p > a[href^='#solution-']")].length,
+  };
+}"""
+
+
+def test_on_paper_solutions_stand_at_the_end_and_nothing_is_lost(open_tab, address):
+    tab = open_tab()
+    load(tab, f"{address}algorithms/vpg.html")
+    before = tab.evaluate(ON_PAPER)
+    tab.evaluate(f"() => addEventListener('beforeprint', () => window.printed = ({ON_PAPER})())")
+    assert tab.pdf().startswith(b"%PDF")
+    printed = tab.evaluate("() => window.printed")
+    assert printed["open"] and printed["kept"] == 0 and printed["solutions"] == before["kept"] >= 6
+    assert printed["links"] == printed["solutions"] and len(printed["text"]) >= len(before["text"])
+    assert tab.evaluate(ON_PAPER) == before, "and afterwards all is in its place"
+    tab.emulate_media(media="print")
+    faded = tab.evaluate(
+        """() => [...document.querySelectorAll("details")].map(fold => { fold.open = true; return fold.children })
+        .flatMap(parts => [...parts]).filter(part => getComputedStyle(part).animationName !== "none").length"""
+    )
+    tab.emulate_media(media="screen")
+    assert faded == 0, "what fades in is printed at its palest"
+
+
+def test_a_picture_that_stays_as_it_is_has_no_white_slab_around_it_in_the_dark(open_tab, address):
+    shown = "() => [...document.querySelectorAll('img.as-is')].filter(one => one.checkVisibility()).map(one => one.src)"
+    seen = {}
+    for look in ("light", "dark"):
+        tab = open_tab(look)
+        load(tab, f"{address}algorithms/pixels.html")
+        seen[look] = tab.evaluate(shown)
+    assert [one.replace(".svg", "-dark.svg") for one in seen["light"]] == seen["dark"] != []
+    tab = open_tab("dark", java_script_enabled=False)
+    tab.goto(f"{address}algorithms/pixels.html")
+    assert tab.locator("img.as-is:visible").count() == len(seen["light"])
+
+
 def test_the_chosen_colours_stay(tab, address):
     def choose(mode):
         tab.locator(".theme-switch-button:visible").click()

@@ -1,5 +1,7 @@
 """What a page loads is little, and joined without loss."""
 
+import re
+
 import pytest
 
 from bookbuild.site import assets
@@ -50,6 +52,21 @@ def test_a_drawing_loses_digits_that_nobody_sees(drawn, slim):
     assert assets.slim(drawn) == slim
 
 
+@pytest.mark.parametrize(
+    ("drawn", "dark"),
+    [
+        ('<path style="fill: #ffffff; stroke: #000000"/>', '<path style="fill: #14171a; stroke: #d6dade"/>'),
+        ('<path style="stroke:#808080"/>', '<path style="stroke: #75787c"/>'),
+        ('<path style="fill: #0072b2; stroke: none"/>', '<path style="fill: #0072b2; stroke: none"/>'),
+        ('<path style="fill: #777778"/>', '<path style="fill: #777778"/>'),
+    ],
+)
+def test_in_the_dark_greys_are_turned_round_and_colours_stay(drawn, dark):
+    assert assets.dark(drawn) == dark
+    words = assets.dark("<svg><defs>1</defs><text>a</text></svg>")
+    assert words.startswith("<svg><defs><style>text { fill: #d6dade }") and words.endswith("</text></svg>")
+
+
 def test_the_size_of_a_picture_is_read_from_its_first_bytes(tmp_path):
     svg, png, other = tmp_path / "a.svg", tmp_path / "a.png", tmp_path / "a.gif"
     svg.write_text(
@@ -72,3 +89,21 @@ def test_a_picture_has_its_place_and_loads_when_it_is_reached(fresh, sphinx):
     page = sphinx.render(sphinx.executed(fresh.root, outputs)).page("gamma")
     assert '<img loading="lazy" width="400" height="200" alt="a"' in page
     assert page.count('loading="lazy"') == 2 and page.count("height=") == 1
+
+
+def test_a_picture_that_stays_as_it_is_has_a_second_one_for_the_dark(fresh, sphinx):
+    for kind in ("as-is", "plot"):
+        drawn = '<svg viewBox="0 0 3 1"><path style="fill: #ffffff"/></svg>'
+        (fresh.root / f"book/{kind}.svg").write_text(drawn)
+    pictures = "".join(
+        f"```{{image}} {kind}.svg\n:class: {kind}\n:alt: {kind}\n```\n" for kind in ("as-is", "plot")
+    )
+    fresh.edit("book/gamma.md", "# Page gamma\n", f"# Page gamma\n\n{pictures}")
+    outputs = {"beta": [[], [sphinx.claimed("seven-is-at-least-five", 7.0)]]}
+    made = sphinx.render(sphinx.executed(fresh.root, outputs))
+    page = made.page("gamma")
+    light, dark = re.findall(r'<img [^>]*alt="as-is"[^>]*>', page)
+    assert dark == light.replace("as-is.svg", "as-is-dark.svg").replace('class="', 'class="in-dark ')
+    assert page.count("<img") == page.count('alt="plot"') + 2
+    assert "#14171a" in (made.site / "_images/as-is-dark.svg").read_text()
+    assert "#ffffff" in (made.site / "_images/as-is.svg").read_text()

@@ -78,6 +78,16 @@ class Translator(HTML5Translator):
         found = None if {"width", "height", "scale"} & node.attributes.keys() else assets.size(file)
         place = f' width="{found[0]}" height="{found[1]}"' if found else ""
         self.body[-1] = self.body[-1].replace("<img ", f'<img loading="lazy"{place} ', 1)
+        if "as-is" in node["classes"] and file.suffix == ".svg" and self.builder.format == "html":
+            self.body[-1] += self._in_the_dark(file, self.body[-1])
+
+    def _in_the_dark(self, file: Path, shown: str) -> str:
+        """A picture that is not turned over in the dark has a second one for it: written, and shown."""
+        name = re.search(r'src="[^"]*?([^"/]+)\.svg"', shown)[1]
+        dark = Path(self.builder.outdir, self.builder.imagedir, f"{name}-dark.svg")
+        dark.parent.mkdir(parents=True, exist_ok=True)
+        dark.write_text(assets.dark(file.read_text(encoding="utf-8")), encoding="utf-8")
+        return shown.replace(f"{name}.svg", f"{name}-dark.svg").replace('class="', 'class="in-dark ', 1)
 
     def visit_Evidence(self, node: nodes.Element) -> None:
         """The claims of an experiment, or other code, behind one line."""
