@@ -77,7 +77,7 @@ html_css_files = [
 ]
 html_js_files = [
     (f"{name}.js", {"defer": "defer"})
-    for name in ("evidence", "snippet", "films", "print", "preview", "search", "projects")
+    for name in ("evidence", "snippet", "films", "print", "preview", "search", "dialogs", "projects")
 ]
 html_last_updated_fmt = None
 html_show_sourcelink = False

@@ -101,7 +101,9 @@
       `<li><a href="${escape(hit.href)}"><span class="hit-title">${escape(hit.title)}</span>` +
       (hit.page && hit.page !== hit.title ? `<span class="hit-page">${hit.code ? `<code>${escape(hit.page)}</code>` : escape(hit.page)}</span>` : "") +
       `</a><p>${excerpt(hit)}</p></li>`).join("");
-    list.nextElementSibling.textContent = query.trim() ? (hits.length ? "" : `Nothing is found for “${query.trim()}”.`) : "";
+    const said = list.nextElementSibling, found = hits.length === 1 ? "1 result" : `${hits.length} results`;
+    said.textContent = query.trim() ? (hits.length ? `${found}, by the arrow keys` : `Nothing is found for “${query.trim()}”.`) : "";
+    said.classList.toggle("visually-hidden", hits.length > 0); // who sees them need not be told
   }
 
   function attach(form, most) {

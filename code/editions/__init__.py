@@ -6,6 +6,7 @@ A Sphinx extension beside ``bookbuild.site``, and the command ``python -m bookbu
 - ``epub``: the book as Sphinx has read it for the site, written for e-readers.
 - ``formulas``: formulas as text where text can show them, else as drawings.
 - ``markdown``: a page as Markdown.
+- ``onsite``: what makes no sense away from the site.
 - ``xhtml``: HTML that every e-reader can read.
 """
 

@@ -30,6 +30,7 @@ from bookbuild.site.markup import Translator
 from bookbuild.site.reading import Evidence
 from bookbuild.site.search import plain
 from editions import check, formulas
+from editions.onsite import only_on_site
 from editions.xhtml import xhtml
 from showcase import films
 from showcase.cards import cover
@@ -38,7 +39,6 @@ HERE = Path(__file__).parent
 COVER = "cover.png"
 DOCTYPE = re.compile(r"<!DOCTYPE[^>]*>\s*|<metadata>.*?</metadata>\s*", re.S)  # which lead elsewhere
 LINK = re.compile(r"^(?!\w+:)([^#]*)\.xhtml(?:#|$)")  # within the book
-ON_SCREEN = ("snippet-copy", "download-module", 'class="playground"', 'class="paper-filter"')
 ACCESS = {
     "accessMode": "textual visual",
     "accessModeSufficient": "textual,visual",
@@ -234,8 +234,7 @@ def fit(app: Sphinx, doctree: nodes.document, page: str) -> None:
         if behind and not cell.children[0].children:
             cell.parent.remove(cell)
     drop(doctree, lambda node: isinstance(node, Evidence) and "more-code" in node["ids"])
-    drop(doctree, lambda node: "on-site" in node.get("classes", []))
-    drop(doctree, lambda node: isinstance(node, nodes.raw) and any(w in node.astext() for w in ON_SCREEN))
+    drop(doctree, only_on_site)
     for block in doctree.findall(nodes.literal_block):
         block.get("highlight_args", {}).pop("names", None)
     at_the_end(doctree)

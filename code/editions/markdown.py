@@ -21,6 +21,7 @@ from sphinx.util.math import get_node_equation_number
 
 from bookbuild.site import typeset
 from bookbuild.site.reading import Evidence
+from editions.onsite import only_on_site
 
 INLINE = nodes.Inline | nodes.Text
 NOTHING = (
@@ -60,7 +61,7 @@ class Page:
 
     def block(self, node: nodes.Node) -> str:
         """A part of a page that stands by itself."""
-        if isinstance(node, NOTHING):
+        if isinstance(node, NOTHING) or only_on_site(node):
             return ""
         match node:
             case nodes.section():
@@ -126,6 +127,8 @@ class Page:
 
     def inline(self, node: nodes.Node) -> str:
         """A part of a line."""
+        if only_on_site(node):
+            return ""
         match node:
             case nodes.Text():
                 return MARKS.sub(r"\\\g<0>", " ".join(node.replace("\n", " ").split(" ")))
@@ -140,8 +143,7 @@ class Page:
                 return words(node.astext())
             case nodes.footnote_reference():
                 return f"[{node.astext()}]"
-        unseen = isinstance(node, NOTHING) or "on-site" in node["classes"]
-        text = "" if unseen else "".join(map(self.inline, node.children))
+        text = "" if isinstance(node, NOTHING) else "".join(map(self.inline, node.children))
         if isinstance(node, nodes.reference) and (address := self.address(node)):
             return f"[{text}]({address})"
         mark = WRAPPED.get(type(node), "") if text.strip() else ""
@@ -162,8 +164,6 @@ class Page:
 
     def raw(self, text: str) -> str:
         """What a piece of HTML says."""
-        if any(mark in text for mark in ("snippet-copy", 'class="playground"', 'class="paper-filter"')):
-            return ""
         if films := FILM.findall(text):
             return "\n\n".join(f"[Film: {html.unescape(label)}]({at})" for label, at in films)
         if drawn := SPOKEN.search(text):

@@ -501,15 +501,18 @@ def test_on_paper_solutions_stand_at_the_end_and_nothing_is_lost(open_tab, addre
     assert tab.evaluate(ON_PAPER) == before, "and afterwards all is in its place"
     tab.emulate_media(media="print")
     faded = tab.evaluate(
-        """() => [...document.querySelectorAll("details")].map(fold => { fold.open = true; return fold.children })
-        .flatMap(parts => [...parts]).filter(part => getComputedStyle(part).animationName !== "none").length"""
+        """() => [...document.querySelectorAll("details")].flatMap(fold => {
+        fold.open = true;
+        return [...fold.children].filter(part => getComputedStyle(part).animationName !== "none");
+        }).length"""
     )
     tab.emulate_media(media="screen")
     assert faded == 0, "what fades in is printed at its palest"
 
 
 def test_a_picture_that_stays_as_it_is_has_no_white_slab_around_it_in_the_dark(open_tab, address):
-    shown = "() => [...document.querySelectorAll('img.as-is')].filter(one => one.checkVisibility()).map(one => one.src)"
+    shown = """() => [...document.querySelectorAll("img.as-is")].filter(one => one.checkVisibility())
+    .map(one => one.src)"""
     seen = {}
     for look in ("light", "dark"):
         tab = open_tab(look)
@@ -584,6 +587,63 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(tab, address, nam
     assert parts.index("sidebar") < parts.index("text")
     assert [s["html"] for s in stops if not (s["seen"] and s["there"])] == []
     assert tab.evaluate(MISSED) == []
+
+
+def test_a_dialog_is_left_by_escape_and_gives_the_focus_back(tab, address):
+    focus = "() => document.activeElement.className || document.activeElement.name"
+    opened = "() => !!document.querySelector('dialog[open]')"
+    tab.set_viewport_size({"width": 390, "height": 800})
+    load(tab, f"{address}foundations/bandits.html")
+    for button in (".search-button__button:visible", ".primary-toggle:visible"):
+        tab.locator(button).first.focus()
+        before = tab.evaluate(focus)
+        tab.keyboard.press("Enter")
+        assert tab.evaluate(opened) and tab.locator("dialog[open]").get_attribute("aria-label")
+        if "search" in button:
+            tab.keyboard.type("regret")
+            tab.locator("dialog[open] .hits a").first.wait_for()
+            tab.locator("dialog[open] [role=status]", has_text="8 results").wait_for(state="attached")
+        tab.keyboard.press("ArrowDown")  # from a result, too
+        tab.keyboard.press("Escape")
+        assert not tab.evaluate(opened) and tab.evaluate(focus) == before, button
+
+
+READ_OUT = ["index", "foundations/bandits", "algorithms/dqn", "practice/projects", "reference/benchmarks"]
+NAMED = {
+    "button",
+    "link",
+    "image",
+    "slider",
+    "combobox",
+    "searchbox",
+    "DisclosureTriangle",
+    "Video",
+    "navigation",
+}
+
+
+@pytest.mark.parametrize("name", READ_OUT)
+def test_what_a_screen_reader_is_given_has_names_and_formulas_once(tab, address, name):
+    load(tab, f"{address}{name}.html")
+    session = tab.context.new_cdp_session(tab)
+    nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+    session.detach()
+    given = [
+        (node["role"]["value"], node.get("name", {}).get("value", "").strip())
+        for node in nodes
+        if not node["ignored"]
+    ]
+    assert [role for role, called in given if role in NAMED and not called] == []
+    roles = [role for role, _ in given]
+    assert [roles.count(one) for one in ("main", "contentinfo", "article", "banner")] == [1, 1, 1, 0]
+    folds = [called for role, called in given if role == "DisclosureTriangle"]
+    assert "Toggle hidden content" not in folds and not any("▸" in fold for fold in folds)
+    seen = "all => all.filter(one => one.checkVisibility()).length"
+    assert roles.count("MathMLMath") == tab.locator(".math .katex-mathml").evaluate_all(seen)
+    assert roles.count("table") == tab.locator("table").evaluate_all(seen)
+    assert ("columnheader" in roles) == ("table" in roles)
+    if tab.locator(".highlight pre:visible").count():
+        assert ("group", "Python code") in given or ("group", "Commands") in given
 
 
 def test_the_skip_link_leads_to_the_text(tab, address):

@@ -34,7 +34,8 @@ class Html(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.styles: list[str] = []
-        self._open = ""
+        self._open, self._heading = "", None
+        self.empty_headings = 0  # cells of tables
         self.feed(text)
         self.ids = {a.get("id") for _, a in self.elements}
         self.ids |= {a.get("name") for tag, a in self.elements if tag == "a"}
@@ -42,12 +43,20 @@ class Html(HTMLParser):
     def handle_starttag(self, tag, attributes):
         attributes = {name: value or "" for name, value in attributes}
         self._open = tag
+        self._heading = "" if tag == "th" else self._heading
         self.elements.append((tag, attributes))
         self.styles.append(attributes.get("style", ""))
 
     def handle_data(self, data):
         if self._open == "style":
             self.styles.append(data)
+        if self._heading is not None:
+            self._heading += data.strip()
+
+    def handle_endtag(self, tag):
+        if tag == "th":
+            self.empty_headings += not self._heading
+            self._heading = None
 
 
 @cache
@@ -127,6 +136,25 @@ def pictures_without_words(root: Path, site: Path) -> list[str]:
         if tag in needed and not attributes.get(needed[tag], "").strip()
         if "logo__image" not in attributes.get("class", "")  # beside the title, which says it all
     ]
+
+
+def what_a_screen_reader_cannot_name(root: Path, site: Path) -> list[str]:
+    """Listings that are not announced, folds that are not called what their line says, headings of columns
+    that say nothing, headings that skip a level."""
+    found = []
+    for name, page in html_files(site):
+        level = 0
+        for (_, around), (tag, attributes) in zip([("", {}), *page.elements], page.elements, strict=False):
+            listing = tag == "pre" and around.get("class") == "highlight"
+            if (listing and "aria-label" not in attributes) or (
+                tag == "summary" and "aria-label" in attributes
+            ):
+                found.append(f"{name}: <{tag} {attributes}>")
+            if re.fullmatch("h[1-6]", tag):
+                found += [f"{name}: <{tag}> under <h{level}>"] * (int(tag[1]) > level + 1)
+                level = int(tag[1])
+        found += [f"{name}: {page.empty_headings} empty <th>"] * bool(page.empty_headings)
+    return found
 
 
 def links_that_lead_nowhere(root: Path, site: Path) -> list[str]:
@@ -213,6 +241,7 @@ CHECKS = (
     claims_that_share_a_name,
     requests_to_other_hosts,
     pictures_without_words,
+    what_a_screen_reader_cannot_name,
     links_that_lead_nowhere,
     pages_that_are_too_heavy,
     front_matter_that_is_not_full,
@@ -270,7 +299,9 @@ GOOD = {
     "site/index.html": (
         '<link rel="stylesheet" href="_static/s.css?v=1"><a href="https://example.org">out</a>'
         '<a href="#">up</a><a href="algorithms/x.html#claim-c">c</a><a href="reference/">r</a>'
-        '<a href="mailto:a@example.org">m</a>'
+        '<a href="mailto:a@example.org">m</a><h1>B</h1><h2>P</h2><details><summary>s</summary></details>'
+        '<div class="highlight"><pre aria-label="Code">1</pre></div><table><tr><td></td>'
+        "<th>h</th></tr></table>"
     ),
     "site/algorithms/x.html": (
         '<a name="old"></a><div id="claim-c">c</div><img src="../_images/a%20b.png" alt="a curve">'
@@ -306,7 +337,7 @@ def test_a_good_book_passes(made_up, check):
     assert made_up(check, {}) == []
 
 
-X, Y = "site/algorithms/x.html", "book/algorithms/x.md"
+T, X, Y = "site/index.html", "site/algorithms/x.html", "book/algorithms/x.md"
 
 
 @pytest.mark.parametrize(
@@ -347,6 +378,11 @@ X, Y = "site/algorithms/x.html", "book/algorithms/x.md"
         (links_that_lead_nowhere, "site/reference/index.html", "", None),
         (links_that_lead_nowhere, "site/_images/a b.png", "", None),
         (links_that_lead_nowhere, "site/_static/s.css", "", None),
+        (what_a_screen_reader_cannot_name, T, ' aria-label="Code"', ""),
+        (what_a_screen_reader_cannot_name, T, "<summary>", '<summary aria-label="Toggle">'),
+        (what_a_screen_reader_cannot_name, T, "<th>h", "<th>"),
+        (what_a_screen_reader_cannot_name, T, "<h2>P</h2>", "<h3>P</h3>"),
+        (what_a_screen_reader_cannot_name, T, "<h1>B</h1>", ""),
         (pages_that_are_too_heavy, X, "<pre>", "<pre>" + "x" * MAX_WEIGHT),
         (pages_that_are_too_heavy, "site/_images/a b.png", "x", "x" * MAX_WEIGHT),
         (front_matter_that_is_not_full, Y, "budget: 5\n", ""),

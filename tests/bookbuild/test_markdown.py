@@ -4,6 +4,9 @@ import re
 
 import nbformat
 import pytest
+from docutils import nodes
+
+from editions.onsite import only_on_site
 
 PAGE = r"""# Words & *numbers*
 
@@ -93,3 +96,23 @@ def test_the_markdown_of_a_book(rendered):
         '<link rel="alternate" type="text/markdown" href="words.html.md" />' in page or "metatags" not in page
     )
     assert "](foundations/words.html.md)" in (rendered.site / "llms.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "left_out"),
+    [
+        ("<p>a</p>", False),
+        ("<p>a <a href='b'>download</a></p>", False),
+        ("<article>a</article><inputs>", False),
+        ("<p><a class='c' href='b' download>b</a></p>", True),
+        ("</figcaption>\n<script type='application/json'>[]</script>", True),
+        *(
+            (f"<div><{tag} class='c'>a</{tag}></div>", True)
+            for tag in ("form", "button", "BUTTON", "input", "select")
+        ),
+    ],
+)
+def test_what_runs_or_asks_is_left_out(text, left_out):
+    assert only_on_site(nodes.raw("", text, format="html")) == left_out
+    marked = nodes.paragraph("", "", nodes.inline("", text), nodes.inline(text="b", classes=["on-site"]))
+    assert [only_on_site(part) for part in marked] == [False, True] and not only_on_site(nodes.Text(text))

@@ -21,7 +21,7 @@ def render(fresh, sphinx):
     fresh.edit(
         "book/gamma.md", "# Page gamma\n", f"# Page gamma\n{FIGURE.format('one')}{FIGURE.format('two')}"
     )
-    table = "\n| head | more |\n|---|---|\n| cell | |\n"
+    table = "\n| head | more |\n|---|---|\n| cell | |\n\n| | kind |\n|---|---|\n| row | one |\n"
     end = (
         f"{FIGURE.format('three')}\n{{numref}}`two` {{cite:t}}`one2001`\n{table}\n```{{bibliography}}\n```\n"
     )
@@ -40,4 +40,6 @@ def test_a_page_has_its_own_numbers_and_the_bibliography_leads_back(render):
     assert 'Cited in <a class="reference internal" href="gamma.html">Page gamma</a>.' in alpha
     assert '<span class="fn-bracket">' not in alpha
     assert '<td data-head="head">' in alpha and '<td data-head="more">' in alpha
+    assert '<td role="rowheader" data-head="">' in alpha and alpha.count('role="rowheader"') == 1
+    assert '<td class="head"><p></p></td>' in alpha and '<th class="head"><p>kind</p></th>' in alpha
     assert render(fresh=False).output == ""

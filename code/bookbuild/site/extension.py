@@ -17,7 +17,7 @@ from sphinx.util.docutils import SphinxRole
 
 from bookbuild.site import assets, equations, exercises, names, reading, search, takeaway, terms, typeset
 from bookbuild.site.domain import BookDomain
-from bookbuild.site.markup import Translator
+from bookbuild.site.markup import Translator, name_folds
 from bookbuild.site.numbering import note_numbers, number_page_by_page
 from bookbuild.site.report import VerificationDirective
 from bookbuild.site.snippets import DownloadModuleDirective, SnippetDirective
@@ -159,6 +159,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-resolved", typeset.join_tails)  # which takes from the text
     app.connect("doctree-resolved", mark_failures)
     app.connect("html-page-context", typeset.load_fonts)
+    app.connect("html-page-context", name_folds)
     app.connect("html-page-context", assets.load_joined, priority=950)  # after all others have said theirs
     app.connect("build-finished", assets.slim_pictures)
     app.connect("build-finished", search.write_data)

@@ -8,6 +8,7 @@ from typing import IO
 from docutils import nodes
 from pygments.formatters import HtmlFormatter
 from pygments.token import Comment, Name
+from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
 from bookbuild.site import assets, numbering
@@ -57,8 +58,16 @@ class LinkingFormatter(HtmlFormatter):
             yield code, LINK.sub(link, line)
 
 
+LISTINGS = {
+    "python": "Python code",
+    "ipython3": "Python code",
+    "console": "Commands",
+    "diff": "Changes of code",
+}
+
+
 class Translator(HTML5Translator):
-    """Equations and code lead to each other; what is no list is none to a screen reader either."""
+    """Equations and code lead to each other; listings, folds and tables say what they are."""
 
     def __init__(self, *arguments: object):
         super().__init__(*arguments)
@@ -88,6 +97,14 @@ class Translator(HTML5Translator):
         dark.parent.mkdir(parents=True, exist_ok=True)
         dark.write_text(assets.dark(file.read_text(encoding="utf-8")), encoding="utf-8")
         return shown.replace(f"{name}.svg", f"{name}-dark.svg").replace('class="', 'class="in-dark ', 1)
+
+    def visit_literal_block(self, node: nodes.literal_block) -> None:
+        """A listing, or what came out, says what it is."""
+        try:
+            super().visit_literal_block(node)
+        finally:  # it is written at once, and ends by saying so
+            name = LISTINGS.get(node.get("language", ""), "Output" if is_output(node) else "Text")
+            self.body[-1] = self.body[-1].replace("<pre>", f'<pre role="group" aria-label="{name}">', 1)
 
     def visit_Evidence(self, node: nodes.Element) -> None:
         """The claims of an experiment, or other code, behind one line."""
@@ -128,6 +145,30 @@ class Translator(HTML5Translator):
         super().visit_entry(node)
         head = node.parent.parent.parent.next_node(nodes.thead)
         if head is not None and isinstance(node.parent.parent, nodes.tbody):
-            heads = head[0].children
-            name = heads[min(node.parent.index(node), len(heads) - 1)].astext()
-            self.body[-1] = self.body[-1].replace("<td", f'<td data-head="{self.attval(name)}"', 1)
+            names = [entry.astext() for entry in head[0]]
+            at = node.parent.index(node)
+            role = ' role="rowheader"' if at == 0 and not names[0] else ""
+            mark = f'<td{role} data-head="{self.attval(names[min(at, len(names) - 1)])}"'
+            self.body[-1] = self.body[-1].replace("<td", mark, 1)
+        elif not node.astext():  # the corner of a table whose rows have names, too
+            self.body[-1] = self.body[-1].replace("<th", "<td", 1)
+            self.context[-1] = self.context[-1].replace("th>", "td>")
+
+
+def is_output(node: nodes.Node) -> bool:
+    """Whether a part of a page came out of a cell, or of a checker."""
+    return "verdict" in node["classes"] or any(
+        "cell_output" in parent.get("classes", ()) for parent in ancestors(node)
+    )
+
+
+def ancestors(node: nodes.Node) -> Iterator[nodes.Element]:
+    """What a node stands in, from the nearest on."""
+    while node := node.parent:
+        yield node
+
+
+def name_folds(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Folded code is called what its line says, and not all of it "Toggle hidden content"."""
+    if "body" in context:
+        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
