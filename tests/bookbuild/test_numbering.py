@@ -41,5 +41,7 @@ def test_a_page_has_its_own_numbers_and_the_bibliography_leads_back(render):
     assert '<span class="fn-bracket">' not in alpha
     assert '<td data-head="head">' in alpha and '<td data-head="more">' in alpha
     assert '<td role="rowheader" data-head="">' in alpha and alpha.count('role="rowheader"') == 1
-    assert '<td class="head"><p></p></td>' in alpha and '<th class="head"><p>kind</p></th>' in alpha
+    assert (
+        '<td class="head"><p></p></td>' in alpha and '<th scope="col" class="head"><p>kind</p></th>' in alpha
+    )
     assert render(fresh=False).output == ""

@@ -150,7 +150,9 @@ class Translator(HTML5Translator):
             role = ' role="rowheader"' if at == 0 and not names[0] else ""
             mark = f'<td{role} data-head="{self.attval(names[min(at, len(names) - 1)])}"'
             self.body[-1] = self.body[-1].replace("<td", mark, 1)
-        elif not node.astext():  # the corner of a table whose rows have names, too
+        elif head is not None and node.astext():
+            self.body[-1] = self.body[-1].replace("<th", '<th scope="col"', 1)
+        elif head is not None:  # the corner of a table whose rows have names, too
             self.body[-1] = self.body[-1].replace("<th", "<td", 1)
             self.context[-1] = self.context[-1].replace("th>", "td>")
 
