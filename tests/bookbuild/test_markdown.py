@@ -113,6 +113,9 @@ def test_the_markdown_of_a_book(rendered):
     ],
 )
 def test_what_runs_or_asks_is_left_out(text, left_out):
-    assert only_on_site(nodes.raw("", text, format="html")) == left_out
+    raw = nodes.raw("", text, format="html")
+    assert only_on_site(raw) == left_out
+    nodes.container("", raw, classes=["cell_output"])
+    assert not only_on_site(raw), "of what a cell has put out the words stay"
     marked = nodes.paragraph("", "", nodes.inline("", text), nodes.inline(text="b", classes=["on-site"]))
     assert [only_on_site(part) for part in marked] == [False, True] and not only_on_site(nodes.Text(text))
