@@ -10,9 +10,10 @@
   for (const aside of document.querySelectorAll("template[data-playable]")) {
     const about = JSON.parse(aside.dataset.playable);
     const figure = aside.closest(".playable");
+    for (const dark of figure.querySelectorAll("img.in-dark")) dark.remove(); // of the start alone
     const shown = figure.querySelector("img");
     const says = figure.querySelector(".playable-says");
-    const pictures = [...aside.content.querySelectorAll("img")];
+    const pictures = [...aside.content.querySelectorAll("img:not(.in-dark)")];
     pictures.splice(about.start, 0, shown.cloneNode());
     says.setAttribute("aria-live", "polite");
 
@@ -26,20 +27,18 @@
     controls.addEventListener("pointerenter", load, { once: true });
     controls.addEventListener("focusin", load, { once: true });
     figure.prepend(controls);
-    if (about.sketch) sketch(figure, shown, controls, show);
-    else play(about, controls, show);
+    if (about.controls) play(about, controls, show);
+    else sketch(figure, shown, controls, show);
   }
 
   function play(about, controls, show) {
-    const names = Object.keys(about.controls);
-    const size = names.map((name) => about.controls[name].length);
+    const size = about.controls.map(([, values]) => values.length);
     const at = []; // the setting, a number for each control: the last one runs fastest
-    for (let rest = about.start, k = names.length - 1; k >= 0; k--) {
+    for (let rest = about.start, k = size.length - 1; k >= 0; k--) {
       at[k] = rest % size[k];
       rest = Math.floor(rest / size[k]);
     }
-    names.forEach((name, k) => {
-      const values = about.controls[name];
+    about.controls.forEach(([name, values], k) => {
       const told = element("output", { value: values[at[k]] });
       const input = element("input", values.length === 2
         ? { type: "checkbox", checked: at[k] === 1 }
@@ -73,13 +72,14 @@
     drawn.setAttribute("viewBox", "0 0 1000 1000");
     drawn.setAttribute("preserveAspectRatio", "none");
     drawn.addEventListener("pointerdown", (event) => {
+      if (event.button || !event.isPrimary) return; // a menu, or a second finger
       drawn.setPointerCapture(event.pointerId);
       line = document.createElementNS("http://www.w3.org/2000/svg", "path");
       line.setAttribute("d", `M${place(event)}`);
       drawn.append(line);
     });
     drawn.addEventListener("pointermove", (event) => {
-      if (line) line.setAttribute("d", `${line.getAttribute("d")}L${place(event)}`);
+      if (line && event.isPrimary) line.setAttribute("d", `${line.getAttribute("d")}L${place(event)}`);
     });
     for (const end of ["pointerup", "pointercancel"]) drawn.addEventListener(end, () => (line = null));
 
