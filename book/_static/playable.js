@@ -10,15 +10,14 @@
   for (const aside of document.querySelectorAll("template[data-playable]")) {
     const about = JSON.parse(aside.dataset.playable);
     const figure = aside.closest(".playable");
-    for (const dark of figure.querySelectorAll("img.in-dark")) dark.remove(); // of the start alone
-    const shown = figure.querySelector("img");
+    const shown = [...figure.querySelectorAll("img")]; // a second one is for the dark
     const says = figure.querySelector(".playable-says");
-    const pictures = [...aside.content.querySelectorAll("img:not(.in-dark)")];
-    pictures.splice(about.start, 0, shown.cloneNode());
+    const pictures = [...aside.content.querySelectorAll("img")];
+    pictures.splice(about.start * shown.length, 0, ...shown.map((one) => one.cloneNode()));
     says.setAttribute("aria-live", "polite");
 
     const show = (number) => {
-      shown.src = pictures[number].src;
+      shown.forEach((one, k) => (one.src = pictures[number * shown.length + k].src));
       says.textContent = about.says[number];
     };
     const load = () => pictures.forEach((one) => (new Image().src = one.src)); // once somebody begins to play
@@ -60,8 +59,8 @@
     drawn.classList.add("playable-pen");
     drawn.setAttribute("aria-hidden", "true");
     const board = element("span", { className: "playable-board" });
-    shown.replaceWith(board);
-    board.append(shown, drawn);
+    shown[0].replaceWith(board);
+    board.append(...shown, drawn);
     show(0);
 
     let line;
@@ -85,11 +84,15 @@
 
     const ours = element("button", { type: "button", textContent: "Show what came out" });
     const again = element("button", { type: "button", textContent: "Begin again" });
-    ours.addEventListener("click", () => show(1));
+    let seen = 0;
+    const turn = (number) => show((seen = number));
+    ours.addEventListener("click", () => turn(1));
     again.addEventListener("click", () => {
       drawn.replaceChildren();
-      show(0);
+      turn(0);
     });
+    addEventListener("beforeprint", () => show(1)); // on paper nothing can be asked for
+    addEventListener("afterprint", () => show(seen));
     controls.append(element("span", { textContent: "Draw what you expect, then compare." }), ours, again);
   }
 }

@@ -726,6 +726,8 @@ def test_a_figure_shows_the_setting_that_is_chosen(tab, address):
 
 PICTURE = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 300 200'/>#"
 
+IN_DARK = f'<img class="in-dark" src="{PICTURE}dark-{{0}}" style="display: none">'
+
 
 def made_up(folder: Path, start: int, others: list[str], controls: list | None = None) -> str:
     """A playable figure whose pictures are called by what they show, on a page that ``folder`` gets."""
@@ -733,10 +735,8 @@ def made_up(folder: Path, start: int, others: list[str], controls: list | None =
     about = {"start": start, "says": [f"<{one}>" for one in called]}
     about |= {"controls": controls} if controls else {}
     told = html.escape(json.dumps(about))
-    waiting = "".join(
-        f'<img src="{PICTURE}{one}"><img class="in-dark" src="{PICTURE}dark">' for one in others
-    )
-    first = f'<img src="{PICTURE}start" style="width: 300px; height: 200px"><img class="in-dark">'
+    waiting = "".join(f'<img src="{PICTURE}{one}">{IN_DARK.format(one)}' for one in others)
+    first = f'<img src="{PICTURE}start" style="width: 300px; height: 200px">{IN_DARK.format("start")}'
     for kind in ("css", "js"):
         shutil.copy(ROOT / f"book/_static/playable.{kind}", folder)
     return f'''<div class="playable">{first}<p class="playable-says">Shown.</p>
@@ -767,7 +767,8 @@ def test_each_setting_of_several_controls_has_its_picture_and_its_sentence(open_
         sliders[0].fill(str("xyz".index(b)))
         sliders[1].fill(str("pqrs".index(c)))
         name = "start" if a + b + c == "lyr" else a + b + c
-        assert first.locator("img").get_attribute("src") == f"{PICTURE}{name}"
+        sources = [one.get_attribute("src") for one in first.locator("img").all()]
+        assert sources == [f"{PICTURE}{name}", f"{PICTURE}dark-{name}"]
         assert first.locator(".playable-says").inner_text() == f"<{name}>"
         assert first.locator("output").all_inner_texts() == [a, b, c]
     assert other.locator(".playable-says").inner_text() == "Shown." and tab.errors == []
@@ -776,7 +777,7 @@ def test_each_setting_of_several_controls_has_its_picture_and_its_sentence(open_
 def test_a_sketch_is_drawn_and_compared(open_tab, tmp_path):
     tab = open_tab()
     open_page(tab, tmp_path, made_up(tmp_path, 1, ["axes"]))
-    shown, says = tab.locator(".playable img"), tab.locator(".playable-says")
+    shown, says = tab.locator(".playable img").first, tab.locator(".playable-says")
     assert shown.get_attribute("src").endswith("axes") and says.inner_text() == "<axes>"
     box = tab.locator(".playable-pen").bounding_box()
     tab.mouse.move(box["x"] + 10, box["y"] + 20)
@@ -789,9 +790,13 @@ def test_a_sketch_is_drawn_and_compared(open_tab, tmp_path):
     tab.mouse.down(button="right")  # a menu, and a second finger: they draw nothing
     tab.mouse.move(box["x"] + 30, box["y"] + 30)
     tab.mouse.up(button="right")
-    tab.locator(".playable-pen").dispatch_event("pointerdown", {"isPrimary": False})
+    tab.locator(".playable-pen").dispatch_event("pointerdown", {"isPrimary": False, "pointerId": 1})
     assert tab.locator(".playable-pen path").count() == 1
+    for event, expected in (("beforeprint", "start"), ("afterprint", "axes")):
+        tab.evaluate(f"dispatchEvent(new Event('{event}'))")
+        assert shown.get_attribute("src").endswith(expected), event
     tab.get_by_role("button", name="Show what came out").click()
+    tab.evaluate("dispatchEvent(new Event('beforeprint')), dispatchEvent(new Event('afterprint'))")
     assert shown.get_attribute("src").endswith("start") and says.inner_text() == "<start>"
     assert tab.locator(".playable-pen path").count() == 1, "the reader's own line stays for comparison"
     tab.get_by_role("button", name="Begin again").click()
