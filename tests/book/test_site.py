@@ -413,6 +413,7 @@ def test_a_claim_that_is_not_borne_out_is_seen():
     assert len(uncalibrated({"a/x": [tight]}, {"a/x": {"n": {"values": values}}})) == 1
 
 
+@pytest.mark.book
 def test_the_controls_of_a_figure_stand_as_its_code_has_them(real, site):
     """Or a slider shows the pictures of another one: where a run was stored with its names sorted."""
     wrong = []
