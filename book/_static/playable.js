@@ -10,14 +10,14 @@
   for (const aside of document.querySelectorAll("template[data-playable]")) {
     const about = JSON.parse(aside.dataset.playable);
     const figure = aside.closest(".playable");
-    const shown = figure.querySelector("img");
+    const shown = [...figure.querySelectorAll("img")]; // a second one is for the dark
     const says = figure.querySelector(".playable-says");
     const pictures = [...aside.content.querySelectorAll("img")];
-    pictures.splice(about.start, 0, shown.cloneNode());
+    pictures.splice(about.start * shown.length, 0, ...shown.map((one) => one.cloneNode()));
     says.setAttribute("aria-live", "polite");
 
     const show = (number) => {
-      shown.src = pictures[number].src;
+      shown.forEach((one, k) => (one.src = pictures[number * shown.length + k].src));
       says.textContent = about.says[number];
     };
     const load = () => pictures.forEach((one) => (new Image().src = one.src)); // once somebody begins to play
@@ -26,20 +26,18 @@
     controls.addEventListener("pointerenter", load, { once: true });
     controls.addEventListener("focusin", load, { once: true });
     figure.prepend(controls);
-    if (about.sketch) sketch(figure, shown, controls, show);
-    else play(about, controls, show);
+    if (about.controls) play(about, controls, show);
+    else sketch(figure, shown, controls, show);
   }
 
   function play(about, controls, show) {
-    const names = Object.keys(about.controls);
-    const size = names.map((name) => about.controls[name].length);
+    const size = about.controls.map(([, values]) => values.length);
     const at = []; // the setting, a number for each control: the last one runs fastest
-    for (let rest = about.start, k = names.length - 1; k >= 0; k--) {
+    for (let rest = about.start, k = size.length - 1; k >= 0; k--) {
       at[k] = rest % size[k];
       rest = Math.floor(rest / size[k]);
     }
-    names.forEach((name, k) => {
-      const values = about.controls[name];
+    about.controls.forEach(([name, values], k) => {
       const told = element("output", { value: values[at[k]] });
       const input = element("input", values.length === 2
         ? { type: "checkbox", checked: at[k] === 1 }
@@ -61,8 +59,8 @@
     drawn.classList.add("playable-pen");
     drawn.setAttribute("aria-hidden", "true");
     const board = element("span", { className: "playable-board" });
-    shown.replaceWith(board);
-    board.append(shown, drawn);
+    shown[0].replaceWith(board);
+    board.append(...shown, drawn);
     show(0);
 
     let line;
@@ -73,23 +71,28 @@
     drawn.setAttribute("viewBox", "0 0 1000 1000");
     drawn.setAttribute("preserveAspectRatio", "none");
     drawn.addEventListener("pointerdown", (event) => {
+      if (event.button || !event.isPrimary) return; // a menu, or a second finger
       drawn.setPointerCapture(event.pointerId);
       line = document.createElementNS("http://www.w3.org/2000/svg", "path");
       line.setAttribute("d", `M${place(event)}`);
       drawn.append(line);
     });
     drawn.addEventListener("pointermove", (event) => {
-      if (line) line.setAttribute("d", `${line.getAttribute("d")}L${place(event)}`);
+      if (line && event.isPrimary) line.setAttribute("d", `${line.getAttribute("d")}L${place(event)}`);
     });
     for (const end of ["pointerup", "pointercancel"]) drawn.addEventListener(end, () => (line = null));
 
     const ours = element("button", { type: "button", textContent: "Show what came out" });
     const again = element("button", { type: "button", textContent: "Begin again" });
-    ours.addEventListener("click", () => show(1));
+    let seen = 0;
+    const turn = (number) => show((seen = number));
+    ours.addEventListener("click", () => turn(1));
     again.addEventListener("click", () => {
       drawn.replaceChildren();
-      show(0);
+      turn(0);
     });
+    addEventListener("beforeprint", () => show(1)); // on paper nothing can be asked for
+    addEventListener("afterprint", () => show(seen));
     controls.append(element("span", { textContent: "Draw what you expect, then compare." }), ours, again);
   }
 }

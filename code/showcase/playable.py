@@ -5,6 +5,8 @@ They wait in a ``template``, of which a browser loads nothing. ``playable.js`` m
 
 import html
 import json
+import math
+from collections.abc import Iterator, Sequence
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -18,15 +20,39 @@ def arrange(app: Sphinx, doctree: nodes.document) -> None:
         if records := cell.get("cell_metadata", {}).get(RECORD):
             output = cell.children[-1]
             pictures = [part for part in output.children if any(part.findall(nodes.image))]
-            output.children = [part for part in output.children if part not in pictures]
-            output += figure(pictures, records)
+            told = list(zip(pictures, records, strict=True)) if len(pictures) == len(records) else []
+            for first, end in figures(
+                records
+            ):  # a page that failed has fewer pictures: they stay as they are
+                if parts := [picture for picture, _ in told[first:end]]:
+                    at = output.index(parts[0])
+                    for part in parts:
+                        output.remove(part)
+                    output.insert(at, figure(parts, records[first:end]))
 
 
-def figure(pictures: list[nodes.Element], records: list[dict]) -> nodes.container:
+def figures(records: Sequence[dict | None]) -> Iterator[tuple[int, int]]:
+    """Where in a cell's pictures each playable figure begins and ends, of those that are whole."""
+    first = 0
+    while first < len(records):
+        record, end = records[first], first + 1
+        if record:
+            end = (
+                first + math.prod(map(len, record["controls"].values()))
+                if "controls" in record
+                else first + 2
+            )
+            if end <= len(records):
+                yield first, end
+        first = end
+
+
+def figure(pictures: list[nodes.Element], records: Sequence[dict]) -> nodes.container:
     """What is shown at once, with the sentence about it, then what is not."""
     start = next(n for n, record in enumerate(records) if record["start"])
-    about = {key: records[0].get(key) for key in ("controls", "sketch")}
-    about |= {"start": start, "says": [record["says"] for record in records]}
+    about = {"start": start, "says": [record["says"] for record in records]}
+    if "controls" in records[0]:  # in a list: a browser puts names that are numbers first
+        about["controls"] = list(records[0]["controls"].items())
     told = html.escape(json.dumps(about, ensure_ascii=False))
     says = nodes.paragraph("", records[start]["says"], classes=["playable-says"])
     others = [picture for picture in pictures if picture is not pictures[start]]

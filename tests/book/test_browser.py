@@ -8,6 +8,7 @@ import contextlib
 import functools
 import gzip
 import hashlib
+import html
 import json
 import os
 import re
@@ -723,20 +724,61 @@ def test_a_figure_shows_the_setting_that_is_chosen(tab, address):
     assert slider.get_attribute("aria-valuetext") == "1"
 
 
-def test_a_sketch_is_drawn_and_compared(open_tab, site, tmp_path):
-    picture = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 300 200'/>#"
-    about = '{"sketch": true, "start": 1, "says": ["Draw.", "Seen."]}'
-    figure = f"""<div class="playable"><img src="{picture}ours" style="width: 300px; height: 200px">
-      <p class="playable-says">Seen.</p>
-      <div><template data-playable='{about}'><img src="{picture}axes"></template></div></div>"""
+PICTURE = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 300 200'/>#"
+
+IN_DARK = f'<img class="in-dark" src="{PICTURE}dark-{{0}}" style="display: none">'
+
+
+def made_up(folder: Path, start: int, others: list[str], controls: list | None = None) -> str:
+    """A playable figure whose pictures are called by what they show, on a page that ``folder`` gets."""
+    called = [*others[:start], "start", *others[start:]]
+    about = {"start": start, "says": [f"<{one}>" for one in called]}
+    about |= {"controls": controls} if controls else {}
+    told = html.escape(json.dumps(about))
+    waiting = "".join(f'<img src="{PICTURE}{one}">{IN_DARK.format(one)}' for one in others)
+    first = f'<img src="{PICTURE}start" style="width: 300px; height: 200px">{IN_DARK.format("start")}'
     for kind in ("css", "js"):
-        (tmp_path / f"playable.{kind}").write_text((site / f"_static/playable.{kind}").read_text())
+        shutil.copy(ROOT / f"book/_static/playable.{kind}", folder)
+    return f'''<div class="playable">{first}<p class="playable-says">Shown.</p>
+      <div><template data-playable="{told}">{waiting}</template></div></div>'''
+
+
+def open_page(tab, folder: Path, *figures: str) -> None:
     ends = '<link rel="stylesheet" href="playable.css"><script defer src="playable.js"></script>'
-    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{ends}{figure}")
+    (folder / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{ends}{''.join(figures)}")
+    load(tab, (folder / "page.html").as_uri())
+
+
+def test_each_setting_of_several_controls_has_its_picture_and_its_sentence(open_tab, tmp_path):
+    """The last control runs fastest; names that are numbers keep their order; each figure is by itself."""
+    settings = [f"{a}{b}{c}" for a in "kl" for b in "xyz" for c in "pqrs"]
+    controls = [["10", [*"kl"]], ["b:2", [*"xyz"]], ["2", [*"pqrs"]]]
+    start = settings.index("lyr")
+    figure = made_up(tmp_path, start, [one for one in settings if one != "lyr"], controls)
     tab = open_tab()
-    load(tab, (tmp_path / "page.html").as_uri())
-    shown, says = tab.locator(".playable img"), tab.locator(".playable-says")
-    assert shown.get_attribute("src").endswith("axes") and says.inner_text() == "Draw."
+    open_page(tab, tmp_path, figure, figure)
+    first, other = tab.locator(".playable").all()
+    assert first.locator("label span").all_inner_texts() == ["10", "b:2", "2"]
+    assert first.locator("output").all_inner_texts() == [*"lyr"]
+    switch, *sliders = first.locator("input").all()
+    assert switch.is_checked() and [one.input_value() for one in sliders] == ["1", "2"]
+    for a, b, c in ("lzr", "lxs", "kxs", "kyp", "lyr"):
+        switch.set_checked(a == "l")
+        sliders[0].fill(str("xyz".index(b)))
+        sliders[1].fill(str("pqrs".index(c)))
+        name = "start" if a + b + c == "lyr" else a + b + c
+        sources = [one.get_attribute("src") for one in first.locator("img").all()]
+        assert sources == [f"{PICTURE}{name}", f"{PICTURE}dark-{name}"]
+        assert first.locator(".playable-says").inner_text() == f"<{name}>"
+        assert first.locator("output").all_inner_texts() == [a, b, c]
+    assert other.locator(".playable-says").inner_text() == "Shown." and tab.errors == []
+
+
+def test_a_sketch_is_drawn_and_compared(open_tab, tmp_path):
+    tab = open_tab()
+    open_page(tab, tmp_path, made_up(tmp_path, 1, ["axes"]))
+    shown, says = tab.locator(".playable img").first, tab.locator(".playable-says")
+    assert shown.get_attribute("src").endswith("axes") and says.inner_text() == "<axes>"
     box = tab.locator(".playable-pen").bounding_box()
     tab.mouse.move(box["x"] + 10, box["y"] + 20)
     tab.mouse.down()
@@ -745,8 +787,17 @@ def test_a_sketch_is_drawn_and_compared(open_tab, site, tmp_path):
     tab.mouse.move(box["x"] + 5, box["y"] + 5)
     (line,) = tab.locator(".playable-pen path").all()
     assert line.get_attribute("d").endswith("L500.0 500.0")
+    tab.mouse.down(button="right")  # a menu, and a second finger: they draw nothing
+    tab.mouse.move(box["x"] + 30, box["y"] + 30)
+    tab.mouse.up(button="right")
+    tab.locator(".playable-pen").dispatch_event("pointerdown", {"isPrimary": False, "pointerId": 1})
+    assert tab.locator(".playable-pen path").count() == 1
+    for event, expected in (("beforeprint", "start"), ("afterprint", "axes")):
+        tab.evaluate(f"dispatchEvent(new Event('{event}'))")
+        assert shown.get_attribute("src").endswith(expected), event
     tab.get_by_role("button", name="Show what came out").click()
-    assert shown.get_attribute("src").endswith("ours") and says.inner_text() == "Seen."
+    tab.evaluate("dispatchEvent(new Event('beforeprint')), dispatchEvent(new Event('afterprint'))")
+    assert shown.get_attribute("src").endswith("start") and says.inner_text() == "<start>"
     assert tab.locator(".playable-pen path").count() == 1, "the reader's own line stays for comparison"
     tab.get_by_role("button", name="Begin again").click()
     assert shown.get_attribute("src").endswith("axes") and tab.locator(".playable-pen path").count() == 0

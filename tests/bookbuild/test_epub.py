@@ -15,6 +15,7 @@ from bookbuild.engine.store import write_json
 from editions import check, epub, xhtml
 
 from . import conftest
+from .test_playable import SKETCH
 
 CONF = """
 author = project_copyright = epub_description = epub_contributor = "We"
@@ -62,6 +63,7 @@ def made(tmp_path_factory) -> Path:
         "alpha": [[says, html]],
         "beta": [[], [conftest.claimed("seven-is-at-least-five", 7.0)]],
     }
+    outputs["drawn"][0] += SKETCH
     book = conftest.executed(fresh.root, outputs, exercises={"first-half": HALF})
     assert build.render(book, book.project.build / "next") == []
     write_json(book.project.state / "site.json", {"fingerprint": book.project.fingerprint()})
@@ -115,7 +117,8 @@ def test_the_epub_of_a_book(made):
     # what needs a screen, and what only serves
     assert "Copy" not in alpha and "<script" not in alpha and "x &lt; 1" not in alpha
     assert "claim(" not in text(beta) and "seven-is-at-least-five" in beta and "✓ 1 claim holds" in text(beta)
-    assert re.sub("<[^>]+>|\\s", "", read(made, "drawn.xhtml")).endswith("Pagedrawnab")
+    assert re.sub("<[^>]+>|\\s", "", read(made, "drawn.xhtml")).endswith("PagedrawnabSeen.")
+    assert read(made, "drawn.xhtml").count("<img") == 1 and "template" not in read(made, "drawn.xhtml")
     # what stays
     assert "alpha says 42" in alpha and "<p>a &amp; b<br />c</p>" in alpha and "def shown" in text(alpha)
     assert "<i>x</i><sub><i>t</i></sub>\u00a0= <i>y</i><sup>2</sup>" in first

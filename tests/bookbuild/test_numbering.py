@@ -21,7 +21,8 @@ def render(fresh, sphinx):
     fresh.edit(
         "book/gamma.md", "# Page gamma\n", f"# Page gamma\n{FIGURE.format('one')}{FIGURE.format('two')}"
     )
-    table = "\n| head | more |\n|---|---|\n| cell | |\n\n| | kind |\n|---|---|\n| row | one |\n"
+    named = "\n:::{table} A caption of a table.\n:name: kinds\n\n| a |\n|---|\n| b |\n:::\n"
+    table = f"{named}\n| head | more |\n|---|---|\n| cell | |\n\n| | kind |\n|---|---|\n| row | one |\n"
     end = (
         f"{FIGURE.format('three')}\n{{numref}}`two` {{cite:t}}`one2001`\n{table}\n```{{bibliography}}\n```\n"
     )
@@ -36,6 +37,7 @@ def test_a_page_has_its_own_numbers_and_the_bibliography_leads_back(render):
     assert built.status == 0, built.output
     alpha, gamma = built.page("alpha"), built.page("gamma")
     assert alpha.count("Fig. 1 ") == 1 and "Fig. 3" not in alpha + gamma
+    assert alpha.count("Table 1 ") == 1
     assert 'href="gamma.html#two"' in alpha and "Fig. 2" in alpha
     assert 'Cited in <a class="reference internal" href="gamma.html">Page gamma</a>.' in alpha
     assert '<span class="fn-bracket">' not in alpha

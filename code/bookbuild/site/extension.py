@@ -27,14 +27,14 @@ from rlworkshop import playable
 def read_executed(text: str, file: str) -> nbformat.NotebookNode:
     """MyST-NB's reader for a page that was executed: what it holds is in ``file``."""
     notebook = nbformat.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
-    for cell in notebook.cells:  # MyST-NB shows what a cell knows, and not what its outputs do
-        if found := [
-            o.metadata[playable.RECORD]
-            for o in cell.get("outputs", ())
-            if playable.RECORD in o.get("metadata", ())
-        ]:
-            cell.metadata[playable.RECORD] = found
-    return reading.arranged(notebook)
+    made = reading.arranged(notebook)
+    for cell in made.cells:  # MyST-NB shows what a cell knows, and not what its outputs do
+        pictures = [
+            o for o in cell.get("outputs", ()) if any(k.startswith("image/") for k in o.get("data", ()))
+        ]
+        if any(playable.RECORD in picture.metadata for picture in pictures):
+            cell.metadata[playable.RECORD] = [one.metadata.get(playable.RECORD) for one in pictures]
+    return made
 
 
 class ClaimRole(SphinxRole):
