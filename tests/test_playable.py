@@ -36,7 +36,9 @@ def test_each_setting_has_its_picture_and_its_sentence_the_last_control_running_
     says = [record["says"] for _, record in shown]
     assert says == [f"{b} to the {e} is {b**e}." for b in (2, 3) for e in (1, 2, 4)]
     assert [record["start"] for _, record in shown] == [False] * 4 + [True, False]
-    assert all(record["controls"] == {"base": ["2", "3"], "exponent": ["1", "2", "4"]} for _, record in shown)
+    assert all(
+        record["controls"] == [["base", ["2", "3"]], ["exponent", ["1", "2", "4"]]] for _, record in shown
+    )
     pictures = [data["image/svg+xml"] for data, _ in shown]
     assert len(set(pictures)) == 6 and "to the 4" in pictures[5] and "to the 4" not in pictures[4]
     assert plt.get_fignums() == []
@@ -64,6 +66,11 @@ def test_outside_of_a_notebook_the_sentences_are_printed(capsys):
     assert plt.get_fignums() == []
 
 
+def broken(base):
+    power(base)
+    raise ValueError("half-way")
+
+
 def two(base):
     power(base)
     return power(base)
@@ -78,6 +85,7 @@ def two(base):
         (power, {"base": [1, 2]}, {"start": [3]}, "not among the settings"),
         (power, {"base": range(50)}, {}, "50 pictures are more than the 40"),
         (lambda base: "nothing drawn", {"base": [1, 2]}, {}, "made 0 figures"),
+        (broken, {"base": [1, 2]}, {}, "half-way"),
         (two, {"base": [1, 2]}, {}, "made 2 figures"),
         (lambda base: plt.figure() and None, {"base": [1, 2]}, {}, "a sentence was wanted"),
         (lambda base: plt.figure() and " ", {"base": [1, 2]}, {}, "a sentence was wanted"),

@@ -38,7 +38,7 @@ def show(
         raise ValueError(f"start={start} is not among the settings of {dict(controls)}")
     if len(settings) > MOST:
         raise ValueError(f"{len(settings)} pictures are more than the {MOST} that a page can carry")
-    labels = {name: [str(value) for value in values] for name, values in controls.items()}
+    labels = [[name, [str(value) for value in values]] for name, values in controls.items()]
     for setting in settings:
         picture, says = _drawn(draw, setting)
         _display(picture, says, {"controls": labels, "start": setting == start})
@@ -67,9 +67,9 @@ def _drawn(draw: Callable[..., str], setting: Sequence[Any]) -> tuple[str, str]:
     import matplotlib.pyplot as plt
 
     before = set(plt.get_fignums())
-    says = draw(*setting)
-    made = [number for number in plt.get_fignums() if number not in before]
     try:
+        says = draw(*setting)
+        made = [number for number in plt.get_fignums() if number not in before]
         if len(made) != 1:
             raise ValueError(f"draw{tuple(setting)} made {len(made)} figures: it should make one")
         if not isinstance(says, str) or not says.strip():
@@ -77,7 +77,7 @@ def _drawn(draw: Callable[..., str], setting: Sequence[Any]) -> tuple[str, str]:
         file = io.StringIO()
         plt.figure(made[0]).savefig(file, format="svg", metadata={"Date": None})
     finally:
-        for number in made:
+        for number in set(plt.get_fignums()) - before:
             plt.close(number)
     return file.getvalue(), says.strip()
 

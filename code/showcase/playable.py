@@ -38,7 +38,7 @@ def figures(records: Sequence[dict | None]) -> Iterator[tuple[int, int]]:
         record, end = records[first], first + 1
         if record:
             end = (
-                first + math.prod(map(len, record["controls"].values()))
+                first + math.prod(len(values) for _, values in record["controls"])
                 if "controls" in record
                 else first + 2
             )
@@ -51,8 +51,7 @@ def figure(pictures: list[nodes.Element], records: Sequence[dict]) -> nodes.cont
     """What is shown at once, with the sentence about it, then what is not."""
     start = next(n for n, record in enumerate(records) if record["start"])
     about = {"start": start, "says": [record["says"] for record in records]}
-    if "controls" in records[0]:  # in a list: a browser puts names that are numbers first
-        about["controls"] = list(records[0]["controls"].items())
+    about["controls"] = records[0].get("controls")
     told = html.escape(json.dumps(about, ensure_ascii=False))
     says = nodes.paragraph("", records[start]["says"], classes=["playable-says"])
     others = [picture for picture in pictures if picture is not pictures[start]]

@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import json
 import os
 import shutil
 import signal
@@ -65,20 +64,6 @@ def test_only_a_page_that_prints_something_else_is_newer_than_those_that_quote_i
     known.edit("code/tiny/base.py", "41", "10")
     known.update()
     assert notebook.stat().st_mtime_ns > before
-
-
-def test_the_same_in_another_order_is_something_else(known):
-    """Pictures follow the order of what their figure's record has."""
-    notebook = known.root / "_build/executed/alpha.ipynb"
-    known.update()
-    whole, before = notebook.read_text(), notebook.stat().st_mtime_ns
-    cells = json.loads(whole)
-    for cell in cells["cells"]:
-        cell["outputs"] = [dict(reversed(output.items())) for output in cell.get("outputs", ())]
-    notebook.write_text(json.dumps(cells))
-    os.utime(notebook, ns=(before, before))
-    known.update()
-    assert notebook.read_text() == whole and notebook.stat().st_mtime_ns > before
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 300 {0}"><text>{0}</
 
 def output(number: int, says: str, start: bool) -> dict:
     """One picture, 100 + ``number`` points high."""
-    record = {"controls": {"ε": ["0", '0.1 "a" <b>', "1"]}, "start": start, "says": says}
+    record = {"controls": [["ε", ["0", '0.1 "a" <b>', "1"]]], "start": start, "says": says}
     bundle = {"image/svg+xml": SVG.format(100 + number), "text/plain": says}
     return nbformat.v4.new_output("display_data", bundle, metadata={RECORD: record})
 

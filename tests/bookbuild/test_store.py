@@ -182,15 +182,6 @@ def test_notebooks_come_back_by_number_and_checksum(notebooks):
     assert again.get(99, one[1]) is None
 
 
-def test_what_outputs_tell_keeps_its_order(notebooks):
-    """The pictures of a playable figure follow the order of its controls."""
-    notebook = executed()
-    record = {"playable": {"controls": {"wins": ["1"], "teacher": ["2"]}}}
-    notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", metadata=record)]
-    kept = notebooks.get(*notebooks.put("page", notebook, ["key", {}]))
-    assert [*kept.cells[0].outputs[0].metadata["playable"]["controls"]] == ["wins", "teacher"]
-
-
 def test_nothing_is_written_beside_the_folder(notebooks, tmp_path):
     notebooks.put("page", executed(), [])
     assert [file.name for file in tmp_path.iterdir()] == [ODD]

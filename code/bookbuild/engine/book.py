@@ -182,9 +182,9 @@ class Work:
         self.store.prune()
 
 
-def _ran(notebook: dict) -> str:
-    """The code of a notebook with its outputs, without its prose; what outputs tell has an order."""
-    return json.dumps([cell for cell in notebook.get("cells", ()) if cell["cell_type"] == "code"])
+def _ran(notebook: dict) -> list[dict]:
+    """The code of a notebook with its outputs, without its prose."""
+    return [cell for cell in notebook.get("cells", ()) if cell["cell_type"] == "code"]
 
 
 def _merged(page: Page, kept: nbformat.NotebookNode) -> nbformat.NotebookNode:

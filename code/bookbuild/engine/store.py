@@ -136,9 +136,7 @@ class Notebooks:
         notebook.metadata.setdefault("kernelspec", {})["digest"] = digest
         bundle = CacheBundleIn(notebook, name)
         record = self._cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-        file = self._file(record)
-        file.write_text(json.dumps(notebook), encoding="utf-8")  # nbformat would sort what outputs tell
-        return record.pk, watch.of_file(file)
+        return record.pk, watch.of_file(self._file(record))
 
     def _file(self, record: NbCacheRecord) -> Path:
         return self.folder / "executed" / record.hashkey / "base.ipynb"
