@@ -18,7 +18,7 @@ from bookbuild.engine import calibration, pages
 from bookbuild.engine.book import Book
 from bookbuild.engine.project import Project
 from bookbuild.engine.store import Store
-from rlworkshop import playable, verify
+from rlworkshop import verify
 
 MAX_WEIGHT = 4_000_000  # bytes of a page and the media that are its own
 ELSEWHERE = re.compile(r"\s*(https?:)?//", re.I)
@@ -411,16 +411,3 @@ def test_a_claim_that_is_not_borne_out_is_seen():
     assert len(uncalibrated({"a/x": [astray]}, {"a/x": {"n": {"values": values}}})) == 1
     tight = {**record, "at_least": 9.5}
     assert len(uncalibrated({"a/x": [tight]}, {"a/x": {"n": {"values": values}}})) == 1
-
-
-@pytest.mark.book
-def test_the_controls_of_a_figure_stand_as_its_code_has_them(real, site):
-    """Or a slider shows the pictures of another one: where a run was stored with its names sorted."""
-    wrong = []
-    for file in sorted((real.build / "executed").glob("**/*.ipynb")):
-        for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
-            records = (o.get("metadata", {}).get(playable.RECORD, {}) for o in cell.get("outputs", ()))
-            for names in {tuple(record.get("controls", ())) for record in records}:
-                places = ["".join(cell["source"]).rfind(f'"{name}":') for name in names]
-                wrong += [f"{file.stem}: {names}"] if places != sorted(places) else []
-    assert wrong == []
