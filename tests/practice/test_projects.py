@@ -102,6 +102,7 @@ def test_its_files_are_whole(starter):
         assert file == "test_milestone.py" or ast.get_docstring(tree)
 
 
+@pytest.mark.slow  # it needs the linter, which is there for the tests alone
 def test_starters_keep_the_rules_of_the_book(tmp_path):
     for name in KNOWN:
         projects.start(name, tmp_path / name)
