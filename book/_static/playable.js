@@ -42,13 +42,14 @@
       const input = element("input", values.length === 2
         ? { type: "checkbox", checked: at[k] === 1 }
         : { type: "range", min: 0, max: values.length - 1, step: 1, value: at[k] });
+      const tell = () => input.type === "range" && input.setAttribute("aria-valuetext", told.value);
       const choose = () => {
         at[k] = input.type === "checkbox" ? Number(input.checked) : Number(input.value);
         told.value = values[at[k]];
-        input.setAttribute("aria-valuetext", told.value);
+        tell();
         show(at.reduce((number, one, j) => number * size[j] + one, 0));
       };
-      input.setAttribute("aria-valuetext", told.value);
+      tell();
       input.addEventListener("input", choose);
       controls.append(element("label", {}, element("span", { textContent: name }), input, told));
     });
