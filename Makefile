@@ -20,7 +20,7 @@ endef
 
 # other libraries, and the rows of the benchmark table that are theirs
 PEERS   = test -x .venv-peers/bin/python || { $(PYTHON) -m venv .venv-peers && \
-            .venv-peers/bin/python -m pip install -q -r benchmarks/peers.txt -c requirements.txt '.[mujoco]'; }
+            .venv-peers/bin/python -m pip install -q -r benchmarks/peers.txt '.[mujoco]'; }
 PEER    = $(filter sb3_% sbx_% rlox_%,$(A))
 
 help: ## list the commands

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import itertools
 import json
+import re
 import sys
 import types
 from pathlib import Path
@@ -352,3 +353,14 @@ def test_a_wrapper_tells_when_episodes_ended_and_what_they_returned():
             now = 0.0
             env.reset()
     assert (env.ends, env.returns) == (ends, returns) and returns == [7.0] * 5
+
+
+def test_other_libraries_run_on_the_versions_that_the_book_has():
+    pins = [
+        dict(re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+)", file.read_text("utf-8"), re.M))
+        for file in (FOLDER / "peers.txt", FOLDER.parent / "requirements.txt")
+    ]
+    peers, ours = pins
+    assert {name: peers.get(name) for name in ("gymnasium", "mujoco", "numpy", "torch")} == {
+        name: ours[name] for name in ("gymnasium", "mujoco", "numpy", "torch")
+    }
