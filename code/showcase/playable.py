@@ -20,15 +20,14 @@ def arrange(app: Sphinx, doctree: nodes.document) -> None:
         if records := cell.get("cell_metadata", {}).get(RECORD):
             output = cell.children[-1]
             pictures = [part for part in output.children if any(part.findall(nodes.image))]
-            told = list(zip(pictures, records, strict=True)) if len(pictures) == len(records) else []
-            for first, end in figures(
-                records
-            ):  # a page that failed has fewer pictures: they stay as they are
-                if parts := [picture for picture, _ in told[first:end]]:
-                    at = output.index(parts[0])
-                    for part in parts:
-                        output.remove(part)
-                    output.insert(at, figure(parts, records[first:end]))
+            if len(pictures) != len(records):
+                continue  # its outputs are not shown
+            for first, end in figures(records):
+                parts = pictures[first:end]
+                at = output.index(parts[0])
+                for part in parts:
+                    output.remove(part)
+                output.insert(at, figure(parts, records[first:end]))
 
 
 def figures(records: Sequence[dict | None]) -> Iterator[tuple[int, int]]:
@@ -37,12 +36,9 @@ def figures(records: Sequence[dict | None]) -> Iterator[tuple[int, int]]:
     while first < len(records):
         record, end = records[first], first + 1
         if record:
-            end = (
-                first + math.prod(len(values) for _, values in record["controls"])
-                if "controls" in record
-                else first + 2
-            )
-            if end <= len(records):
+            controls = record.get("controls")
+            end = first + (math.prod(len(values) for _, values in controls) if controls else 2)
+            if end <= len(records):  # a page that failed has fewer: they stay as they are
                 yield first, end
         first = end
 
@@ -50,8 +46,11 @@ def figures(records: Sequence[dict | None]) -> Iterator[tuple[int, int]]:
 def figure(pictures: list[nodes.Element], records: Sequence[dict]) -> nodes.container:
     """What is shown at once, with the sentence about it, then what is not."""
     start = next(n for n, record in enumerate(records) if record["start"])
-    about = {"start": start, "says": [record["says"] for record in records]}
-    about["controls"] = records[0].get("controls")
+    about = {
+        "controls": records[0].get("controls"),
+        "start": start,
+        "says": [record["says"] for record in records],
+    }
     told = html.escape(json.dumps(about, ensure_ascii=False))
     says = nodes.paragraph("", records[start]["says"], classes=["playable-says"])
     others = [picture for picture in pictures if picture is not pictures[start]]
