@@ -7,7 +7,7 @@ from bookbuild.engine.forks import Warm
 from bookbuild.engine.project import Project, drop_bytecode
 from bookbuild.engine.schedule import Schedule
 from bookbuild.engine.store import Store, read_json, write_json
-from bookbuild.engine.tests import SLOW, Tests
+from bookbuild.engine.tests import Tests
 
 
 def run(project: Project, fast: bool = False) -> int:
@@ -22,7 +22,7 @@ def run(project: Project, fast: bool = False) -> int:
 
     async def all_of_it() -> None:
         warm = Warm(store.environment, loaded(project))
-        for parts in (["fast"],) if fast else (["fast"], SLOW):
+        for parts in (["fast"],) if fast else (["fast"], ["slow", "book"]):
             jobs = tests.jobs(warm, [(file, part) for part in parts for file in tests.files])
             ran.extend(job.name for job in jobs)
             await Schedule(jobs, os.cpu_count() or 1, print).run()

@@ -21,8 +21,6 @@ from bookbuild.engine.store import Store, Subject, read_json
 from rlworkshop import provenance
 
 MARKED = {"fast": "not slow and not book", "slow": "slow and not book", "book": "book"}
-SLOW = ["slow", "book 1/4", "book 2/4", "book 3/4", "book 4/4"]  # parts; tests in a browser take long
-FEW = 20  # so many tests of a file are not shared out: each part would read the site anew
 EXPECTED = {"fast": 5.0, "slow": 30.0, "book": 60.0}  # seconds of a part that never ran
 UNKNOWN = {"passed": [], "failed": [], "skipped": [], "seen": {}, "lines": {}}
 
@@ -63,8 +61,8 @@ class Tests:
 
     def subject(self, file: Path, part: str) -> Subject:
         """All that decides how a part of a file of tests goes, as far as it shows before it runs."""
-        own = [part, MARKED[part.split()[0]], self._settings]
-        if part.startswith("book"):
+        own = [part, MARKED[part], self._settings]
+        if part == "book":
             own.append(read_json(self.project.state / "site.json", {}).get("fingerprint", ""))
         name, files = f"{self.name(file)} {part}", frozenset(self._closure(file))
         return Subject("tests", name, json.dumps(own), files)
@@ -86,33 +84,21 @@ class Tests:
             known = self.store.get(self.subject(file, part))
             if known is not None:
                 self.results[name, part] = known
-            if known is None or known["skipped"]:
-                kind, share = part.split()[0], self._share(name, part)
-                if share:  # else there is no test for it
-                    expected = self.times.get(f"{name} {part}", EXPECTED[kind])
-                    work = functools.partial(self._run, warm, file, part, known)
-                    found.append(Job(f"{name} {part}" if part != "fast" else name, expected, work))
+            some = self.results.get((name, "fast"), UNKNOWN)["seen"].get(part, 1)  # there may be no such test
+            if some and (known is None or known["skipped"]):
+                expected = self.times.get(f"{name} {part}", EXPECTED[part])
+                work = functools.partial(self._run, warm, file, part, known)
+                found.append(Job(f"{name} {part}" if part != "fast" else name, expected, work))
         return found
-
-    def _share(self, name: str, part: str) -> str:
-        """Which tests of its kind a part of a file has, as ``2/4``; empty where there are none for it."""
-        kind, _, share = part.partition(" ")
-        seen = self.results.get((name, "fast"), {}).get("seen")
-        if not seen or seen[kind] > FEW:
-            return share or "1/1"
-        return "1/1" if seen[kind] and share in ("", "1/4") else ""
 
     async def _run(self, warm: Warm, file: Path, part: str, known: dict | None) -> None:
         """Run a part of a file; or, of one that is known, the tests that were skipped then."""
         name, measured = self.name(file), part == "fast" and file in self.of_the_code
         subject = self.subject(file, part)
         key = self.store.key(subject)
-        share = "1/1" if known else self._share(name, part)
-        arguments = ["-m", MARKED[part.split()[0]], *(known["skipped"] if known else [name])]
-        done = await warm.call(
-            "bookbuild.engine.collect:run_tests", arguments, str(self.project.code) if measured else None,
-            share, folder=self.project.root,
-        )  # fmt: skip
+        arguments = ["-m", MARKED[part], *(known["skipped"] if known else [name])]
+        call = ("bookbuild.engine.collect:run_tests", arguments, str(self.project.code) if measured else None)
+        done = await warm.call(*call, folder=self.project.root)
         result = {**UNKNOWN, **(done.value or {"status": 1})}
         if result["status"] in (0, 5):  # all passed, or there was nothing to run
             passed = sorted({*result["passed"], *(known or UNKNOWN)["passed"]})

@@ -19,7 +19,7 @@ STYLE, SCRIPT = "site.css", "site.js"
 THEME_STYLES = ("styles/theme.css", "styles/pydata-sphinx-theme.css")  # a page has these first
 THEME_SCRIPTS = ("scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js")  # and these last
 APART = {"design-tabs.js": "sd-tab-set"}  # a script that reads its own tag, and the class that needs it
-FONTS = ("serif", "sans", "icons")  # which are on every page
+FONTS = ("fonts/serif", "fonts/sans", "fonts/icons")  # which are on every page
 ICON = re.compile(r'((?:\.fa-[\w-]+,?)+)\{--fa:"(?:\\([0-9a-f]+) ?|(.))"\}')
 OTHER_FONTS = re.compile(r"@font-face\{[^}]*vendor/fontawesome[^}]*\}")
 FILE = re.compile(r"url\(\s*[\"']?(?!data:|#|[a-z]+:)([^\"')]+)[\"']?\s*\)")
@@ -97,8 +97,13 @@ def load_joined(app: Sphinx, page: str, template: str, context: dict, doctree: n
     ]
     joined = _JavaScript(f"_static/{SCRIPT}", priority=0, defer="defer")
     context["script_files"] = [joined, *apart, *own]
-    for name in FONTS:
-        address = context["pathto"](f"_static/fonts/{name}.woff2", 1)
+    preload(context, *FONTS)
+
+
+def preload(context: dict, *fonts: str) -> None:
+    """Have a page load fonts before they are met."""
+    for name in fonts:
+        address = context["pathto"](f"_static/{name}.woff2", 1)
         link = f'<link rel="preload" as="font" type="font/woff2" crossorigin href="{address}">'
         context["metatags"] = context.get("metatags", "") + link
 

@@ -66,7 +66,7 @@ def prepare(app: Sphinx) -> None:
     app.env.mystnb_config = app.env.mystnb_config.copy(
         custom_formats=readers, execution_mode="off", output_folder=str(outputs)
     )
-    app.builder.typesetter = typeset.Typesetter(book.project.state / "formulas.json")
+    app.builder.typesetter = typeset.the_typesetter()
     read_glue_cache.cache_clear()  # of an earlier build in this process
     if app.builder.format == "html":
         app.builder.search = False  # ``search`` has its own, and Sphinx's index takes seconds
