@@ -78,7 +78,7 @@ def expected(seed_set: int) -> float:
 
 def test_claims_run_on_other_seeds_and_the_figures_are_kept(seeded, capsys):
     project = Project.at(seeded.root)
-    assert calibration.rerun(project, [7, 8], save=True) == 0
+    assert calibration.rerun(project, "7..8", save=True) == 0
     said = capsys.readouterr().out
     assert "held 2 of 2: seeded numbers are high (at least 0.01)" in said
     assert "held 2 of 2: two is two" in said
@@ -91,7 +91,7 @@ def test_claims_run_on_other_seeds_and_the_figures_are_kept(seeded, capsys):
     assert calibration.read(project, "foundations/seeded") == made["claims"]
 
     # once more: what is known is not run again, and a seed set that is new is run alone
-    assert calibration.rerun(project, [7, 8, 9], save=True) == 0
+    assert calibration.rerun(project, "7..9", save=True) == 0
     said = capsys.readouterr().out
     assert re.findall(r"\[1/1\] (.+?) \(", said) == ["foundations/seeded, seed set 9"]
     assert "held 3 of 3: seeded numbers are high" in said
@@ -104,7 +104,7 @@ def test_a_claim_that_fails_on_some_seeds_is_counted(seeded, capsys):
     bound = sorted(expected(s) for s in (1, 2))[1]
     another = f'{bound!r}, seeds=4, name="high")\nclaim("and in the same cell", 3, at_least=2, name="cell")'
     seeded.edit("book/foundations/seeded.md", '0.01, seeds=4, name="high")', another)
-    assert calibration.rerun(Project.at(seeded.root), [1, 2], "foundations/seeded") == 1
+    assert calibration.rerun(Project.at(seeded.root), "1..2", "foundations/seeded") == 1
     said = capsys.readouterr().out
     assert "held 1 of 2: seeded numbers are high" in said
     assert "held 2 of 2: two is two" in said  # it stands after the one that failed
@@ -116,7 +116,7 @@ def test_a_page_that_keeps_its_seeds_and_one_that_breaks_are_told(seeded, capsys
     seeded.edit("book/foundations/seeded.md", "seeds(4)]", "(seeds(4) and range(4))]")
     broken = 'from rlworkshop.verify import claim, seed\nassert seed() == 0\nclaim("x", 1, at_least=1)'
     seeded.add_page("broken", broken)
-    assert calibration.rerun(Project.at(seeded.root), [1, 2]) == 1
+    assert calibration.rerun(Project.at(seeded.root), "1..2") == 1
     said = capsys.readouterr().out
     assert said.count("the same on every seed set: saturated, or the page does not use verify.seeds()") == 1
     assert "cell 1: AssertionError" in said.split("\nbroken\n")[1]
@@ -125,9 +125,9 @@ def test_a_page_that_keeps_its_seeds_and_one_that_breaks_are_told(seeded, capsys
 def test_pages_that_cannot_be_re_run_are_named(seeded):
     project = Project.at(seeded.root)
     with pytest.raises(BookError, match="no page with code cells is called 'index': try one of alpha, beta"):
-        calibration.rerun(project, [1], "index")
+        calibration.rerun(project, "1", "index")
     with pytest.raises(BookError, match="there is no claim to re-run"):
-        calibration.rerun(project, [1], "alpha")
+        calibration.rerun(project, "1", "alpha")
 
 
 # ---- faults
@@ -186,7 +186,7 @@ def learns(fresh, monkeypatch):
 
     def calibrate(*faults: str) -> int:
         fresh.add_page("foundations/learns", LEARNS.replace("FAULTS", repr(faults)), budget=1)
-        return calibration.rerun(Project.at(fresh.root), [7], "foundations/learns", save=True)
+        return calibration.rerun(Project.at(fresh.root), "7", "foundations/learns", save=True)
 
     calibrate.kept = lambda: calibration.read(Project.at(fresh.root), "foundations/learns")
     return calibrate

@@ -9,7 +9,6 @@ import math
 import os
 import re
 import statistics
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -18,6 +17,9 @@ from bookbuild.engine.project import BookError, Project, drop_bytecode
 from bookbuild.engine.schedule import Job, Schedule
 from bookbuild.engine.store import Store, Subject, read_json, write_json
 from rlworkshop import verify
+
+Found = dict[str, tuple[dict, list[float]]]  # a claim's record and its values, by its name
+Result = tuple[list[dict], list[run.Failure]]  # of one run: its claims, and what went wrong
 
 
 def path(project: Project, page: str):
@@ -43,11 +45,8 @@ def summary(record: dict, kept: dict | None) -> list[str]:
     if not values:
         return ["–" if record["seeds"] is None or record.get("stored") else "not calibrated", "–", "–", *last]
     held = sum(verify.holds(record, value) for value in values)
-    found, spread, part = (
-        verify.margin(record, values),
-        verify.spread(values),
-        verify.way(record, values, under),
-    )
+    found, spread = verify.margin(record, values), verify.spread(values)
+    part = verify.way(record, values, under)
     far = "no spread" if math.isinf(found) else f"{found:.1f} s.d."
     if not math.isnan(part):
         last[1] = f"{part:.0%}" if part >= verify.HALF else f"**{part:.0%}**"
@@ -67,12 +66,7 @@ def seed_sets(text: str) -> list[int]:
     return list(range(first, last + 1))
 
 
-def command(project: Project, seeds: str, page: str | None, save: bool) -> int:
-    """``make claims`` and ``make calibrate``."""
-    return rerun(project, seed_sets(seeds or ""), page, save)
-
-
-def rerun(project: Project, seed_sets: list[int], only: str | None = None, save: bool = False) -> int:
+def rerun(project: Project, seeds: str, page: str | None = None, save: bool = False) -> int:
     """Re-run the claims of a page (or of all) on other seed sets and print how often each held.
 
     With ``save`` also run each page under the faults that its claims name, and keep the figures. Returns 0 if
@@ -81,75 +75,64 @@ def rerun(project: Project, seed_sets: list[int], only: str | None = None, save:
     Raises:
         BookError: there is no such page, no page makes a claim, or a fault is not listed.
     """
-    book = pages.read_pages(project)
-    chosen = [page for page in book if only in (None, page.name)]
+    sets, book, store = seed_sets(seeds or ""), pages.read_pages(project), Store(project)
+    chosen = [one for one in book if page in (None, one.name)]
     if not chosen:
-        raise BookError(
-            f"no page with code cells is called {only!r}: try one of {', '.join(p.name for p in book)}"
-        )
-    chosen = [page for page in chosen if any("claim(" in cell.source for cell in page.notebook.cells)]
+        known = ", ".join(one.name for one in book)
+        raise BookError(f"no page with code cells is called {page!r}: try one of {known}")
+    chosen = [one for one in chosen if any("claim(" in cell.source for cell in one.notebook.cells)]
     if not chosen:
         raise BookError("there is no claim to re-run")
-    for page in chosen if save else ():
-        faults.read(project, page.name)  # a list that cannot be read is told before the runs, not after them
+    for one in chosen if save else ():
+        faults.read(project, one.name)  # a list that cannot be read is told before the runs, not after them
     drop_bytecode(project.code)
-    store, claims, failures = Store(project), {}, {}
-
-    async def work(page: pages.Page, subject: Subject, changes: list[faults.Change] | None = None) -> None:
-        key = store.key(subject)
-        if changes is None:
-            outcome = await run.run_page(project, faults.going_on(page), dict(subject.variables))
-        else:
-            outcome = await faults.run_page(project, page, changes)
-            outcome.failures = [f for f in outcome.failures if "ClaimFailed" not in f.error]
-        claims[subject], failures[subject] = outcome.claims, outcome.failures
-        if not outcome.failures:
-            store.put(subject, key, {"claims": outcome.claims}, outcome.inputs)
-
-    jobs, subjects = [], {page.name: [] for page in chosen}
-    for page in chosen:
-        for seed_set in seed_sets:
-            name, variables = f"{page.name}, seed set {seed_set}", ((verify.SEED_SET, str(seed_set)),)
-            subject = replace(pages.subject(project, page), kind="claims", name=name, variables=variables)
-            subjects[page.name].append(subject)
-            if known := store.get(subject):
-                claims[subject], failures[subject] = known["claims"], []
-            else:
-                jobs.append(Job(name, page.budget, partial(work, page, subject), page.exclusive))
-    cores = os.cpu_count() or 1
-    Schedule.begin(Schedule(jobs, cores, print).run())
-    planted, jobs = {page.name: {} for page in chosen}, []
-    for page in chosen if save else ():
-        made = {record["name"]: record for subject in subjects[page.name] for record in claims[subject]}
-        names = sorted({name for record in made.values() for name in record.get("fails_under", ())})
-        for name, changes in faults.of_page(project, page, names).items():
-            subject = planted[page.name][name] = faults.subject(project, page, name, changes)
-            if known := store.get(subject):
-                claims[subject], failures[subject] = known["claims"], []
-            else:
-                jobs.append(
-                    Job(subject.name, page.budget, partial(work, page, subject, changes), page.exclusive)
-                )
-    Schedule.begin(Schedule(jobs, cores, print).run())
+    made = tried(store, [(one, faults.on_seeds(project, one, n), []) for one in chosen for n in sets])
     green = True
-    for page, tried in subjects.items():
-        found: dict[str, tuple[dict, list[float]]] = {}
-        for record in (record for subject in tried for record in claims[subject]):
+    for number, one in enumerate(chosen):
+        own = made[number * len(sets) : (number + 1) * len(sets)]
+        found: Found = {}
+        for record in (record for claims, _ in own for record in claims):
             found.setdefault(record["name"], (record, []))[1].append(float(record["value"]))
-        wrong = [failure for subject in tried for failure in failures[subject]]
+        wrong = [failure for _, failures in own for failure in failures]
         broken = [failure for failure in wrong if "ClaimFailed" not in failure.error]
-        _print(page, found, broken, len(tried))
+        _print(one.name, found, broken, len(sets))
         green &= not wrong
-        under = {
-            name: {r["name"]: r["value"] for r in claims[subject]} for name, subject in planted[page].items()
-        }
-        stopped = {name: failures[subject] for name, subject in planted[page].items() if failures[subject]}
         if save and not broken:
-            green &= _save(project, page, seed_sets, found, under, stopped)
+            names = sorted({name for record, _ in found.values() for name in record.get("fails_under", ())})
+            changes = faults.of_page(project, one, names)
+            runs = [(one, faults.subject(project, one, name, changes[name]), changes[name]) for name in names]
+            under = dict(zip(names, tried(store, runs), strict=True))
+            green &= _save(project, one.name, sets, found, under)
     return 0 if green else 1
 
 
-def _print(page: str, found: dict[str, tuple[dict, list[float]]], broken: list, sets: int) -> None:
+def tried(store: Store, runs: list[tuple[pages.Page, Subject, list[faults.Change]]]) -> list[Result]:
+    """The claims of runs on other seeds or under faults, and what went wrong: as it is kept, or made now."""
+    found: dict[Subject, Result] = {}
+
+    async def work(page: pages.Page, subject: Subject, changes: list[faults.Change]) -> None:
+        key = store.key(subject)
+        if changes:
+            outcome = await faults.run_page(store.project, page, changes)
+            outcome.failures = [f for f in outcome.failures if "ClaimFailed" not in f.error]
+        else:
+            outcome = await run.run_page(store.project, faults.going_on(page), dict(subject.variables))
+        found[subject] = outcome.claims, outcome.failures
+        if not outcome.failures:
+            store.put(subject, key, {"claims": outcome.claims}, outcome.inputs)
+
+    jobs = []
+    for page, subject, changes in runs:
+        if known := store.get(subject):
+            found[subject] = known["claims"], []
+        else:
+            works = partial(work, page, subject, changes)
+            jobs.append(Job(subject.name, page.budget, works, page.exclusive))
+    Schedule.begin(Schedule(jobs, os.cpu_count() or 1, print).run())
+    return [found[subject] for _, subject, _ in runs]
+
+
+def _print(page: str, found: Found, broken: list[run.Failure], sets: int) -> None:
     """Print how a page's claims fared on so many seed sets, and what broke off a run."""
     print("\n".join([f"\n{page}", *(f"  {failure}" for failure in broken)]))
     for record, values in found.values():
@@ -162,14 +145,15 @@ def _print(page: str, found: dict[str, tuple[dict, list[float]]], broken: list, 
             print("    the same on every seed set: saturated, or the page does not use verify.seeds()")
 
 
-def _save(project: Project, page: str, seed_sets: list[int], found: dict, under: dict, stopped: dict) -> bool:
-    """Write a page's figures, unless a claim holds under its fault; ``under``: values by fault and claim."""
+def _save(project: Project, page: str, sets: list[int], found: Found, under: dict[str, Result]) -> bool:
+    """Write a page's figures, unless a claim holds under its fault."""
     claims, right = {}, True
+    values_under = {fault: {one["name"]: one["value"] for one in made} for fault, (made, _) in under.items()}
     for name, (record, values) in found.items():
-        named = {fault: under[fault].get(name) for fault in record.get("fails_under", ())}
+        named = {fault: values_under[fault].get(name) for fault in record.get("fails_under", ())}
         for fault, value in named.items():
             if value is None:
-                why = "; ".join(map(str, stopped.get(fault, ["the page does not make it"])))
+                why = "; ".join(map(str, under[fault][1] or ["the page does not make it"]))
                 print(f"  NOT REACHED under {fault}: {record['text']} ({why})")
             elif isinstance(value, float) and verify.holds(record, value):
                 print(
@@ -183,7 +167,7 @@ def _save(project: Project, page: str, seed_sets: list[int], found: dict, under:
             kept = {"text": record["text"], "values": values if random else [], "seeds": record["seeds"]}
             claims[name] = {**kept, "under": named} if named else kept
     if right:
-        made = {"seed_sets": seed_sets, "date": datetime.now(UTC).strftime("%Y-%m-%d"), "claims": claims}
+        made = {"seed_sets": sets, "date": datetime.now(UTC).strftime("%Y-%m-%d"), "claims": claims}
         write_json(path(project, page), made)
         print(f"  written to {path(project, page).relative_to(project.root)}")
     return right

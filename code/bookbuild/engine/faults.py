@@ -20,7 +20,7 @@ from bookbuild.engine import pages, run
 from bookbuild.engine.pages import Page
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.store import Subject
-from rlworkshop import provenance
+from rlworkshop import provenance, verify
 
 GOES_ON = """
 import rlworkshop.verify as verify
@@ -91,6 +91,12 @@ def subject(project: Project, page: Page, name: str, changes: Sequence[Change]) 
     plain = pages.subject(project, page)
     own = json.dumps([plain.own, GOES_ON, [[c.file, c.find, c.replace] for c in changes]])
     return replace(plain, kind="claims", name=f"{page.name}, {name}", own=own)
+
+
+def on_seeds(project: Project, page: Page, seed_set: int) -> Subject:
+    """What a run of a page on another seed set is made of."""
+    name, variables = f"{page.name}, seed set {seed_set}", ((verify.SEED_SET, str(seed_set)),)
+    return replace(pages.subject(project, page), kind="claims", name=name, variables=variables)
 
 
 def going_on(page: Page) -> Page:

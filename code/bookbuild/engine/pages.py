@@ -58,7 +58,7 @@ def read_pages(project: Project, problems: dict[str, str] | None = None) -> list
         except BookError as error:
             if problems is None:
                 raise
-            problems[file.relative_to(project.book).with_suffix("").as_posix()] = str(error)
+            problems[project.page(file)] = str(error)
         else:
             found += [page] if page else []
     return found
@@ -66,7 +66,7 @@ def read_pages(project: Project, problems: dict[str, str] | None = None) -> list
 
 def read_page(project: Project, file: Path) -> Page | None:
     """The page in ``file``; ``None`` when it has no code cells."""
-    name = file.relative_to(project.book).with_suffix("").as_posix()
+    name = project.page(file)
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -86,13 +86,9 @@ def read_page(project: Project, file: Path) -> Page | None:
     budget, depends = matter.get("budget", DEFAULT_BUDGET), matter.get("depends", [])
     if isinstance(budget, bool) or not isinstance(budget, int | float) or not budget > 0:
         raise BookError(f"book/{name}.md: 'budget: {budget}' should be a number of seconds above 0")
-    timeout = matter.get("mystnb", {}).get("execution_timeout", 1)
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-        raise BookError(f"book/{name}.md: 'execution_timeout: {timeout}' should be a number of seconds")
-    exclusive = matter.get("exclusive", False)
+    exclusive, programs = matter.get("exclusive", False), matter.get("programs", [])
     if not isinstance(exclusive, bool):
         raise BookError(f"book/{name}.md: 'exclusive' should be true or false")
-    programs = matter.get("programs", [])
     for field, value, what in (("depends", depends, "files or globs"), ("programs", programs, "names")):
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise BookError(f"book/{name}.md: {field!r} should be a list of {what}")

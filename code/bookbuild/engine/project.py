@@ -61,6 +61,10 @@ class Project:
         url = os.environ.get("BOOK_BASE_URL") or self.settings.get("base_url", "")
         return url and f"{url.rstrip('/')}/"
 
+    def page(self, file: Path) -> str:
+        """What Sphinx calls the page in ``file``."""
+        return file.relative_to(self.book).with_suffix("").as_posix()
+
     def pins(self, rendering: bool = True) -> list[str]:
         """The pinned requirements, comments dropped; on request without those below ``RENDERING``."""
         file = self.root / "requirements.txt"

@@ -20,7 +20,7 @@ from bookbuild.engine import pages, watch
 from bookbuild.engine.pages import Page
 from bookbuild.engine.project import Project
 
-CELL_TIMEOUT = 1800  # seconds; front matter ``mystnb: {execution_timeout: N}`` sets another
+CELL_TIMEOUT = 1800  # seconds
 LONGEST_SOCKET = 80  # characters of a folder for sockets: Linux takes 107 for a socket, macOS 103
 PYTHON = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py"}
 
@@ -95,7 +95,6 @@ async def run_page(project: Project, page: Page, environment: dict[str, str] | N
 async def _run(project: Project, page: Page, environment: dict[str, str], log: str) -> Outcome:
     notebook = copy.deepcopy(page.notebook)
     cells = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    timeout = notebook.metadata.get("mystnb", {}).get("execution_timeout", CELL_TIMEOUT)
     failures: list[Failure] = []
     cpu = peak = float("nan")
     ended = False  # the kernel, by the page's own wish
@@ -110,7 +109,8 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
 
     client = NotebookClient(
         notebook,
-        timeout=timeout if timeout > 0 else None,
+        timeout=CELL_TIMEOUT,
+        record_timing=False,
         kernel_manager_class=PageKernel,
         on_cell_executed=executed,
         resources={"metadata": {"path": str(page.file.parent)}},
@@ -128,7 +128,7 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
                     if error.ename != "ClaimFailed":
                         break
                 except CellTimeoutError:
-                    fail(number, index, f"ran longer than {timeout} s (execution_timeout)")
+                    fail(number, index, f"ran longer than {CELL_TIMEOUT} s")
                     break
                 except DeadKernelError:
                     if asyncio.current_task().cancelling():  # which nbclient takes for a death
@@ -150,7 +150,6 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
         if not record["held"] and record["cell"] not in caught:  # the page caught the exception
             fail(record["cell"], cells[record["cell"] - 1][0], f"ClaimFailed: {record['text']}")
     for number, (_, cell) in enumerate(cells, 1):
-        cell.metadata.pop("execution", None)  # nbclient's time stamps
         cell.execution_count = number
     notebook.metadata["language_info"] = dict(PYTHON)
     read = watch.inputs(log)
