@@ -22,7 +22,7 @@ from bookbuild.engine.pages import Page
 from bookbuild.engine.project import Project, drop_bytecode
 from bookbuild.engine.run import Failure, Outcome
 from bookbuild.engine.schedule import Job, Schedule
-from bookbuild.engine.store import Store, read_json, write_json
+from bookbuild.engine.store import Store, read_json
 from bookbuild.engine.tests import Tests
 
 BUILDER = ("myst_nb", "sphinx.builders.html", "jupytext", "jupyter_cache.cache.main", "nbclient")
@@ -108,7 +108,6 @@ class Work:
 
     def __init__(self, book: Book, store: Store, say: Callable[[str], None]):
         self.book, self.store, self.say, self.project = book, store, say, book.project
-        self.times = read_json(self.project.state / "times.json", {})
         self._speed: asyncio.Task | None = None
 
     def pages(self, chosen: list[Page]) -> list[Job]:
@@ -122,8 +121,8 @@ class Work:
                 continue
             facts = {name: kept[name] for name in FACTS}
             self._hold(Outcome(page, _merged(page, notebook), cached=True, **facts))
-        times = {page.name: self.times.get(page.name, page.budget) for page in todo}
-        return [Job(p.name, times[p.name], partial(self._run, p), p.exclusive) for p in todo]
+        times = self.store.times
+        return [Job(p.name, times.get(p.name, p.budget), partial(self._run, p), p.exclusive) for p in todo]
 
     async def _run(self, page: Page) -> None:
         speed = self._speed = self._speed or asyncio.create_task(_speed(self.project))
@@ -136,12 +135,10 @@ class Work:
                 break
             drop_bytecode(self.project.code)  # edited while it ran: what it printed is of neither version
         else:
-            outcome.failures.append(
-                Failure(page.name, 0, 1, "its code kept changing while it ran: build again")
-            )
+            outcome.failures.append(Failure(0, 1, "its code kept changing while it ran: build again"))
         outcome.cost = outcome.cpu / await asyncio.shield(speed)
         self._hold(outcome)
-        self.times[page.name] = round(outcome.seconds, 2)
+        self.store.times[page.name] = round(outcome.seconds, 2)
         if outcome.failures:
             return
         try:
@@ -178,8 +175,7 @@ class Work:
         (self.project.root / book.tests.log).write_text("\n".join(failed), encoding="utf-8")
         for text in failed:
             self.say(f"\n{text}")
-        write_json(self.project.state / "times.json", {**self.times, **book.tests.times})
-        self.store.prune()
+        self.store.end()
 
 
 def _ran(notebook: dict) -> list[dict]:

@@ -57,12 +57,10 @@ class Recorder:
             self.coverage.stop()
             data = self.coverage.get_data()
             for file in data.measured_files():
-                by_line = {
-                    str(line): sorted({test.split("[")[0] for test in tests if test in passed})
-                    for line, tests in data.contexts_by_lineno(file).items()
-                }
-                name = Path(file).relative_to(os.getcwd()).as_posix()
-                lines[name] = {line: tests for line, tests in by_line.items() if tests}
+                by_line = lines.setdefault(Path(file).relative_to(os.getcwd()).as_posix(), {})
+                for line, tests in data.contexts_by_lineno(file).items():
+                    if entering := sorted({test.split("[")[0] for test in tests if test in passed}):
+                        by_line[str(line)] = entering
         names = {how: sorted(tests) for how, tests in {**self.tests, "passed": passed}.items()}
         return {**names, "seen": self.seen, "lines": lines}
 

@@ -99,11 +99,11 @@ def on_seeds(project: Project, page: Page, seed_set: int) -> Subject:
     return replace(pages.subject(project, page), kind="claims", name=name, variables=variables)
 
 
-def going_on(page: Page) -> Page:
-    """The page with a first cell that lets its claims fail without ending their cell."""
+def going_on(page: Page, before: Sequence[str] = ()) -> Page:
+    """The page with a first cell that lets claims fail without ending their cell, and runs lines ``before``."""
     notebook = copy.deepcopy(page.notebook)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    first.source = "\n".join([GOES_ON, first.source])
+    first.source = "\n".join([GOES_ON, *before, first.source])
     return replace(page, notebook=notebook)
 
 
@@ -113,10 +113,8 @@ async def run_page(project: Project, page: Page, changes: Sequence[Change]) -> r
     text = _text(project, own)
     for change in (change for change in changes if change.file == own):
         text = text.replace(change.find, change.replace)
-    notebook = pages.read_notebook(text, page.file)
-    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     before = [change.replace for change in changes if not change.file]
-    first.source = "\n".join([*before, first.source])
+    planted = going_on(replace(page, notebook=pages.read_notebook(text, page.file)), before)
     with tempfile.TemporaryDirectory(prefix="fault-") as folder:
         root = Path(folder).resolve()
         for entry in project.root.iterdir():
@@ -129,7 +127,7 @@ async def run_page(project: Project, page: Page, changes: Sequence[Change]) -> r
                 file.write_text(file.read_text("utf-8").replace(change.find, change.replace), "utf-8")
         there = Project(root, project.settings)
         runs = {"RLWORKSHOP_RUNS": str(root / "runs")}  # those of the right code are of no use here
-        outcome = await run.run_page(there, going_on(replace(page, notebook=notebook)), runs)
+        outcome = await run.run_page(there, planted, runs)
     for change in changes:
         outcome.inputs.pop(f"file {change.file}", None)
     return outcome

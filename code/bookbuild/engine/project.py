@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -92,27 +93,17 @@ class Project:
     def sources(self) -> Iterator[Path]:
         """Every file that the site may depend on: all but what is made and what hides behind a dot."""
         for folder, folders, files in os.walk(self.root):
-            here = Path(folder)
-            folders[:] = sorted(
-                name
-                for name in folders
-                if not name.startswith(".") and name != "__pycache__" and here / name != self.build
-            )
-            yield from (here / name for name in sorted(files) if not name.startswith("."))
+            folders[:] = sorted(n for n in folders if n[0] != "." and n not in ("__pycache__", "_build"))
+            yield from (Path(folder, name) for name in sorted(files) if name[0] != ".")
 
     def commit(self) -> str:
         """The commit the book stands at, with ``+`` when files differ from it; empty outside git."""
-
-        def git(*arguments: str) -> str:
-            command = ["git", "-C", str(self.root), *arguments]
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-        try:
-            if Path(git("rev-parse", "--show-toplevel")).resolve() != self.root:
-                return ""
-            return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain") else "")
-        except (OSError, subprocess.CalledProcessError):
+        if not (self.root / ".git").exists() or not shutil.which("git"):
             return ""
+        command = ["git", "-C", self.root, "status", "--porcelain=2", "--branch"]
+        told = subprocess.run(command, capture_output=True, text=True).stdout
+        head = re.match(r"# branch\.oid ([0-9a-f]{12})", told)
+        return head[1] + "+" * bool(re.search("^[^#]", told, re.M)) if head else ""
 
     def fingerprint(self) -> str:
         """Changes with anything that a build reads: sources, settings, interpreter, commit."""

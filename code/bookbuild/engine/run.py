@@ -29,7 +29,6 @@ PYTHON = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py
 class Failure:
     """One thing that went wrong on a page."""
 
-    page: str
     cell: int  # the number of the code cell, from 1; 0 for the page as a whole
     line: int  # of the page's file, from 1
     error: str  # one line
@@ -101,7 +100,7 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
 
     def fail(number: int, index: int, error: str) -> None:
         line = notebook.metadata["source_map"][index] + 1
-        failures.append(Failure(page.name, number, line, error))
+        failures.append(Failure(number, line, error))
 
     def executed(cell, cell_index, execute_reply) -> None:
         nonlocal ended

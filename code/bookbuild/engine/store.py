@@ -45,6 +45,7 @@ class Store:
         self.project = project
         self.folder = project.state / "results"
         self.environment = project.environment()
+        self.times: dict[str, float] = read_json(project.state / "times.json", {})  # seconds, by job
         self._pins = {rendering: project.pins(rendering) for rendering in (False, True)}
 
     def key(self, subject: Subject) -> str:
@@ -83,8 +84,9 @@ class Store:
         """The executed notebooks, which results of pages lead to."""
         return Notebooks(self.project.state / "jupyter-cache")
 
-    def prune(self) -> None:
-        """Forget the oldest results where there are very many."""
+    def end(self) -> None:
+        """Write down how long jobs took; forget the oldest results where there are very many."""
+        write_json(self.project.state / "times.json", self.times)
         for folder in self.folder.glob("*"):
             files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime)
             for file in files[:-KEPT]:

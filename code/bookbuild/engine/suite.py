@@ -6,7 +6,7 @@ from bookbuild.engine.book import loaded
 from bookbuild.engine.forks import Warm
 from bookbuild.engine.project import Project, drop_bytecode
 from bookbuild.engine.schedule import Schedule
-from bookbuild.engine.store import Store, read_json, write_json
+from bookbuild.engine.store import Store
 from bookbuild.engine.tests import Tests
 
 
@@ -28,8 +28,7 @@ def run(project: Project, fast: bool = False) -> int:
             await Schedule(jobs, os.cpu_count() or 1, print).run()
 
     Schedule.begin(all_of_it())
-    write_json(project.state / "times.json", {**read_json(project.state / "times.json", {}), **tests.times})
-    store.prune()
+    store.end()
     for name, printed in tests.failed.items():
         print(f"\n{printed.rstrip()}\ntests failed: {name}")
     print("nothing has changed since every test passed" if not ran else "")

@@ -31,7 +31,6 @@ class Tests:
     def __init__(self, project: Project, store: Store):
         self.project, self.store = project, store
         self.results: dict[tuple[str, str], dict] = {}  # file and part -> result
-        self.times: dict[str, float] = read_json(project.state / "times.json", {})
         made = pyproject(project.root)
         options = made.get("tool", {}).get("pytest", {}).get("ini_options", {})
         self._settings = json.dumps([options, made.get("dependency-groups", {}).get("test")], sort_keys=True)
@@ -86,7 +85,7 @@ class Tests:
                 self.results[name, part] = known
             some = self.results.get((name, "fast"), UNKNOWN)["seen"].get(part, 1)  # there may be no such test
             if some and (known is None or known["skipped"]):
-                expected = self.times.get(f"{name} {part}", EXPECTED[part])
+                expected = self.store.times.get(f"{name} {part}", EXPECTED[part])
                 work = functools.partial(self._run, warm, file, part, known)
                 found.append(Job(f"{name} {part}" if part != "fast" else name, expected, work))
         return found
@@ -107,7 +106,7 @@ class Tests:
         else:
             result |= {"log": done.printed, "failed": result["failed"] or [name]}
         self.results[name, part] = result
-        self.times[f"{name} {part}"] = round(done.cpu, 2)
+        self.store.times[f"{name} {part}"] = round(done.cpu, 2)
 
     # ---- what they tell
 

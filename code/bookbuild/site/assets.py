@@ -18,7 +18,7 @@ THEME = "sphinx_book_theme"
 STYLE, SCRIPT = "site.css", "site.js"
 THEME_STYLES = ("styles/theme.css", "styles/pydata-sphinx-theme.css")  # a page has these first
 THEME_SCRIPTS = ("scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js")  # and these last
-APART = {"design-tabs.js": "sd-tab-set"}  # a script that reads its own tag, and the class that needs it
+LEFT_OUT = "design-tabs.js"  # which ties tabs together: the book has none
 FONTS = ("fonts/serif", "fonts/sans", "fonts/icons")  # which are on every page
 ICON = re.compile(r'((?:\.fa-[\w-]+,?)+)\{--fa:"(?:\\([0-9a-f]+) ?|(.))"\}')
 OTHER_FONTS = re.compile(r"@font-face\{[^}]*vendor/fontawesome[^}]*\}")
@@ -46,7 +46,7 @@ def join_assets(app: Sphinx) -> None:
             text = "\n".join(style(static, name, used) for name in dict.fromkeys(styles))
             (static / STYLE).write_text(text, encoding="utf-8")
             scripts = [*_shared(builder._js_files), *THEME_SCRIPTS]
-            texts = ((static / name).read_text(encoding="utf-8") for name in scripts if name not in APART)
+            texts = ((static / name).read_text(encoding="utf-8") for name in scripts if name != LEFT_OUT)
             (static / SCRIPT).write_text("\n;".join(_bare(text) for text in texts), encoding="utf-8")
 
         builder.copy_assets = copy_and_join
@@ -90,13 +90,8 @@ def load_joined(app: Sphinx, page: str, template: str, context: dict, doctree: n
     own = [f for f in context["css_files"] if f not in builder._orig_css_files]
     context["css_files"] = [_CascadingStyleSheet(f"_static/{STYLE}", priority=0), *own]
     own = [f for f in context["script_files"] if f not in builder._orig_js_files and f.filename]
-    apart = [
-        f
-        for f in builder._orig_js_files
-        if f.filename and APART.get(Path(f.filename).name, "\0") in context.get("body", "")
-    ]
     joined = _JavaScript(f"_static/{SCRIPT}", priority=0, defer="defer")
-    context["script_files"] = [joined, *apart, *own]
+    context["script_files"] = [joined, *own]
     preload(context, *FONTS)
 
 

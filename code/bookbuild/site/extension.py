@@ -29,9 +29,8 @@ def read_executed(text: str, file: str) -> nbformat.NotebookNode:
     notebook = nbformat.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
     made = reading.arranged(notebook)
     for cell in made.cells:  # MyST-NB shows what a cell knows, and not what its outputs do
-        pictures = [
-            o for o in cell.get("outputs", ()) if any(k.startswith("image/") for k in o.get("data", ()))
-        ]
+        outputs = cell.get("outputs", ())
+        pictures = [o for o in outputs if any(kind.startswith("image/") for kind in o.get("data", ()))]
         if any(playable.RECORD in picture.metadata for picture in pictures):
             cell.metadata[playable.RECORD] = [one.metadata.get(playable.RECORD) for one in pictures]
     return made
@@ -47,7 +46,7 @@ class ClaimRole(SphinxRole):
             self.env.note_dependency(book.executed / f"{other}.ipynb")
         if found := takeaway.claim(book, page, self.text):
             target, name, value = found
-            uri = "" if target == page else self.env._app.builder.get_relative_uri(page, target)
+            uri = self.env._app.builder.get_relative_uri(page, target)
             return [nodes.reference("", value, refuri=f"{uri}#claim-{name}", internal=True)], []
         if not (book.only and other) and not (outcome and outcome.failures):  # a page that failed has said so
             message = f"claim role: no claim is named {self.text!r}"

@@ -40,8 +40,5 @@ def citing(env: BuildEnvironment, citation: nodes.citation) -> list[str]:
     """The pages that cite an entry of the bibliography."""
     domain = env.get_domain("cite")
     keys = {one.key for one in domain.citations if one.citation_id in citation["ids"]}
-    return sorted({reference.docname for reference in domain.citation_refs if keys & _keys(reference)})
-
-
-def _keys(reference: object) -> set[str]:
-    return {target.key for target in reference.targets}
+    references = domain.citation_refs
+    return sorted({one.docname for one in references for target in one.targets if target.key in keys})

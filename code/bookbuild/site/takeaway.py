@@ -126,9 +126,8 @@ def quoted(book: Book, page: str, outputs: Path, role: str, text: str) -> str:
         return found[2] if found else "(not measured)"
     key, _, form = text.rpartition(":") if role == "glue:text" and ":" in text else (text, "", "s")
     other, _, name = key.rpartition("::")
-    where = posixpath.normpath(
-        posixpath.join("/", posixpath.dirname(page), other or posixpath.basename(page))
-    )
+    folder, own = posixpath.split(page)
+    where = posixpath.normpath(posixpath.join("/", folder, other or own))
     output = read_glue_cache(str(outputs), where[1:].removesuffix(".md")).get(name, {"data": {}})
     shown = output["data"].get("text/plain", "")
     try:
@@ -145,12 +144,10 @@ def escaped(text: str) -> str:
 
 def buttons(project: Project, page: str, addresses: dict[str, str]) -> list[dict]:
     """The theme's header buttons for a page."""
+    kinds = (("ipynb", "Executed notebook", "fas fa-code"), ("py", "Script", "fas fa-file"))
     links = [
         {"type": "link", "url": addresses[kind], "text": f".{kind}", "tooltip": what, "icon": icon}
-        for kind, what, icon in (
-            ("ipynb", "Executed notebook", "fas fa-code"),
-            ("py", "Script", "fas fa-file"),
-        )
+        for kind, what, icon in kinds
     ]
     group = {"type": "group", "label": "download-buttons", "icon": "fas fa-download", "buttons": links}
     switch = {"type": "javascript", "javascript": "", "icon": "fas fa-check-double", "label": "evidence"}

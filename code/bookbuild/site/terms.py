@@ -8,8 +8,12 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
+from bookbuild.site.markup import ancestors
+
 GLOSSARY = "reference/glossary"
 PLAIN = (nodes.paragraph, nodes.emphasis, nodes.strong, nodes.list_item)  # where words are prose
+NAMES = (nodes.caption, nodes.title, nodes.reference)
+CODE = {"snippet", "cell", "cell_output", "evidence"}  # classes
 
 
 def read(file: Path) -> list[str]:
@@ -53,23 +57,14 @@ def link_terms(app: Sphinx, doctree: nodes.document) -> None:
 
 def _section(node: nodes.Node) -> int:
     """The section of the second level that a node is in, or the page's opening."""
-    above = []
-    while node := node.parent:
-        above += [node] * isinstance(node, nodes.section)
+    above = [one for one in ancestors(node) if isinstance(one, nodes.section)]
     return id(above[-2]) if len(above) > 1 else 0
 
 
 def _is_prose(node: nodes.Element) -> bool:
     while isinstance(node, PLAIN) or "tag_evidence" in node.get("classes", []):
         node = node.parent
-    names = {"snippet", "cell", "cell_output", "evidence"}
-    while node is not None:
-        if isinstance(node, nodes.caption | nodes.title | nodes.reference) or names & {
-            *node.get("classes", [])
-        }:
-            return False
-        node = node.parent
-    return True
+    return not any(isinstance(one, NAMES) or CODE & {*one["classes"]} for one in (node, *ancestors(node)))
 
 
 def _link(text: nodes.Text, known: dict[str, str], left: set[str], words: re.Pattern, page: str) -> None:
