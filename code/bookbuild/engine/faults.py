@@ -100,7 +100,7 @@ def on_seeds(project: Project, page: Page, seed_set: int) -> Subject:
 
 
 def going_on(page: Page, before: Sequence[str] = ()) -> Page:
-    """The page with a first cell that lets claims fail without ending their cell, and runs lines ``before``."""
+    """The page with a first cell that lets claims fail without ending their cell, after lines ``before``."""
     notebook = copy.deepcopy(page.notebook)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first.source = "\n".join([GOES_ON, *before, first.source])
