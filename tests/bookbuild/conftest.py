@@ -252,7 +252,7 @@ class Rendered:
 
 
 def render(book: Book, /, fresh: bool = True, parallel: int = 1, **settings: object) -> Rendered:
-    """Run Sphinx over an executed book; not ``fresh``: only what has changed since."""
+    """Run Sphinx over an executed book; not ``fresh``: it reads only what has changed since."""
     root, warnings = book.project.root, io.StringIO()
     with patch_docutils(root), docutils_namespace():
         app = Sphinx(
@@ -268,7 +268,7 @@ def render(book: Book, /, fresh: bool = True, parallel: int = 1, **settings: obj
             warningiserror=True,
             parallel=parallel,
         )
-        app.build(force_all=fresh)
+        app.build(force_all=True)
     output = strip_escape_sequences(warnings.getvalue()).replace(f"{root}{os.sep}", "")
     return Rendered(root / "_build/html", app.statuscode, output)
 

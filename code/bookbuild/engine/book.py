@@ -35,14 +35,12 @@ def lock(project: Project) -> Iterator[None]:
     project.state.mkdir(parents=True, exist_ok=True)
     held = FileLock(project.state / "build.lock", is_singleton=True)
     try:
-        held.acquire(timeout=0)
+        ours = held.acquire(timeout=0)
     except TimeoutError:
         print("another build of this book is at work: waiting for it to end", flush=True)
-        held.acquire()
-    try:
+        ours = held.acquire()
+    with ours:
         yield
-    finally:
-        held.release()
 
 
 @dataclass

@@ -69,18 +69,13 @@ def read_page(project: Project, file: Path) -> Page | None:
     name = project.page(file)
     try:
         text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise BookError(f"book/{name}.md is not UTF-8: {error}") from None
-    if not is_myst_markdown_notebook(text):
-        if re.search(r"^(`{3,}|:{3,})\{code-cell\}", text, re.M):
-            why = "code cells but no jupytext front matter that can be read: nothing would run"
-            raise BookError(f"book/{name}.md has {why}")
-        return None
-    try:
-        notebook = read_notebook(text, file)
-    except Exception as error:  # YAML and MyST have many kinds
+        notebook = read_notebook(text, file) if is_myst_markdown_notebook(text) else None
+    except Exception as error:  # UTF-8, YAML and MyST have many kinds
         raise BookError(f"book/{name}.md cannot be read: {error}") from None
-    if not any(cell.cell_type == "code" for cell in notebook.cells):
+    if notebook is None and re.search(r"^(`{3,}|:{3,})\{code-cell\}", text, re.M):
+        why = "code cells but no jupytext front matter that can be read: nothing would run"
+        raise BookError(f"book/{name}.md has {why}")
+    if notebook is None or not any(cell.cell_type == "code" for cell in notebook.cells):
         return None
     matter = notebook.metadata
     budget, depends = matter.get("budget", DEFAULT_BUDGET), matter.get("depends", [])

@@ -93,7 +93,8 @@ class Project:
     def sources(self) -> Iterator[Path]:
         """Every file that the site may depend on: all but what is made and what hides behind a dot."""
         for folder, folders, files in os.walk(self.root):
-            folders[:] = sorted(n for n in folders if n[0] != "." and n not in ("__pycache__", "_build"))
+            made = ("__pycache__", os.path.relpath(self.build, folder))
+            folders[:] = sorted(name for name in folders if name[0] != "." and name not in made)
             yield from (Path(folder, name) for name in sorted(files) if name[0] != ".")
 
     def commit(self) -> str:

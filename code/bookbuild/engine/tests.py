@@ -49,13 +49,11 @@ class Tests:
     @functools.cached_property
     def of_the_code(self) -> list[Path]:
         """Test files that import code which is not the builder's."""
-        builder, apart = self.project.code / "bookbuild", {"bookbuild", "book"}
-        chosen = []
+        chosen, builder = [], self.project.code / "bookbuild"
         for file in self.files:
-            if not apart & set(file.relative_to(self.project.root / "tests").parts):
-                reached = self._closure(file) - {file}
-                if reached and not any(f.is_relative_to(builder) for f in reached):
-                    chosen.append(file)
+            reached = self._closure(file) - {file}
+            if reached and not any(f.is_relative_to(builder) for f in reached):
+                chosen.append(file)
         return chosen
 
     def subject(self, file: Path, part: str) -> Subject:

@@ -1,6 +1,5 @@
 """The Sphinx extension: shows the executed book that it is handed, and marks what failed."""
 
-import functools
 import gc
 import hashlib
 import json
@@ -65,14 +64,11 @@ def prepare(app: Sphinx) -> None:
     app.env.mystnb_config = app.env.mystnb_config.copy(
         custom_formats=readers, execution_mode="off", output_folder=str(outputs)
     )
-    app.builder.typesetter = typeset.the_typesetter()
     read_glue_cache.cache_clear()  # of an earlier build in this process
     if app.builder.format == "html":
         app.builder.search = False  # ``search`` has its own, and Sphinx's index takes seconds
         # the theme's templates are compiled once
         app.builder.templates.environment.bytecode_cache = FileSystemBytecodeCache(str(book.project.state))
-    offer = functools.partial(offer_downloads, takeaway.install(book.project), outputs)
-    app.connect("html-page-context", offer, priority=600)  # after the theme's own buttons
     gc.disable()  # a third of the time would go into looking through trees that stay until the end
 
 
@@ -99,17 +95,15 @@ def depend(app: Sphinx, doctree: nodes.document) -> None:
         app.env.note_dependency(app.config.book.executed / f"{app.env.docname}.ipynb")
 
 
-def check(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Say what is wrong with the book as a whole; the pages of which now something else is said."""
+def check(app: Sphinx, env: BuildEnvironment) -> None:
+    """Say what is wrong with the book as a whole."""
     book, domain = app.config.book, env.get_domain("book")
-    before, domain.data["whole"] = domain.data["whole"], {}
+    domain.data["whole"].clear()
     found = [*book.problems, *exercises.problems(book, domain), *typeset.problems(app)]
     if not book.only:
         found += equations.problems(book.project, *equations.known(env))
     for message, place, line in found:
         domain.warn(message, place, line, whole=True)
-    now = domain.data["whole"]
-    return sorted(page for page in env.found_docs if before.get(page) != now.get(page))
 
 
 def mark_failures(app: Sphinx, doctree: nodes.document, page: str) -> None:
@@ -122,13 +116,11 @@ def mark_failures(app: Sphinx, doctree: nodes.document, page: str) -> None:
         doctree.insert(0, mark)
 
 
-def offer_downloads(
-    first: str, outputs: Path, app: Sphinx, page: str, template: str, context: dict, _
-) -> None:
+def offer_downloads(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     """A page with code can be taken away as notebook and as script."""
     book = app.config.book
     if page in book.outcomes and app.builder.format == "html":
-        made = takeaway.notebook(book, page, first, outputs)
+        made = takeaway.notebook(book, page, app.doctreedir / "outputs")
         found = takeaway.buttons(book.project, page, takeaway.write(made, page, app.outdir))
         context["header_buttons"] = [*found, *context.get("header_buttons", [])]
 
@@ -150,7 +142,6 @@ def setup(app: Sphinx) -> dict:
     app.set_translator("html", Translator)
     app.connect("builder-inited", prepare, priority=900)  # after MyST-NB has its configuration
     app.connect("builder-inited", assets.join_assets, priority=950)
-    app.connect("builder-inited", number_page_by_page)
     app.connect("env-get-outdated", changed)
     app.connect("source-read", note_text)
     app.connect("doctree-read", depend)
@@ -161,11 +152,13 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", typeset.note_formulas)
     app.connect("doctree-read", note_numbers)
     app.connect("env-updated", check)
+    app.connect("env-get-updated", number_page_by_page, priority=900)  # after Sphinx has numbered them
     app.connect("doctree-resolved", equations.link)
     app.connect("doctree-resolved", names.link_names)
     app.connect("doctree-resolved", search.note_entries)
     app.connect("doctree-resolved", typeset.join_tails)  # which takes from the text
     app.connect("doctree-resolved", mark_failures)
+    app.connect("html-page-context", offer_downloads, priority=600)  # after the theme's own buttons
     app.connect("html-page-context", typeset.load_fonts)
     app.connect("html-page-context", name_folds)
     app.connect("html-page-context", assets.load_joined, priority=950)  # after all others have said theirs

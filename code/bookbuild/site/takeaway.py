@@ -36,6 +36,7 @@ MARKS = re.compile(  # what Markdown takes for more than itself, within a line a
 START = re.compile(r"^( ?\d*)(>|[.)](?=\s|$)|[-+#=]+(?=\s|$))")
 
 
+@functools.cache
 def install(project: Project) -> str:
     """The first cell of every notebook."""
     commit = project.commit()
@@ -43,12 +44,12 @@ def install(project: Project) -> str:
     return filled("install.txt", url=project.repository_url and f"{project.repository_url}{at}")
 
 
-def notebook(book: Book, page: str, first: str, outputs: Path) -> nbformat.NotebookNode:
-    """The executed page as a notebook that runs anywhere, with this first cell.
+def notebook(book: Book, page: str, outputs: Path) -> nbformat.NotebookNode:
+    """The executed page as a notebook that runs anywhere.
 
     ``outputs``: the folder where MyST-NB keeps what pages glue.
     """
-    cells = [nbformat.v4.new_code_cell(first, metadata={"tags": ["install"]})]
+    cells = [nbformat.v4.new_code_cell(install(book.project), metadata={"tags": ["install"]})]
     cells += copy.deepcopy(book.outcomes[page].notebook.cells)
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"  # the same page gives the same file

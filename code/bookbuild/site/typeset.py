@@ -99,12 +99,12 @@ def note_formulas(app: Sphinx, doctree: nodes.document) -> None:
 
 def problems(app: Sphinx) -> list[tuple[str, str, int]]:
     """Set all formulas of the book before its pages are written in several processes: what is none."""
-    found, noted = [], app.env.get_domain("book").noted("formula")
-    app.builder.typesetter.prepare((text, display) for _, (text, display, _) in noted)
-    app.builder.typesetter.let_go()
+    found, noted, setter = [], app.env.get_domain("book").noted("formula"), the_typesetter()
+    setter.prepare((text, display) for _, (text, display, _) in noted)
+    setter.let_go()
     for page, (text, display, line) in noted:
         try:
-            app.builder.typesetter(text, display)
+            setter(text, display)
         except FormulaError as error:
             found.append((f"no formula: {error}", page, line))
     return found
@@ -122,7 +122,7 @@ def join_tails(app: Sphinx, doctree: nodes.document, page: str) -> None:
 
 def visit_math(self: HTML5Translator, node: nodes.math) -> None:
     """A formula in the line."""
-    made = self.starttag(node, "span", "", CLASS="math") + _set(self, node) + "</span>"
+    made = self.starttag(node, "span", "", CLASS="math") + _set(node) + "</span>"
     if tail := node.get("tail"):
         made = f'<span class="with-tail">{made}{html.escape(tail)}</span>'
     self.body.append(made)
@@ -132,7 +132,7 @@ def visit_math(self: HTML5Translator, node: nodes.math) -> None:
 def visit_displaymath(self: HTML5Translator, node: nodes.math_block) -> None:
     """A formula in a line of its own, with its number."""
     self.body.append(self.starttag(node, "div", CLASS="math"))
-    self.body.append(f'<div class="formula">{_set(self, node)}</div>')
+    self.body.append(f'<div class="formula">{_set(node)}</div>')
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, "Link to this equation")
@@ -141,9 +141,9 @@ def visit_displaymath(self: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def _set(translator: HTML5Translator, node: nodes.math | nodes.math_block) -> str:
+def _set(node: nodes.math | nodes.math_block) -> str:
     try:
-        return translator.builder.typesetter(*formula(node))
+        return the_typesetter()(*formula(node))
     except FormulaError:  # which was said when the page was read
         return f"<code>{html.escape(node.astext())}</code>"
 
