@@ -1,6 +1,5 @@
 """The field's words lead to the glossary where a section first uses them, without the author's doing."""
 
-import functools
 import re
 from pathlib import Path
 
@@ -18,34 +17,27 @@ CODE = {"snippet", "cell", "cell_output", "evidence"}  # classes
 
 def read(file: Path) -> list[str]:
     """The terms of a glossary; none where there is no such file."""
-    return _terms(file.read_text(encoding="utf-8-sig")) if file.exists() else []
-
-
-@functools.lru_cache(maxsize=8)
-def _terms(text: str) -> list[str]:
+    text = file.read_text(encoding="utf-8-sig") if file.exists() else ""
     body = text.partition("```{glossary}")[2].partition("\n```")[0]
     return re.findall(r"^(?!:)(\S.*?)\s*$", body.partition("\n")[2], re.M)
 
 
-@functools.lru_cache(maxsize=8)
-def pattern(terms: tuple[str, ...]) -> re.Pattern:
+def pattern(terms: list[str]) -> re.Pattern:
     """What finds the terms in a text, the longer ones first: alone, in the plural, and with a capital."""
-    longest = sorted(terms, key=len, reverse=True)
-    found = (
-        re.escape(t) if not t.islower() else f"(?i:{re.escape(t[0])}){re.escape(t[1:])}" for t in longest
-    )
-    return re.compile(rf"(?<![\w-])({'|'.join(found)})(?:e?s)?(?![\w-])") if terms else re.compile(r"(?!)")
+    found = []
+    for term in sorted(terms, key=len, reverse=True):
+        first = f"(?i:{re.escape(term[0])})" if term.islower() else re.escape(term[0])
+        found.append(first + re.escape(term[1:]))
+    return re.compile(rf"(?<![\w-])({'|'.join(found)})(?:e?s)?(?![\w-])")
 
 
 def link_terms(app: Sphinx, doctree: nodes.document) -> None:
     """Link the first use of each term in the prose of each section (those that the page's contents name)."""
     page, file = app.env.docname, app.env.doc2path(GLOSSARY)
-    if page == GLOSSARY or "/" not in page:
+    if page == GLOSSARY or "/" not in page or not (terms := read(file)):
         return
-    terms = read(file)
-    if terms:
-        app.env.note_dependency(file)
-    known, words = {term.lower(): term for term in terms}, pattern(tuple(terms))
+    app.env.note_dependency(file)
+    known, words = {term.lower(): term for term in terms}, pattern(terms)
     left: dict[int, set[str]] = {}  # section -> terms that it has not used
     for reference in doctree.findall(addnodes.pending_xref):
         if reference.get("reftype") == "term":
