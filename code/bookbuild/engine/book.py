@@ -20,7 +20,7 @@ from bookbuild.engine.exercises import Exercises
 from bookbuild.engine.forks import Warm
 from bookbuild.engine.pages import Page
 from bookbuild.engine.project import Project, drop_bytecode
-from bookbuild.engine.run import Failure, Outcome
+from bookbuild.engine.run import Outcome
 from bookbuild.engine.schedule import Job, Schedule
 from bookbuild.engine.store import Store, read_json
 from bookbuild.engine.tests import Tests
@@ -133,7 +133,7 @@ class Work:
                 break
             drop_bytecode(self.project.code)  # edited while it ran: what it printed is of neither version
         else:
-            outcome.failures.append(Failure(0, 1, "its code kept changing while it ran: build again"))
+            outcome.failures.append(("its code kept changing while it ran: build again", 1))
         outcome.cost = outcome.cpu / await asyncio.shield(speed)
         self._hold(outcome)
         self.store.times[page.name] = round(outcome.seconds, 2)
@@ -163,7 +163,7 @@ class Work:
         book = self.book
         book.outcomes = {name: book.outcomes[name] for name in sorted(book.outcomes)}
         for name, outcome in book.outcomes.items():
-            book.problems += [(str(failure), name, failure.line) for failure in outcome.failures]
+            book.problems += [(failure, name, line) for failure, line in outcome.failures]
             names = [record["name"] for record in outcome.claims]
             twice = sorted({one for one in names if names.count(one) > 1})
             book.problems += [(f"two claims are called {one!r}: give one a name=", name, 1) for one in twice]

@@ -19,7 +19,7 @@ from bookbuild.engine.store import Store, Subject, read_json, write_json
 from rlworkshop import verify
 
 Found = dict[str, tuple[dict, list[float]]]  # a claim's record and its values, by its name
-Result = tuple[list[dict], list[run.Failure]]  # of one run: its claims, and what went wrong
+Result = tuple[list[dict], list[str]]  # of one run: its claims, and what went wrong
 
 
 def path(project: Project, page: str):
@@ -94,7 +94,7 @@ def rerun(project: Project, seeds: str, page: str | None = None, save: bool = Fa
         for record in (record for claims, _ in own for record in claims):
             found.setdefault(record["name"], (record, []))[1].append(float(record["value"]))
         wrong = [failure for _, failures in own for failure in failures]
-        broken = [failure for failure in wrong if "ClaimFailed" not in failure.error]
+        broken = [failure for failure in wrong if "ClaimFailed" not in failure]
         _print(one.name, found, broken, len(sets))
         green &= not wrong
         if save and not broken:
@@ -114,10 +114,10 @@ def tried(store: Store, runs: list[tuple[pages.Page, Subject, list[faults.Change
         key = store.key(subject)
         if changes:
             outcome = await faults.run_page(store.project, page, changes)
-            outcome.failures = [f for f in outcome.failures if "ClaimFailed" not in f.error]
+            outcome.failures = [one for one in outcome.failures if "ClaimFailed" not in one[0]]
         else:
             outcome = await run.run_page(store.project, faults.going_on(page), dict(subject.variables))
-        found[subject] = outcome.claims, outcome.failures
+        found[subject] = outcome.claims, [failure for failure, _ in outcome.failures]
         if not outcome.failures:
             store.put(subject, key, {"claims": outcome.claims}, outcome.inputs)
 
@@ -132,7 +132,7 @@ def tried(store: Store, runs: list[tuple[pages.Page, Subject, list[faults.Change
     return [found[subject] for _, subject, _ in runs]
 
 
-def _print(page: str, found: Found, broken: list[run.Failure], sets: int) -> None:
+def _print(page: str, found: Found, broken: list[str], sets: int) -> None:
     """Print how a page's claims fared on so many seed sets, and what broke off a run."""
     print("\n".join([f"\n{page}", *(f"  {failure}" for failure in broken)]))
     for record, values in found.values():
@@ -153,7 +153,7 @@ def _save(project: Project, page: str, sets: list[int], found: Found, under: dic
         named = {fault: values_under[fault].get(name) for fault in record.get("fails_under", ())}
         for fault, value in named.items():
             if value is None:
-                why = "; ".join(map(str, under[fault][1] or ["the page does not make it"]))
+                why = "; ".join(under[fault][1] or ["the page does not make it"])
                 print(f"  NOT REACHED under {fault}: {record['text']} ({why})")
             elif isinstance(value, float) and verify.holds(record, value):
                 print(

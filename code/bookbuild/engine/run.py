@@ -25,19 +25,6 @@ LONGEST_SOCKET = 80  # characters of a folder for sockets: Linux takes 107 for a
 PYTHON = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py"}
 
 
-@dataclass(frozen=True)
-class Failure:
-    """One thing that went wrong on a page."""
-
-    cell: int  # the number of the code cell, from 1; 0 for the page as a whole
-    line: int  # of the page's file, from 1
-    error: str  # one line
-
-    def __str__(self) -> str:
-        where = f"cell {self.cell}: " if self.cell else ""
-        return f"{where}{self.error}"
-
-
 @dataclass
 class Outcome:
     """A page that has run, now or in an earlier build."""
@@ -49,7 +36,7 @@ class Outcome:
     peak_mib: float
     when: str  # UTC, to the minute
     cached: bool = False
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[tuple[str, int]] = field(default_factory=list)  # what went wrong, at which line
     inputs: dict[str, str] = field(default_factory=dict)  # what it read (see ``watch``)
     cost: float = float("nan")  # CPU seconds of the reference machine
 
@@ -94,13 +81,15 @@ async def run_page(project: Project, page: Page, environment: dict[str, str] | N
 async def _run(project: Project, page: Page, environment: dict[str, str], log: str) -> Outcome:
     notebook = copy.deepcopy(page.notebook)
     cells = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    failures: list[Failure] = []
+    failures: list[tuple[str, int]] = []
+    failed: set[int] = set()  # the numbers of cells
     cpu = peak = float("nan")
     ended = False  # the kernel, by the page's own wish
 
     def fail(number: int, index: int, error: str) -> None:
-        line = notebook.metadata["source_map"][index] + 1
-        failures.append(Failure(number, line, error))
+        failed.add(number)
+        where = f"cell {number}: " if number else ""  # 0: the page as a whole
+        failures.append((f"{where}{error}", notebook.metadata["source_map"][index] + 1))
 
     def executed(cell, cell_index, execute_reply) -> None:
         nonlocal ended
@@ -144,9 +133,9 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
         if not failures:
             fail(0, 0, one_line(f"its kernel did not start or answer: {error}"))
     seconds = time.monotonic() - start
-    caught = {failure.cell for failure in failures}
+    raised = {*failed}
     for record in pages.claims_of(notebook):
-        if not record["held"] and record["cell"] not in caught:  # the page caught the exception
+        if not record["held"] and record["cell"] not in raised:  # the page caught the exception
             fail(record["cell"], cells[record["cell"] - 1][0], f"ClaimFailed: {record['text']}")
     for number, (_, cell) in enumerate(cells, 1):
         cell.execution_count = number
