@@ -206,7 +206,7 @@ def front_matter_that_is_not_full(root: Path, site: Path) -> list[str]:
         kernel = known.get("kernelspec", {})
         full = (form.get("extension"), form.get("format_name")) == (".md", "myst")
         full = full and all(kernel.get(field) for field in ("display_name", "language", "name"))
-        found += [] if full and page.declares_budget else [name]
+        found += [] if full and "budget" in page.notebook.metadata else [name]
     return found
 
 

@@ -31,7 +31,6 @@ class Page:
     file: Path
     notebook: nbformat.NotebookNode  # not executed
     budget: float  # CPU seconds of the reference machine
-    declares_budget: bool
     exclusive: bool
     depends: tuple[str, ...]  # globs below the project's folder
     programs: tuple[str, ...] = ()  # that it may start: what they read is not seen
@@ -90,9 +89,7 @@ def read_page(project: Project, file: Path) -> Page | None:
     for glob in depends:
         if not any(project.root.glob(glob)):
             raise BookError(f"book/{name}.md depends on '{glob}', which matches no file of the project")
-    return Page(
-        name, file, notebook, float(budget), "budget" in matter, exclusive, tuple(depends), tuple(programs)
-    )
+    return Page(name, file, notebook, float(budget), exclusive, tuple(depends), tuple(programs))
 
 
 def read_notebook(text: str, file: Path) -> nbformat.NotebookNode:

@@ -1,7 +1,6 @@
 """The Sphinx extension: shows the executed book that it is handed, and marks what failed."""
 
 import gc
-import hashlib
 import json
 from pathlib import Path
 
@@ -76,17 +75,13 @@ def changed(app: Sphinx, env: BuildEnvironment, *_: object) -> list[str]:
     """The pages with another text than they were read from, whatever their files' times of change say."""
     known = dict(env.get_domain("book").noted("text"))
     texts = {page: env.doc2path(page).read_text("utf-8-sig", "replace") for page in env.found_docs}
-    return [page for page, text in texts.items() if known.get(page) != _digest(text)]
+    return [page for page, text in texts.items() if known.get(page) != text]
 
 
 def note_text(app: Sphinx, page: str, text: list[str]) -> None:
     """Keep what a page is read from, and forget what it has glued."""
-    app.env.get_domain("book").note("text", page, _digest(text[0]))
+    app.env.get_domain("book").note("text", page, text[0])
     (app.doctreedir / "outputs" / f"{page}.glue.json").unlink(missing_ok=True)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def depend(app: Sphinx, doctree: nodes.document) -> None:

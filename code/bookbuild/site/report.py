@@ -66,13 +66,11 @@ def claims_table(project: Project, outcomes: list[Outcome]) -> str:
 
 def pages_table(project: Project, outcomes: list[Outcome]) -> str:
     """Run time, cost, budget, peak memory and date of every page that runs code."""
-    rows = [
-        [
-            *[f"{{doc}}`/{o.page.name}`", f"{o.seconds:.1f} s", f"{o.cost:.1f} s", f"{o.page.budget:.0f} s"],
-            *[f"{o.peak_mib:.0f} MiB", o.when, "failed" if o.failures else "ran"],
-        ]
-        for o in outcomes
-    ]
+    rows = []
+    for o in outcomes:
+        times, state = [o.seconds, o.cost], "failed" if o.failures else "ran"
+        costs = [*(f"{time:.1f} s" for time in times), f"{o.page.budget:.0f} s", f"{o.peak_mib:.0f} MiB"]
+        rows.append([f"{{doc}}`/{o.page.name}`", *costs, o.when, state])
     heads = ["page", "run time", "CPU", "budget", "peak memory", "executed (UTC)", "state"]
     return table(heads, rows)
 
