@@ -19,8 +19,7 @@
 - ``run``: a page in its kernel.
 - ``schedule``: jobs on all cores.
 - ``store``: results, by what they were made from.
-- ``suite``: ``make test``.
-- ``tests``: files of tests as jobs.
+- ``tests``: files of tests as jobs, and ``make test``.
 - ``watch``: what a process reads.
 
 ``site``: shows what the engine holds.

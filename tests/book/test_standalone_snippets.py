@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import torch
 
-from bookbuild.engine.book import loaded
+from bookbuild.engine.tests import loaded
 from bookbuild.engine.forks import Warm
 from bookbuild.engine.project import Project
 from rlworkshop.algorithms import dqn, vpg

@@ -23,9 +23,8 @@ from bookbuild.engine.project import Project, drop_bytecode
 from bookbuild.engine.run import Outcome
 from bookbuild.engine.schedule import Job, Schedule
 from bookbuild.engine.store import Store, read_json
-from bookbuild.engine.tests import Tests
+from bookbuild.engine.tests import Tests, loaded
 
-BUILDER = ("myst_nb", "sphinx.builders.html", "jupytext", "jupyter_cache.cache.main", "nbclient")
 FACTS = ("seconds", "cpu", "peak_mib", "when", "cost")  # that are kept of a page's run
 
 
@@ -90,15 +89,6 @@ def bring_up_to_date(
     book.problems += [(problem, "index", 1) for problem in exercises.problems]
     work.end()
     return book
-
-
-def loaded(project: Project) -> tuple[str, ...]:
-    """What the warm process loads: of ``[tool.bookbuild] warm``, or what tests need at the least.
-
-    Where the builder has its own tests, what they need, too.
-    """
-    own = BUILDER if (project.root / "tests" / "bookbuild").exists() else ()
-    return (*project.settings.get("warm", ("pytest", "coverage")), *own)
 
 
 class Work:

@@ -52,20 +52,14 @@ class PageKernel(AsyncKernelManager):
     of that folder is too long for sockets.
     """
 
-    def __init__(self, **arguments):
-        self._folder = tempfile.TemporaryDirectory(prefix="kernel-")
-        sockets = {} if len(self._folder.name) > LONGEST_SOCKET else {"transport": "ipc"}
-        file = os.path.join(self._folder.name, "kernel.json")
-        super().__init__(**arguments, **sockets, connection_file=file)
+    def __init__(self, folder: str):
+        sockets = {} if len(folder) > LONGEST_SOCKET else {"transport": "ipc"}
+        super().__init__(**sockets, connection_file=os.path.join(folder, "kernel.json"))
 
     @property
     def kernel_spec(self) -> KernelSpec:
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"]
         return KernelSpec(argv=argv, language="python", display_name="Python 3")
-
-    async def cleanup_resources(self, restart: bool = False) -> None:
-        await super().cleanup_resources(restart)
-        self._folder.cleanup()
 
 
 async def run_page(project: Project, page: Page, environment: dict[str, str] | None = None) -> Outcome:
@@ -74,12 +68,12 @@ async def run_page(project: Project, page: Page, environment: dict[str, str] | N
     A cell that raises ends the page, save for a claim that fails: the cells after it still run, so that
     one build lists every claim that fails.
     """
-    with tempfile.TemporaryDirectory(prefix="page-") as scratch:
-        return await _run(project, page, environment or {}, os.path.join(scratch, "log"))
+    with tempfile.TemporaryDirectory(prefix="page-") as folder:
+        return await _run(project, page, environment or {}, folder)
 
 
-async def _run(project: Project, page: Page, environment: dict[str, str], log: str) -> Outcome:
-    notebook = copy.deepcopy(page.notebook)
+async def _run(project: Project, page: Page, environment: dict[str, str], folder: str) -> Outcome:
+    notebook, log = copy.deepcopy(page.notebook), os.path.join(folder, "log")
     cells = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     failures: list[tuple[str, int]] = []
     failed: set[int] = set()  # the numbers of cells
@@ -99,15 +93,14 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
         notebook,
         timeout=CELL_TIMEOUT,
         record_timing=False,
-        kernel_manager_class=PageKernel,
+        km=PageKernel(folder),
         on_cell_executed=executed,
-        resources={"metadata": {"path": str(page.file.parent)}},
     )
     given = {**project.environment(), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     variables = {**given, watch.ROOT: str(project.root), watch.LOG: log, watch.KERNEL: "1", **environment}
     start, when = time.monotonic(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
     try:
-        async with client.async_setup_kernel(env=variables):
+        async with client.async_setup_kernel(env=variables, cwd=str(page.file.parent), cleanup_kc=True):
             for number, (index, cell) in enumerate(cells, 1):
                 try:
                     await client.async_execute_cell(cell, index)

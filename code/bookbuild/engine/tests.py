@@ -9,19 +9,21 @@ import ast
 import collections
 import functools
 import json
+import os
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
 from bookbuild.engine.forks import Warm
-from bookbuild.engine.project import Project, pyproject
-from bookbuild.engine.schedule import Job
+from bookbuild.engine.project import Project, drop_bytecode, pyproject
+from bookbuild.engine.schedule import Job, Schedule
 from bookbuild.engine.store import Store, Subject, read_json
 from rlworkshop import provenance
 
 MARKED = {"fast": "not slow and not book", "slow": "slow and not book", "book": "book"}
 EXPECTED = {"fast": 5.0, "slow": 30.0, "book": 60.0}  # seconds of a part that never ran
+BUILDER = ("myst_nb", "sphinx.builders.html", "jupytext", "jupyter_cache.cache.main", "nbclient")
 UNKNOWN = {"passed": [], "failed": [], "skipped": [], "seen": {}, "lines": {}}
 
 
@@ -156,3 +158,40 @@ class Tests:
             }
             found += [t for t in passed if t.startswith(self.name(file)) and t.split("::")[-1] in names]
         return sorted(found)
+
+
+def loaded(project: Project) -> tuple[str, ...]:
+    """What the warm process loads: of ``[tool.bookbuild] warm``, or what tests need at the least.
+
+    Where the builder has its own tests, what they need, too.
+    """
+    own = BUILDER if (project.root / "tests" / "bookbuild").exists() else ()
+    return (*project.settings.get("warm", ("pytest", "coverage")), *own)
+
+
+def run(project: Project, fast: bool = False) -> int:
+    """Run what is stale, print what failed and how many passed; ``fast``: the fast tests alone.
+
+    Returns 1 if anything failed, else 0.
+    """
+    drop_bytecode(project.code)
+    store = Store(project)
+    tests = Tests(project, store)
+    ran: list[str] = []
+
+    async def all_of_it() -> None:
+        warm = Warm(store.environment, loaded(project))
+        for parts in (["fast"],) if fast else (["fast"], ["slow", "book"]):
+            jobs = tests.jobs(warm, [(file, part) for part in parts for file in tests.files])
+            ran.extend(job.name for job in jobs)
+            await Schedule(jobs, os.cpu_count() or 1, print).run()
+
+    Schedule.begin(all_of_it())
+    store.end()
+    for name, printed in tests.failed.items():
+        print(f"\n{printed.rstrip()}\ntests failed: {name}")
+    print("nothing has changed since every test passed" if not ran else "")
+    results = tests.results.values()
+    passed, failed, skipped = (sum(len(r[how]) for r in results) for how in ("passed", "failed", "skipped"))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
