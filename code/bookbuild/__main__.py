@@ -20,7 +20,7 @@ COMMANDS = {  # the function that does it, its arguments, and what it does
     "linkcheck": ("bookbuild.build:linkcheck", [], "check the links to other sites"),
     "clean": ("bookbuild.build:clean", [], "delete what was built, keep what was executed"),
     "test": ("bookbuild.engine.tests:run", ["--fast"], "run the tests that have not passed yet"),
-    "claims": ("bookbuild.engine.calibration:rerun", CLAIMS, "re-run claims on other seeds"),
+    "claims": ("calibration.claims:rerun", CLAIMS, "re-run claims on other seeds"),
     "standalone": ("standalone.export:show", ["name"], "an object or module as a file that runs alone"),
 }
 FLAGS = ("--fast", "--save")

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from bookbuild.engine import calibration, pages
+from bookbuild.engine import pages
 from bookbuild.engine.book import Book
 from bookbuild.engine.project import Project
 from bookbuild.engine.store import Store
@@ -283,7 +283,7 @@ def test_every_claim_of_the_real_book_is_calibrated(real, site):
     made = {page.name: json.loads((executed / f"{page.name}.ipynb").read_text("utf-8")) for page in book}
     claims = {name: pages.claims_of(notebook) for name, notebook in made.items()}
     assert any(claims.values())
-    assert uncalibrated(claims, {name: calibration.read(real, name) for name in claims}) == []
+    assert uncalibrated(claims, {name: pages.calibrations(real, name) for name in claims}) == []
 
 
 # ---- the checks see what they are for

@@ -15,7 +15,7 @@ from myst_parser.config.main import MdParserConfig
 
 from bookbuild.engine import watch
 from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.store import Subject
+from bookbuild.engine.store import Subject, read_json
 from rlworkshop import provenance
 from rlworkshop.verify import RECORD
 
@@ -142,3 +142,13 @@ def claims_of(notebook: Mapping) -> list[dict]:
         for output in cell.get("outputs", [])
         if RECORD in output.get("metadata", {})
     ]
+
+
+def calibration_file(project: Project, page: str) -> Path:
+    """Where the calibration of a page's claims is committed."""
+    return project.root / "benchmarks" / "claims" / f"{page.replace('/', '-')}.json"
+
+
+def calibrations(project: Project, page: str) -> dict[str, dict]:
+    """The page's committed calibration: claim name to ``{"values": [...], ...}``."""
+    return read_json(calibration_file(project, page), {}).get("claims", {})

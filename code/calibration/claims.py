@@ -5,52 +5,21 @@ claim's values. A bound should lie at least three standard deviations away from 
 also runs the page once under each fault that a claim names, and refuses a claim that holds there.
 """
 
-import math
 import os
 import re
 import statistics
 from datetime import UTC, datetime
 from functools import partial
 
-from bookbuild.engine import faults, pages, run
+from bookbuild.engine import pages, run
 from bookbuild.engine.project import BookError, Project, drop_bytecode
 from bookbuild.engine.schedule import Job, Schedule
-from bookbuild.engine.store import Store, Subject, read_json, write_json
+from bookbuild.engine.store import Store, Subject, write_json
+from calibration import faults
 from rlworkshop import verify
 
 Found = dict[str, tuple[dict, list[float]]]  # a claim's record and its values, by its name
 Result = tuple[list[dict], list[str]]  # of one run: its claims, and what went wrong
-
-
-def path(project: Project, page: str):
-    return project.root / "benchmarks" / "claims" / f"{page.replace('/', '-')}.json"
-
-
-def read(project: Project, page: str) -> dict[str, dict]:
-    """The page's committed calibration: claim name to ``{"values": [...], ...}``."""
-    return read_json(path(project, page), {}).get("claims", {})
-
-
-def summary(record: dict, kept: dict | None) -> list[str]:
-    """A claim's calibration as five cells of the report.
-
-    How often it held, mean ± s.d., margin, what it is under faults, how far its bound lies on the way.
-    """
-    values, under = (kept or {}).get("values", []), (kept or {}).get("under", {})
-    shown = [
-        f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: –" for name, value in under.items()
-    ]
-    shown += [f"beside `{record['control']}`"] if record.get("control") else []
-    last = ["; ".join(shown) or "–", "–"]
-    if not values:
-        return ["–" if record["seeds"] is None or record.get("stored") else "not calibrated", "–", "–", *last]
-    held = sum(verify.holds(record, value) for value in values)
-    found, spread = verify.margin(record, values), verify.spread(values)
-    part = verify.way(record, values, under)
-    far = "no spread" if math.isinf(found) else f"{found:.1f} s.d."
-    if not math.isnan(part):
-        last[1] = f"{part:.0%}" if part >= verify.HALF else f"**{part:.0%}**"
-    return [f"{held} of {len(values)}", f"{statistics.fmean(values):.4g} ± {spread:.2g}", far, *last]
 
 
 def seed_sets(text: str) -> list[int]:
@@ -168,6 +137,6 @@ def _save(project: Project, page: str, sets: list[int], found: Found, under: dic
             claims[name] = {**kept, "under": named} if named else kept
     if right:
         made = {"seed_sets": sets, "date": datetime.now(UTC).strftime("%Y-%m-%d"), "claims": claims}
-        write_json(path(project, page), made)
-        print(f"  written to {path(project, page).relative_to(project.root)}")
+        write_json(file := pages.calibration_file(project, page), made)
+        print(f"  written to {file.relative_to(project.root)}")
     return right
