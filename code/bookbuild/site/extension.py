@@ -14,8 +14,9 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
 
 from bookbuild.site import assets, equations, exercises, names, reading, search, takeaway, terms, typeset
+from bookbuild.site.api import ApiDirective
 from bookbuild.site.domain import BookDomain
-from bookbuild.site.markup import Translator, name_folds
+from bookbuild.site.markup import LinkingFormatter, Translator, name_folds
 from bookbuild.site.numbering import note_numbers, number_page_by_page
 from bookbuild.site.report import VerificationDirective
 from bookbuild.site.snippets import DownloadModuleDirective, SnippetDirective
@@ -66,6 +67,7 @@ def prepare(app: Sphinx) -> None:
     read_glue_cache.cache_clear()  # of an earlier build in this process
     if app.builder.format == "html":
         app.builder.search = False  # ``search`` has its own, and Sphinx's index takes seconds
+        app.builder.highlighter.formatter = LinkingFormatter
         # the theme's templates are compiled once
         app.builder.templates.environment.bytecode_cache = FileSystemBytecodeCache(str(book.project.state))
     gc.disable()  # a third of the time would go into looking through trees that stay until the end
@@ -160,6 +162,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("build-finished", assets.slim_pictures)
     app.connect("build-finished", search.write_data)
     app.connect("build-finished", finish)
+    app.add_directive("api", ApiDirective)
     app.add_directive("snippet", SnippetDirective)
     app.add_directive("download-module", DownloadModuleDirective)
     app.add_directive("exercise", exercises.ExerciseDirective)

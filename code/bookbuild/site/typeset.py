@@ -136,6 +136,9 @@ def visit_displaymath(self: HTML5Translator, node: nodes.math_block) -> None:
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, "Link to this equation")
+        if address := node.get("to-code"):
+            title = "the code that implements this equation"
+            self.body.append(f'<a class="to-code" href="{address}" title="{title}">code</a>')
         self.body.append("</span>")
     self.body.append("</div>\n")
     raise nodes.SkipNode
