@@ -13,6 +13,7 @@ from myst_nb.sphinx_ext import add_global_html_resources
 from pydata_sphinx_theme.pygments import overwrite_pygments_css
 from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
+from sphinx.util.images import get_image_size
 
 THEME = "sphinx_book_theme"
 STYLE, SCRIPT = "site.css", "site.js"
@@ -129,19 +130,13 @@ def slim_pictures(app: Sphinx, exception: Exception | None) -> None:
     """Slim the drawings of the site."""
     if exception is None and app.builder.format == "html":
         for file in Path(app.outdir, "_images").glob("*.svg"):
-            text = file.read_text(encoding="utf-8")
-            if (slimmed := slim(text)) != text:
-                file.write_text(slimmed, encoding="utf-8")
+            file.write_text(slim(file.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def size(file: Path) -> tuple[int, int] | None:
-    """Width and height of a drawing or a picture in pixels, from its first bytes."""
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(2000)
-    except OSError:
-        return None
-    if head.startswith(b"\x89PNG"):
-        return int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
+    """Width and height of a picture in pixels; of a drawing as its ``viewBox`` says, from its first bytes."""
+    if file.suffix != ".svg":
+        return get_image_size(file)
+    head = file.read_bytes()[:2000] if file.exists() else b""
     box = re.search(rb'<svg[^>]*\sviewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', head)
     return (round(float(box[1]) * 4 / 3), round(float(box[2]) * 4 / 3)) if box else None

@@ -21,7 +21,6 @@ class BookDomain(Domain):
     """
 
     name = "book"
-    label = "Book"
     initial_data = {"noted": {}, "whole": {}}
 
     def note(self, kind: str, page: str, what: object) -> None:
