@@ -55,7 +55,7 @@ def rerun(project: Project, seeds: str, page: str | None = None, save: bool = Fa
     for one in chosen if save else ():
         faults.read(project, one.name)  # a list that cannot be read is told before the runs, not after them
     drop_bytecode(project.code)
-    made = tried(store, [(one, faults.on_seeds(project, one, n), []) for one in chosen for n in sets])
+    made = tried(store, [faults.on_seeds(project, one, number) for one in chosen for number in sets])
     green = True
     for number, one in enumerate(chosen):
         own = made[number * len(sets) : (number + 1) * len(sets)]
@@ -68,14 +68,12 @@ def rerun(project: Project, seeds: str, page: str | None = None, save: bool = Fa
         green &= not wrong
         if save and not broken:
             names = sorted({name for record, _ in found.values() for name in record.get("fails_under", ())})
-            changes = faults.of_page(project, one, names)
-            runs = [(one, faults.subject(project, one, name, changes[name]), changes[name]) for name in names]
-            under = dict(zip(names, tried(store, runs), strict=True))
+            under = dict(zip(names, tried(store, faults.planted(project, one, names)), strict=True))
             green &= _save(project, one.name, sets, found, under)
     return 0 if green else 1
 
 
-def tried(store: Store, runs: list[tuple[pages.Page, Subject, list[faults.Change]]]) -> list[Result]:
+def tried(store: Store, runs: list[faults.Run]) -> list[Result]:
     """The claims of runs on other seeds or under faults, and what went wrong: as it is kept, or made now."""
     found: dict[Subject, Result] = {}
 
@@ -119,21 +117,20 @@ def _save(project: Project, page: str, sets: list[int], found: Found, under: dic
     claims, right = {}, True
     values_under = {fault: {one["name"]: one["value"] for one in made} for fault, (made, _) in under.items()}
     for name, (record, values) in found.items():
+        text, bound = record["text"], verify.bound(record)
         named = {fault: values_under[fault].get(name) for fault in record.get("fails_under", ())}
         for fault, value in named.items():
             if value is None:
                 why = "; ".join(under[fault][1] or ["the page does not make it"])
-                print(f"  NOT REACHED under {fault}: {record['text']} ({why})")
+                print(f"  NOT REACHED under {fault}: {text} ({why})")
             elif isinstance(value, float) and verify.holds(record, value):
-                print(
-                    f"  HOLDS under {fault} as well: {record['text']} ({value:.4g}, {verify.bound(record)})"
-                )
+                print(f"  HOLDS under {fault} as well: {text} ({value:.4g}, {bound})")
             else:
                 continue
             right = False
         random = record["seeds"] is not None and not record.get("stored")
         if random or named:
-            kept = {"text": record["text"], "values": values if random else [], "seeds": record["seeds"]}
+            kept = {"text": text, "values": values if random else [], "seeds": record["seeds"]}
             claims[name] = {**kept, "under": named} if named else kept
     if right:
         made = {"seed_sets": sets, "date": datetime.now(UTC).strftime("%Y-%m-%d"), "claims": claims}

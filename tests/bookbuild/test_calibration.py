@@ -235,7 +235,7 @@ def test_faults_that_cannot_be_planted_are_named(learns, fresh):
     for text, why in (
         (FAULTS.replace('"frozen"', '"odd"'), "'odd' is of no kind: frozen, random"),
         (FAULTS.replace('find = "return rate"\n', ""), "'file' and 'find' go together"),
-        (FAULTS.replace('name = "random"\n', ""), "cannot be read: KeyError"),
+        (FAULTS.replace('name = "random"\n', ""), "cannot be read: TypeError"),
         ("[[fault", "cannot be read: TOMLDecodeError"),
     ):
         fresh.write("tests/faults/any.toml", text)
