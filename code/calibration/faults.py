@@ -124,9 +124,8 @@ async def run_page(project: Project, page: Page, changes: Sequence[Change]) -> r
             if change.file not in ("", own):
                 file = root / change.file
                 file.write_text(file.read_text("utf-8").replace(change.find, change.replace), "utf-8")
-        there = Project(root, project.settings)
         runs = {"RLWORKSHOP_RUNS": str(root / "runs")}  # those of the right code are of no use here
-        outcome = await run.run_page(there, changed, runs)
+        outcome = await run.run_page(Project(root, project.settings), changed, runs)
     for change in changes:
         outcome.inputs.pop(f"file {change.file}", None)
     return outcome

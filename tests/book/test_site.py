@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from bookbuild.engine import pages
-from bookbuild.engine.book import Book
 from bookbuild.engine.project import Project
 from bookbuild.engine.store import Store
 from rlworkshop import verify
@@ -277,7 +276,7 @@ def nameless(control: str | None, records: list[dict]) -> list[str]:
 
 @pytest.mark.book
 def test_every_claim_of_the_real_book_is_calibrated(real, site):
-    book, store, executed = pages.read_pages(real), Store(real), Book(real).executed
+    book, store, executed = pages.read_pages(real), Store(real), real.executed
     stale = [page.name for page in book if store.get(pages.subject(real, page)) is None]
     assert stale == [], "these changed since the site was built, or failed"
     made = {page.name: json.loads((executed / f"{page.name}.ipynb").read_text("utf-8")) for page in book}

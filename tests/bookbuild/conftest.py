@@ -231,7 +231,7 @@ def executed(root: Path, outputs: dict[str, list[list[dict]]], **more: object) -
             cell.execution_count = number + 1
         outcome = Outcome(page, notebook, 1.0, 1.0, 100.0, "2026-01-02 03:04", cost=1.0)
         made.outcomes[page.name] = outcome
-        file = made.executed / f"{page.name}.ipynb"
+        file = project.executed / f"{page.name}.ipynb"
         text = json.dumps(notebook)
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from time import time_ns
 
 import nbformat
@@ -53,11 +52,6 @@ class Book:
     exercises: dict[str, dict] = field(default_factory=dict)
     problems: list[tuple[str, str, int]] = field(default_factory=list)  # what is wrong, page, line
 
-    @property
-    def executed(self) -> Path:
-        """The folder with every page as a notebook: its present prose and its outputs."""
-        return self.project.build / "executed"
-
     def __reduce__(self):
         return type(None), ()  # what Sphinx keeps of its settings, and sends between processes, has no book
 
@@ -81,8 +75,7 @@ def bring_up_to_date(
 
     warm = Warm(store.environment, loaded(project))
     texts = (file.read_text("utf-8", "replace") for file in project.book.glob(f"{only or '**/*'}.md"))
-    shows = any("{snippet}" in text for text in texts)
-    files = book.tests.of_the_code if shows else []
+    files = book.tests.of_the_code if any("{snippet}" in text for text in texts) else []
     jobs += exercises.jobs(warm) + book.tests.jobs(warm, [(file, "fast") for file in files])
     Schedule.begin(Schedule(jobs, cores or os.cpu_count() or 1, say).run())
     book.exercises = exercises.found
@@ -139,7 +132,7 @@ class Work:
 
     def _hold(self, outcome: Outcome) -> None:
         self.book.outcomes[outcome.page.name] = outcome
-        file = self.book.executed / f"{outcome.page.name}.ipynb"
+        file = self.project.executed / f"{outcome.page.name}.ipynb"
         text = json.dumps(outcome.notebook)
         if not file.exists() or file.read_text("utf-8") != text:  # Sphinx goes by the time of change:
             same = _ran(read_json(file, {})) == _ran(json.loads(text))  # pages that quote it are as they were
@@ -179,7 +172,6 @@ def _merged(page: Page, kept: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if cell.cell_type == "code":
             before = next(ran)
             cell.outputs, cell.execution_count = before.outputs, before.execution_count
-    notebook.metadata["language_info"] = dict(run.PYTHON)
     return notebook
 
 

@@ -20,6 +20,7 @@ from rlworkshop import provenance
 from rlworkshop.verify import RECORD
 
 CHAPTER_PARTS = ("foundations", "algorithms", "robotics", "safety", "practice")
+PYTHON = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py"}
 DEFAULT_BUDGET = 60.0  # CPU seconds of the reference machine, for a page that declares none
 
 
@@ -95,6 +96,7 @@ def read_page(project: Project, file: Path) -> Page | None:
 def read_notebook(text: str, file: Path) -> nbformat.NotebookNode:
     """A MyST Markdown text as a notebook that has not run."""
     notebook = copy.deepcopy(_read(text, file))
+    notebook.metadata["language_info"] = dict(PYTHON)
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"  # the same text gives the same notebook
     return notebook

@@ -27,12 +27,13 @@ class Project:
         settings: ``[tool.bookbuild]`` of its ``pyproject.toml``.
         build: everything that is made: deleting it is always safe. ``site``: of it, what readers see.
         state: of it, what the next build may reuse: results, executed pages, shared runs.
+        executed: of it, every page as a notebook: its present prose and its outputs.
     """
 
     def __init__(self, root: Path, settings: dict | None = None):
         self.root, self.settings = root, settings or {}
         self.book, self.code, self.build = root / "book", root / "code", root / "_build"
-        self.state, self.site = self.build / "state", self.build / "html"
+        self.state, self.site, self.executed = (self.build / name for name in ("state", "html", "executed"))
 
     @classmethod
     def at(cls, root: Path | str) -> "Project":
@@ -53,8 +54,7 @@ class Project:
     @property
     def repository_url(self) -> str:
         """Where the project is hosted, without a final slash; empty when nowhere yet."""
-        url = os.environ.get("BOOK_REPOSITORY_URL") or self.settings.get("repository_url", "")
-        return url.rstrip("/")
+        return (os.environ.get("BOOK_REPOSITORY_URL") or self.settings.get("repository_url", "")).rstrip("/")
 
     @property
     def base_url(self) -> str:

@@ -22,7 +22,6 @@ from bookbuild.engine.project import Project
 
 CELL_TIMEOUT = 1800  # seconds
 LONGEST_SOCKET = 80  # characters of a folder for sockets: Linux takes 107 for a socket, macOS 103
-PYTHON = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py"}
 
 
 @dataclass
@@ -132,7 +131,6 @@ async def _run(project: Project, page: Page, environment: dict[str, str], folder
             fail(record["cell"], cells[record["cell"] - 1][0], f"ClaimFailed: {record['text']}")
     for number, (_, cell) in enumerate(cells, 1):
         cell.execution_count = number
-    notebook.metadata["language_info"] = dict(PYTHON)
     read = watch.inputs(log)
     for name in (name.removeprefix("program ") for name in read if name.startswith("program ")):
         if name not in page.programs:

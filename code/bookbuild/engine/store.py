@@ -61,10 +61,8 @@ class Store:
 
     def get(self, subject: Subject) -> dict | None:
         """The result kept of ``subject``; ``None`` if it has to be made."""
-        for version in self._versions(self._file(subject)):
-            if self.unchanged(subject, version["inputs"]):
-                return version["value"]
-        return None
+        known = self._versions(self._file(subject))
+        return next((one["value"] for one in known if self.unchanged(subject, one["inputs"])), None)
 
     def unchanged(self, subject: Subject, inputs: dict[str, str]) -> bool:
         """Whether what was read when a result was made is now what it was then."""

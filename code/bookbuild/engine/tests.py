@@ -123,12 +123,11 @@ class Tests:
     @functools.cached_property
     def lines(self) -> dict[str, dict[str, list[str]]]:
         """The passing tests that enter each line of the code, by file and line."""
-        found: dict[str, dict[str, list[str]]] = {}
+        found = collections.defaultdict(lambda: collections.defaultdict(list))
         for result in self.results.values():
             for file, by_line in result["lines"].items():
-                here = found.setdefault(file, {})
                 for line, tests in by_line.items():
-                    here.setdefault(line, []).extend(tests)
+                    found[file][line] += tests
         return found
 
     @functools.cached_property

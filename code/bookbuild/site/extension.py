@@ -42,7 +42,7 @@ class ClaimRole(SphinxRole):
         book, page = self.config.book, self.env.docname
         other, outcome = self.text.rpartition("#")[0], book.outcomes.get(page)
         if other:  # read again when that page has run again
-            self.env.note_dependency(book.executed / f"{other}.ipynb")
+            self.env.note_dependency(book.project.executed / f"{other}.ipynb")
         if found := takeaway.claim(book, page, self.text):
             target, name, value = found
             uri = self.env._app.builder.get_relative_uri(page, target)
@@ -59,7 +59,7 @@ def prepare(app: Sphinx) -> None:
     if book is None:
         raise ExtensionError("build this book with `make html`: its pages are executed before Sphinx begins")
     reader = "bookbuild.site.extension.read_executed"
-    files = {page: str(book.executed / f"{page}.ipynb") for page in book.outcomes}
+    files = {page: str(book.project.executed / f"{page}.ipynb") for page in book.outcomes}
     readers = {f"{app.srcdir}/{page}.md": (reader, {"file": file}) for page, file in files.items()}
     app.env.mystnb_config = app.env.mystnb_config.copy(
         custom_formats=readers, execution_mode="off", output_folder=str(outputs)
@@ -89,7 +89,7 @@ def note_text(app: Sphinx, page: str, text: list[str]) -> None:
 def depend(app: Sphinx, doctree: nodes.document) -> None:
     """A page is read again when it has run again."""
     if app.env.docname in app.config.book.outcomes:
-        app.env.note_dependency(app.config.book.executed / f"{app.env.docname}.ipynb")
+        app.env.note_dependency(app.config.book.project.executed / f"{app.env.docname}.ipynb")
 
 
 def check(app: Sphinx, env: BuildEnvironment) -> None:
