@@ -224,14 +224,14 @@ def test_only_files_of_the_code_that_the_book_shows_are_run_by_a_build(tiny):
     tiny.write("code/bookbuild/__init__.py", "")
     tiny.write("code/bookbuild/x.py", "")
     tiny.write("tests/test_of_the_builder.py", "from bookbuild import x\nfrom tiny import shown\n")
-    tiny.write("tests/bookbuild/test_x.py", "from tiny import shown\n")
+    tiny.write("tests/book/conftest.py", "from bookbuild import x\n")
     tiny.write("tests/book/test_site.py", "from tiny import shown\n")
     tiny.write("tests/test_of_nothing.py", "import json\n")
     tiny.write("tests/test_broken.py", "def (")
     tiny.write("tests/sub/test_more.py", "def test_x():\n    from tiny.other import word\n")
     tests = files(tiny)
     assert {tests.name(file) for file in tests.of_the_code} == {FILE, "tests/sub/test_more.py"}
-    assert len(tests.files) == 7
+    assert len(tests.files) == 6
 
 
 def key(book: SmallBook, part: str = "fast") -> str:
