@@ -28,7 +28,6 @@ extensions = [
     "sphinxcontrib.bibtex",
     "sphinxext.rediraffe",
     "bookbuild.site.extension",
-    "bookbuild.site.api",
     "showcase",
     "editions",
 ]

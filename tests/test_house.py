@@ -22,7 +22,7 @@ ENTRANCES = (
     "rlworkshop.check.__main__",
     "rlworkshop.setup_check",
 )  # commands: these may import all wings
-BUILDERS = ("bookbuild", "editions", "showcase", "slides", "standalone", "mutation")
+BUILDERS = ("bookbuild", "editions", "showcase", "slides", "standalone", "mutation", "calibration")
 OUTSIDE = (*BUILDERS, "sphinx", "docutils", "myst_nb")
 TORCH_FREE = ("foundations", "runs")  # packages that must not need torch to be loaded
 DIFFS = {"crossq": "sac", "sac_discrete": "sac"}  # modules that a neighbour's page shows as diffs of its own

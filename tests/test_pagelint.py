@@ -51,10 +51,10 @@ def said(tmp_path):
     """What is said of a page with this text, as (rule, message)."""
 
     def complaints(text: str) -> list[tuple[str, str]]:
-        file = tmp_path / "foundations" / "page.md"
-        file.parent.mkdir(exist_ok=True)
+        file = tmp_path / "book" / "foundations" / "page.md"
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(FRONT + text, encoding="utf-8")
-        page = pages.read_page(SimpleNamespace(book=tmp_path, root=tmp_path), file)
+        page = pages.read_page(Project(tmp_path), file)
         found = pagelint.of_page(Project.at(ROOT), page, pagelint.taken_apart(file.read_text("utf-8")))
         return [(rule, message) for rule, messages in found.items() for message in messages]
 

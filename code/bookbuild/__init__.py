@@ -8,10 +8,8 @@
 ``engine``: decides what is stale, runs it on all cores, keeps what comes of it.
 
 - ``book``: brings a book up to date, and is what Sphinx is handed.
-- ``calibration``: claims on other seeds.
 - ``collect``: what runs in forks of the warm process, watched: tests, functions of the book's code.
 - ``exercises``: their stubs, solutions and verdicts.
-- ``faults``: faults planted on purpose, under which claims must fail.
 - ``forks``: the warm process and its forks.
 - ``pages``: a page's cells, its front matter, what it is made from.
 - ``project``: where things are.
@@ -19,8 +17,7 @@
 - ``run``: a page in its kernel.
 - ``schedule``: jobs on all cores.
 - ``store``: results, by what they were made from.
-- ``suite``: ``make test``.
-- ``tests``: files of tests as jobs.
+- ``tests``: files of tests as jobs, and ``make test``.
 - ``watch``: what a process reads.
 
 ``site``: shows what the engine holds.

@@ -19,8 +19,8 @@ COMMANDS = {  # the function that does it, its arguments, and what it does
     "live": ("bookbuild.live:run", [], "serve, and build again on every save"),
     "linkcheck": ("bookbuild.build:linkcheck", [], "check the links to other sites"),
     "clean": ("bookbuild.build:clean", [], "delete what was built, keep what was executed"),
-    "test": ("bookbuild.engine.suite:run", ["--fast"], "run the tests that have not passed yet"),
-    "claims": ("bookbuild.engine.calibration:command", CLAIMS, "re-run claims on other seeds"),
+    "test": ("bookbuild.engine.tests:run", ["--fast"], "run the tests that have not passed yet"),
+    "claims": ("calibration.claims:rerun", CLAIMS, "re-run claims on other seeds"),
     "standalone": ("standalone.export:show", ["name"], "an object or module as a file that runs alone"),
 }
 FLAGS = ("--fast", "--save")

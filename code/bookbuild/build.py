@@ -72,17 +72,10 @@ def _beside_prose(book: Book) -> str:
     project = book.project
     pages = sorted(project.book.glob("**/*.md"))
     others = provenance.digest(sorted({*project.sources()} - {*pages}), project.root)
-    names = [str(page.relative_to(project.book)) for page in pages]
-    found = [
-        sys.version,
-        project.repository_url,
-        project.base_url,
-        names,
-        others,
-        book.exercises,
-        sorted(book.tests.failed),
-    ]
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    names = [project.page(file) for file in pages]
+    about = [sys.version, project.repository_url, project.base_url, names, others]
+    about += [book.exercises, sorted(book.tests.failed)]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def _files(site: Path) -> dict[str, list[int]]:
@@ -163,8 +156,7 @@ def chapter(project: Project, name: str) -> int:
     """Execute and render one page alone, for its author, into ``_build/chapter``."""
     name = name.removeprefix("book/").removesuffix(".md")
     if not (project.book / f"{name}.md").exists():
-        files = sorted(project.book.glob("**/*.md"))
-        known = ", ".join(file.relative_to(project.book).with_suffix("").as_posix() for file in files)
+        known = ", ".join(project.page(file) for file in sorted(project.book.glob("**/*.md")))
         raise BookError(f"there is no book/{name}.md; the pages are: {known}")
     site = project.build / "chapter"
     with lock(project):

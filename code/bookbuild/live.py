@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from bookbuild import build
@@ -11,19 +10,18 @@ from bookbuild.engine.project import Project
 from standalone.source import SourceError
 
 
-@dataclass(frozen=True)
 class Live:
     """What is done when files have changed: a page that was saved is rendered alone, otherwise all are."""
 
-    project: Project
-    there: set[Path] = field(default_factory=set)  # files when it was last done
+    def __init__(self, project: Project):
+        self.project = project
+        self.there: set[Path] = set()  # files when it was last done
 
     def __call__(self, changed_paths: Sequence[Path]) -> None:
         book = self.project.book
         # an editor that saves writes other files and deletes them again: those were never there
         changed = [file for file in changed_paths if file.exists() or file in self.there]
-        self.there.clear()
-        self.there.update(file for folder in self.watched() for file in folder.rglob("*"))
+        self.there = {file for folder in self.watched() for file in folder.rglob("*")}
         saved = [file for file in changed if file.suffix == ".md" and file.is_relative_to(book)]
         alone = saved if len(saved) == len(changed) and all(f.exists() for f in saved) else []
         try:

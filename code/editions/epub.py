@@ -215,7 +215,7 @@ def formula(translator: ForReaders, node: nodes.math | nodes.math_block) -> str:
     """A formula; its TeX where it cannot be shown, which is said."""
     text, display = typeset.formula(node)
     try:
-        return formulas.shown(translator.builder.typesetter(text, display), text, display)
+        return formulas.shown(typeset.the_typesetter()(text, display), text, display)
     except Exception as error:  # of many kinds, as formulas are
         logger.warning(f"no reader could show the formula {text!r}: {error!r}", location=node, type="epub")
         return f"<code>{html.escape(text)}</code>"

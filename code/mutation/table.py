@@ -21,12 +21,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookbuild.engine.book import loaded, lock
+from bookbuild.engine.book import lock
 from bookbuild.engine.forks import Result, Warm
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.schedule import Job, Schedule
 from bookbuild.engine.store import Store, Subject
-from bookbuild.engine.tests import Tests
+from bookbuild.engine.tests import Tests, loaded
 from rlworkshop import provenance
 
 COPIED = ("code", "tests", "pyproject.toml", "benchmarks")

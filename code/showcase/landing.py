@@ -37,7 +37,7 @@ class PlaygroundDirective(BookDirective):
 
     def run(self) -> list[nodes.Node]:
         page, name = self.arguments
-        self.env.note_dependency(self.config.book.executed / f"{page}.ipynb")
+        self.env.note_dependency(self.config.book.project.executed / f"{page}.ipynb")
         text = kept(self.config.book, page, name)
         if text is None and not self.config.book.only:
             return self.fail(f"{page} has glued no {name!r} in this build")

@@ -19,7 +19,7 @@ def build(project: Project, out: Path) -> list[str]:
     files = sorted((project.book / "workshop" / "_slides").glob("*.md"))
     if not shown.pages or not files:
         raise BookError("no executed pages: run `make html` first" if files else "no talks: no slides")
-    typesetter = Typesetter(project.state / "formulas.json")
+    typesetter = Typesetter()
     decks = [deck.read(file, shown, typesetter, problems) for file in files]
     if not problems:
         out.mkdir(parents=True, exist_ok=True)

@@ -28,10 +28,10 @@ class Missing(Exception):
 
 
 class Shown:
-    """The outputs of a project's executed pages: ``project.build / "executed"``."""
+    """The outputs of a project's executed pages: ``project.executed``."""
 
     def __init__(self, project: Project):
-        self.project, self.folder = project, project.build / "executed"
+        self.project, self.folder = project, project.executed
 
     @functools.cached_property
     def pages(self) -> list[str]:

@@ -14,8 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from bookbuild.engine import calibration, pages
-from bookbuild.engine.book import Book
+from bookbuild.engine import pages
 from bookbuild.engine.project import Project
 from bookbuild.engine.store import Store
 from rlworkshop import verify
@@ -206,7 +205,7 @@ def front_matter_that_is_not_full(root: Path, site: Path) -> list[str]:
         kernel = known.get("kernelspec", {})
         full = (form.get("extension"), form.get("format_name")) == (".md", "myst")
         full = full and all(kernel.get(field) for field in ("display_name", "language", "name"))
-        found += [] if full and page.declares_budget else [name]
+        found += [] if full and "budget" in page.notebook.metadata else [name]
     return found
 
 
@@ -277,13 +276,13 @@ def nameless(control: str | None, records: list[dict]) -> list[str]:
 
 @pytest.mark.book
 def test_every_claim_of_the_real_book_is_calibrated(real, site):
-    book, store, executed = pages.read_pages(real), Store(real), Book(real).executed
+    book, store, executed = pages.read_pages(real), Store(real), real.executed
     stale = [page.name for page in book if store.get(pages.subject(real, page)) is None]
     assert stale == [], "these changed since the site was built, or failed"
     made = {page.name: json.loads((executed / f"{page.name}.ipynb").read_text("utf-8")) for page in book}
     claims = {name: pages.claims_of(notebook) for name, notebook in made.items()}
     assert any(claims.values())
-    assert uncalibrated(claims, {name: calibration.read(real, name) for name in claims}) == []
+    assert uncalibrated(claims, {name: pages.calibrations(real, name) for name in claims}) == []
 
 
 # ---- the checks see what they are for

@@ -22,9 +22,9 @@ import numpy as np
 import pytest
 import torch
 
-from bookbuild.engine.book import loaded
 from bookbuild.engine.forks import Warm
 from bookbuild.engine.project import Project
+from bookbuild.engine.tests import loaded
 from rlworkshop.algorithms import dqn, vpg
 from rlworkshop.runs import training
 from standalone import export as standalone

@@ -231,7 +231,7 @@ def executed(root: Path, outputs: dict[str, list[list[dict]]], **more: object) -
             cell.execution_count = number + 1
         outcome = Outcome(page, notebook, 1.0, 1.0, 100.0, "2026-01-02 03:04", cost=1.0)
         made.outcomes[page.name] = outcome
-        file = made.executed / f"{page.name}.ipynb"
+        file = project.executed / f"{page.name}.ipynb"
         text = json.dumps(notebook)
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -252,7 +252,7 @@ class Rendered:
 
 
 def render(book: Book, /, fresh: bool = True, parallel: int = 1, **settings: object) -> Rendered:
-    """Run Sphinx over an executed book; not ``fresh``: only what has changed since."""
+    """Run Sphinx over an executed book; not ``fresh``: it reads only what has changed since."""
     root, warnings = book.project.root, io.StringIO()
     with patch_docutils(root), docutils_namespace():
         app = Sphinx(
@@ -268,7 +268,7 @@ def render(book: Book, /, fresh: bool = True, parallel: int = 1, **settings: obj
             warningiserror=True,
             parallel=parallel,
         )
-        app.build(force_all=fresh)
+        app.build(force_all=True)
     output = strip_escape_sequences(warnings.getvalue()).replace(f"{root}{os.sep}", "")
     return Rendered(root / "_build/html", app.statuscode, output)
 

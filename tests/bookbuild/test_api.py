@@ -11,7 +11,6 @@ from bookbuild.site import api
 
 ROOT = Path(__file__).parents[2]
 CONF = """
-extensions.append("bookbuild.site.api")
 nitpick_ignore_regex = [("py:.*", r"(?!sample).*")]
 """
 GROUND = '''"""Things that all use.

@@ -72,7 +72,7 @@ def test_the_size_of_a_picture_is_read_from_its_first_bytes(tmp_path):
     svg.write_text(
         '<?xml version="1.0"?>\n<svg width="300pt" height="150pt" viewBox="0 0 300 150.3"><g/></svg>'
     )
-    png.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + (640).to_bytes(4) + (480).to_bytes(4))
+    png.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + (640).to_bytes(4) + (480).to_bytes(4) + bytes(8))
     other.write_bytes(b"GIF89a")
     assert (assets.size(svg), assets.size(png)) == ((400, 200), (640, 480))
     assert assets.size(other) is None and assets.size(tmp_path / "gone.svg") is None

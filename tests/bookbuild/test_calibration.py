@@ -6,8 +6,10 @@ import re
 
 import pytest
 
-from bookbuild.engine import calibration
+from bookbuild.engine import pages
 from bookbuild.engine.project import BookError, Project
+from bookbuild.site import report
+from calibration import claims
 from rlworkshop.verify import SEED_SET
 
 
@@ -17,13 +19,13 @@ def record(at_least=None, at_most=None, seeds=5, **more):
 
 def test_a_summary_for_the_report():
     kept = {"values": [1.0, 2.0, 3.0, 2.0]}
-    assert calibration.summary(record(at_least=1.5), kept) == ["3 of 4", "2 ± 0.82", "0.6 s.d.", "–", "–"]
-    assert calibration.summary(record(at_least=1), {"values": [2.0] * 3})[2] == "no spread"
-    assert calibration.summary(record(at_least=1), None)[0] == "not calibrated"
-    assert set(calibration.summary(record(at_least=1, seeds=None), None)) == {"–"}
+    assert report.calibrated(record(at_least=1.5), kept) == ["3 of 4", "2 ± 0.82", "0.6 s.d.", "–", "–"]
+    assert report.calibrated(record(at_least=1), {"values": [2.0] * 3})[2] == "no spread"
+    assert report.calibrated(record(at_least=1), None)[0] == "not calibrated"
+    assert set(report.calibrated(record(at_least=1, seeds=None), None)) == {"–"}
     under = {**kept, "under": {"frozen": 0.0, "random": "nan"}}
-    assert calibration.summary(record(at_least=1.5), under)[3:] == ["frozen: 0; random: –", "75%"]
-    assert calibration.summary(record(at_least=0.5, control="c"), under)[3:] == [
+    assert report.calibrated(record(at_least=1.5), under)[3:] == ["frozen: 0; random: –", "75%"]
+    assert report.calibrated(record(at_least=0.5, control="c"), under)[3:] == [
         "frozen: 0; random: –; beside `c`",
         "**25%**",
     ]
@@ -31,11 +33,11 @@ def test_a_summary_for_the_report():
 
 def test_committed_figures_are_read_and_missing_or_damaged_ones_are_none(fresh):
     project = Project.at(fresh.root)
-    assert calibration.read(project, "algorithms/x") == {}
+    assert pages.calibrations(project, "algorithms/x") == {}
     fresh.write("benchmarks/claims/algorithms-x.json", '{"claims": {"n": {"values": [1.0]}}}')
-    assert calibration.read(project, "algorithms/x") == {"n": {"values": [1.0]}}
+    assert pages.calibrations(project, "algorithms/x") == {"n": {"values": [1.0]}}
     fresh.write("benchmarks/claims/algorithms-x.json", '{"claims": ')
-    assert calibration.read(project, "algorithms/x") == {}
+    assert pages.calibrations(project, "algorithms/x") == {}
 
 
 @pytest.mark.parametrize(
@@ -43,13 +45,13 @@ def test_committed_figures_are_read_and_missing_or_damaged_ones_are_none(fresh):
     [("7", [7]), ("1..3", [1, 2, 3]), ("1000..1009", list(range(1000, 1010))), ("5..5", [5])],
 )
 def test_seed_sets(text, sets):
-    assert calibration.seed_sets(text) == sets
+    assert claims.seed_sets(text) == sets
 
 
 @pytest.mark.parametrize("text", ["", "0", "0..3", "3..1", "1...3", "1..", "a..b", "-1", "1,2", " 1", "1.5"])
 def test_seed_sets_that_make_no_sense(text):
     with pytest.raises(BookError, match="give seed sets from 1 up, as 1000..1009 or 7"):
-        calibration.seed_sets(text)
+        claims.seed_sets(text)
 
 
 # ---- re-running
@@ -78,7 +80,7 @@ def expected(seed_set: int) -> float:
 
 def test_claims_run_on_other_seeds_and_the_figures_are_kept(seeded, capsys):
     project = Project.at(seeded.root)
-    assert calibration.rerun(project, [7, 8], save=True) == 0
+    assert claims.rerun(project, "7..8", save=True) == 0
     said = capsys.readouterr().out
     assert "held 2 of 2: seeded numbers are high (at least 0.01)" in said
     assert "held 2 of 2: two is two" in said
@@ -88,14 +90,14 @@ def test_claims_run_on_other_seeds_and_the_figures_are_kept(seeded, capsys):
     assert made["seed_sets"] == [7, 8] and re.fullmatch(r"\d{4}-\d\d-\d\d", made["date"])
     assert set(made["claims"]) == {"high"}  # an exact claim needs no figures
     assert made["claims"]["high"]["values"] == [expected(s) for s in (7, 8)]
-    assert calibration.read(project, "foundations/seeded") == made["claims"]
+    assert pages.calibrations(project, "foundations/seeded") == made["claims"]
 
     # once more: what is known is not run again, and a seed set that is new is run alone
-    assert calibration.rerun(project, [7, 8, 9], save=True) == 0
+    assert claims.rerun(project, "7..9", save=True) == 0
     said = capsys.readouterr().out
     assert re.findall(r"\[1/1\] (.+?) \(", said) == ["foundations/seeded, seed set 9"]
     assert "held 3 of 3: seeded numbers are high" in said
-    assert [calibration.read(project, "foundations/seeded")["high"]["values"]] == [
+    assert [pages.calibrations(project, "foundations/seeded")["high"]["values"]] == [
         [expected(s) for s in (7, 8, 9)]
     ]
 
@@ -104,7 +106,7 @@ def test_a_claim_that_fails_on_some_seeds_is_counted(seeded, capsys):
     bound = sorted(expected(s) for s in (1, 2))[1]
     another = f'{bound!r}, seeds=4, name="high")\nclaim("and in the same cell", 3, at_least=2, name="cell")'
     seeded.edit("book/foundations/seeded.md", '0.01, seeds=4, name="high")', another)
-    assert calibration.rerun(Project.at(seeded.root), [1, 2], "foundations/seeded") == 1
+    assert claims.rerun(Project.at(seeded.root), "1..2", "foundations/seeded") == 1
     said = capsys.readouterr().out
     assert "held 1 of 2: seeded numbers are high" in said
     assert "held 2 of 2: two is two" in said  # it stands after the one that failed
@@ -116,7 +118,7 @@ def test_a_page_that_keeps_its_seeds_and_one_that_breaks_are_told(seeded, capsys
     seeded.edit("book/foundations/seeded.md", "seeds(4)]", "(seeds(4) and range(4))]")
     broken = 'from rlworkshop.verify import claim, seed\nassert seed() == 0\nclaim("x", 1, at_least=1)'
     seeded.add_page("broken", broken)
-    assert calibration.rerun(Project.at(seeded.root), [1, 2]) == 1
+    assert claims.rerun(Project.at(seeded.root), "1..2") == 1
     said = capsys.readouterr().out
     assert said.count("the same on every seed set: saturated, or the page does not use verify.seeds()") == 1
     assert "cell 1: AssertionError" in said.split("\nbroken\n")[1]
@@ -125,9 +127,9 @@ def test_a_page_that_keeps_its_seeds_and_one_that_breaks_are_told(seeded, capsys
 def test_pages_that_cannot_be_re_run_are_named(seeded):
     project = Project.at(seeded.root)
     with pytest.raises(BookError, match="no page with code cells is called 'index': try one of alpha, beta"):
-        calibration.rerun(project, [1], "index")
+        claims.rerun(project, "1", "index")
     with pytest.raises(BookError, match="there is no claim to re-run"):
-        calibration.rerun(project, [1], "alpha")
+        claims.rerun(project, "1", "alpha")
 
 
 # ---- faults
@@ -186,9 +188,9 @@ def learns(fresh, monkeypatch):
 
     def calibrate(*faults: str) -> int:
         fresh.add_page("foundations/learns", LEARNS.replace("FAULTS", repr(faults)), budget=1)
-        return calibration.rerun(Project.at(fresh.root), [7], "foundations/learns", save=True)
+        return claims.rerun(Project.at(fresh.root), "7", "foundations/learns", save=True)
 
-    calibrate.kept = lambda: calibration.read(Project.at(fresh.root), "foundations/learns")
+    calibrate.kept = lambda: pages.calibrations(Project.at(fresh.root), "foundations/learns")
     return calibrate
 
 
@@ -233,7 +235,7 @@ def test_faults_that_cannot_be_planted_are_named(learns, fresh):
     for text, why in (
         (FAULTS.replace('"frozen"', '"odd"'), "'odd' is of no kind: frozen, random"),
         (FAULTS.replace('find = "return rate"\n', ""), "'file' and 'find' go together"),
-        (FAULTS.replace('name = "random"\n', ""), "cannot be read: KeyError"),
+        (FAULTS.replace('name = "random"\n', ""), "cannot be read: TypeError"),
         ("[[fault", "cannot be read: TOMLDecodeError"),
     ):
         fresh.write("tests/faults/any.toml", text)

@@ -9,8 +9,8 @@ from editions import formulas
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    setter = Typesetter(tmp_path_factory.mktemp("formulas") / "kept.json")
+def shown():
+    setter = Typesetter()
     return lambda tex, display=False: formulas.shown(setter(tex, display), tex, display)
 
 

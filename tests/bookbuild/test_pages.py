@@ -40,11 +40,11 @@ def test_a_page_is_read_with_its_front_matter(fresh):
     )
     project = Project.at(fresh.root)
     page = pages.read_page(project, project.book / "safety/x.md")
-    assert (page.name, page.budget, page.declares_budget, page.exclusive) == ("safety/x", 2.5, True, True)
+    assert (page.name, page.budget, page.exclusive) == ("safety/x", 2.5, True)
     assert page.depends == ("settings/*.txt",) and page.programs == ("cat",) and page.is_chapter
     fresh.edit("book/safety/x.md", "budget: 2.5\n", "")
     page = pages.read_page(project, project.book / "safety/x.md")
-    assert (page.budget, page.declares_budget) == (pages.DEFAULT_BUDGET, False)
+    assert page.budget == pages.DEFAULT_BUDGET
     assert not pages.read_page(project, project.book / "alpha.md").is_chapter
 
 

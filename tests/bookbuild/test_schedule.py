@@ -97,9 +97,8 @@ def test_the_estimate_of_what_is_left(watched, monkeypatch):
     monkeypatch.setattr("time.monotonic", lambda: now)
     schedule = Schedule([watched.job("a", 10), watched.job("b", 4), watched.job("c", 4)], 2, print)
     assert schedule.left() == pytest.approx(9)  # all of it on two cores
-    for name in "ab":
-        del schedule.waiting[name]
-        schedule.running[name] = now
+    for _ in "ab":
+        schedule.running[schedule.waiting.pop(0)] = now
     now = 104.5  # b is over its time: it counts as almost done; a still needs 5.5, then 4 wait
     assert schedule.left() == pytest.approx(5.5)
     now = 1000.0

@@ -152,7 +152,7 @@ def test_the_oldest_results_are_forgotten_where_there_are_very_many(project, mon
     for age, subject in enumerate(reversed(subjects)):
         put(project, subject, {"x": subject.name})
         store.os.utime(kept._file(subject), (age, age))
-    kept.prune()
+    kept.end()
     assert [kept.get(subject) is not None for subject in subjects] == [True, True, True, False, False]
 
 

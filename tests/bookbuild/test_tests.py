@@ -169,21 +169,6 @@ def test_each_part_has_a_result_of_its_own(tiny):
     assert run(tiny, "fast", "slow", "book")[0] == {f"{FILE} book"}
 
 
-@pytest.mark.parametrize(("many", "parts"), [(22, [6, 6, 5, 5]), (20, [20])])
-def test_the_shares_of_a_part_are_all_of_it_and_no_test_is_in_two_and_few_tests_are_not_shared(
-    tiny, many, parts
-):
-    marks = f"@pytest.mark.book\n@pytest.mark.parametrize('x', range({many}))\n"
-    tiny.write("tests/test_many.py", f"import pytest\n\n\n{marks}def test_it(x):\n    pass\n")
-    ran, tests = run(tiny, "fast", *(f"book {n}/4" for n in (1, 2, 3, 4)))
-    shares = [f"book {n}/4" for n in range(1, len(parts) + 1)]
-    assert {name for name in ran if "many.py book" in name} == {f"tests/test_many.py {s}" for s in shares}
-    passed = [tests.results["tests/test_many.py", share]["passed"] for share in shares]
-    assert [len(tests) for tests in passed] == parts
-    every = {f"tests/test_many.py::test_it[{x}]" for x in range(many)}
-    assert {test for tests in passed for test in tests} == every
-
-
 def test_what_was_skipped_is_tried_again_and_nothing_else(tiny):
     skips = (
         "@pytest.mark.skipif(not os.path.exists('/tmp' if os.getenv('READY') else '/no'), reason='not yet')"
@@ -239,14 +224,14 @@ def test_only_files_of_the_code_that_the_book_shows_are_run_by_a_build(tiny):
     tiny.write("code/bookbuild/__init__.py", "")
     tiny.write("code/bookbuild/x.py", "")
     tiny.write("tests/test_of_the_builder.py", "from bookbuild import x\nfrom tiny import shown\n")
-    tiny.write("tests/bookbuild/test_x.py", "from tiny import shown\n")
+    tiny.write("tests/book/conftest.py", "from bookbuild import x\n")
     tiny.write("tests/book/test_site.py", "from tiny import shown\n")
     tiny.write("tests/test_of_nothing.py", "import json\n")
     tiny.write("tests/test_broken.py", "def (")
     tiny.write("tests/sub/test_more.py", "def test_x():\n    from tiny.other import word\n")
     tests = files(tiny)
     assert {tests.name(file) for file in tests.of_the_code} == {FILE, "tests/sub/test_more.py"}
-    assert len(tests.files) == 7
+    assert len(tests.files) == 6
 
 
 def key(book: SmallBook, part: str = "fast") -> str:

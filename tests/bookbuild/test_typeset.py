@@ -38,42 +38,33 @@ def test_several_lines_are_aligned_and_none_numbers_itself(node, text):
     assert formula(node) == (text, isinstance(node, nodes.math_block))
 
 
-def test_a_formula_is_set_once_and_kept_from_build_to_build(tmp_path, monkeypatch):
-    first, file = Typesetter(tmp_path / "formulas.json"), tmp_path / "formulas.json"
-    made = first("x^2", False)
+def test_a_formula_is_set_once(monkeypatch):
+    setter = Typesetter()
+    made = setter("x^2", False)
     assert "<msup><mi>x</mi><mn>2</mn></msup>" in made, "for a screen reader"
     assert 'class="katex-html" aria-hidden="true"' in made, "for the eye"
-    assert "katex-display" in first("x^2", True) and "katex-display" not in made
-    first.keep([("x^2", False)])
-    known = Typesetter(file)
+    assert "katex-display" in setter("x^2", True) and "katex-display" not in made
+    setter.let_go()
     monkeypatch.setattr(Typesetter, "_engine", property(lambda self: pytest.fail("it is set again")))
-    written = file.stat().st_mtime_ns
-    assert known("x^2", False) == made
-    known.keep([("x^2", False)])
-    assert file.stat().st_mtime_ns == written
-    file.write_text(file.read_text().replace(first.version, "0.0.1"))
+    assert setter("x^2", False) == made
     with pytest.raises(pytest.fail.Exception, match="set again"):
-        Typesetter(file)("x^2", False)
+        setter("x^3", False)
 
 
-def test_what_no_longer_stands_in_the_book_is_not_kept(tmp_path):
-    file = tmp_path / "formulas.json"
-    for text in ("x", "y"):
-        setter = Typesetter(file)
-        setter(text, False)
-        setter.keep([(text, False)])
-    assert '"inline y"' in file.read_text() and '"inline x"' not in file.read_text()
+def test_the_typesetter_of_a_process_goes_on_from_build_to_build():
+    assert typeset.the_typesetter() is typeset.the_typesetter()
 
 
 @pytest.mark.parametrize("text", [r"\frac{1}{", r"\nocommand", "x^2^3", "$"])
-def test_what_is_no_formula_is_said(tmp_path, text):
+def test_what_is_no_formula_is_said(text):
     with pytest.raises(FormulaError):
-        Typesetter(tmp_path / "formulas.json")(text, False)
+        Typesetter()(text, False)
 
 
-def test_its_style_is_that_of_the_same_release(tmp_path):
+def test_its_style_is_that_of_the_same_release():
+    version = re.search(r'version:"([\d.]+)"', typeset.KATEX.read_text(encoding="utf-8"))[1]
     style = (ROOT / "book/_static/katex/katex.css").read_text(encoding="utf-8")
-    assert f'content:"{Typesetter(tmp_path / "formulas.json").version}"' in style
+    assert f'content:"{version}"' in style
     fonts = re.findall(r"url\((.*?)\)", style)
     assert all((ROOT / "book/_static/katex" / font).is_file() for font in fonts) and len(fonts) > 9
 

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from time import time_ns
 
 import nbformat
@@ -20,12 +19,11 @@ from bookbuild.engine.exercises import Exercises
 from bookbuild.engine.forks import Warm
 from bookbuild.engine.pages import Page
 from bookbuild.engine.project import Project, drop_bytecode
-from bookbuild.engine.run import Failure, Outcome
+from bookbuild.engine.run import Outcome
 from bookbuild.engine.schedule import Job, Schedule
-from bookbuild.engine.store import Store, read_json, write_json
-from bookbuild.engine.tests import Tests
+from bookbuild.engine.store import Store, read_json
+from bookbuild.engine.tests import Tests, loaded
 
-BUILDER = ("myst_nb", "sphinx.builders.html", "jupytext", "jupyter_cache.cache.main", "nbclient")
 FACTS = ("seconds", "cpu", "peak_mib", "when", "cost")  # that are kept of a page's run
 
 
@@ -35,14 +33,12 @@ def lock(project: Project) -> Iterator[None]:
     project.state.mkdir(parents=True, exist_ok=True)
     held = FileLock(project.state / "build.lock", is_singleton=True)
     try:
-        held.acquire(timeout=0)
+        ours = held.acquire(timeout=0)
     except TimeoutError:
         print("another build of this book is at work: waiting for it to end", flush=True)
-        held.acquire()
-    try:
+        ours = held.acquire()
+    with ours:
         yield
-    finally:
-        held.release()
 
 
 @dataclass
@@ -55,11 +51,6 @@ class Book:
     tests: Tests | None = None
     exercises: dict[str, dict] = field(default_factory=dict)
     problems: list[tuple[str, str, int]] = field(default_factory=list)  # what is wrong, page, line
-
-    @property
-    def executed(self) -> Path:
-        """The folder with every page as a notebook: its present prose and its outputs."""
-        return self.project.build / "executed"
 
     def __reduce__(self):
         return type(None), ()  # what Sphinx keeps of its settings, and sends between processes, has no book
@@ -84,8 +75,7 @@ def bring_up_to_date(
 
     warm = Warm(store.environment, loaded(project))
     texts = (file.read_text("utf-8", "replace") for file in project.book.glob(f"{only or '**/*'}.md"))
-    shows = any("{snippet}" in text for text in texts)
-    files = book.tests.of_the_code if shows else []
+    files = book.tests.of_the_code if any("{snippet}" in text for text in texts) else []
     jobs += exercises.jobs(warm) + book.tests.jobs(warm, [(file, "fast") for file in files])
     Schedule.begin(Schedule(jobs, cores or os.cpu_count() or 1, say).run())
     book.exercises = exercises.found
@@ -94,21 +84,11 @@ def bring_up_to_date(
     return book
 
 
-def loaded(project: Project) -> tuple[str, ...]:
-    """What the warm process loads: of ``[tool.bookbuild] warm``, or what tests need at the least.
-
-    Where the builder has its own tests, what they need, too.
-    """
-    own = BUILDER if (project.root / "tests" / "bookbuild").exists() else ()
-    return (*project.settings.get("warm", ("pytest", "coverage")), *own)
-
-
 class Work:
     """The pages of one build, as jobs."""
 
     def __init__(self, book: Book, store: Store, say: Callable[[str], None]):
         self.book, self.store, self.say, self.project = book, store, say, book.project
-        self.times = read_json(self.project.state / "times.json", {})
         self._speed: asyncio.Task | None = None
 
     def pages(self, chosen: list[Page]) -> list[Job]:
@@ -122,8 +102,8 @@ class Work:
                 continue
             facts = {name: kept[name] for name in FACTS}
             self._hold(Outcome(page, _merged(page, notebook), cached=True, **facts))
-        times = {page.name: self.times.get(page.name, page.budget) for page in todo}
-        return [Job(p.name, times[p.name], partial(self._run, p), p.exclusive) for p in todo]
+        times = self.store.times
+        return [Job(p.name, times.get(p.name, p.budget), partial(self._run, p), p.exclusive) for p in todo]
 
     async def _run(self, page: Page) -> None:
         speed = self._speed = self._speed or asyncio.create_task(_speed(self.project))
@@ -136,12 +116,10 @@ class Work:
                 break
             drop_bytecode(self.project.code)  # edited while it ran: what it printed is of neither version
         else:
-            outcome.failures.append(
-                Failure(page.name, 0, 1, "its code kept changing while it ran: build again")
-            )
+            outcome.failures.append(("its code kept changing while it ran: build again", 1))
         outcome.cost = outcome.cpu / await asyncio.shield(speed)
         self._hold(outcome)
-        self.times[page.name] = round(outcome.seconds, 2)
+        self.store.times[page.name] = round(outcome.seconds, 2)
         if outcome.failures:
             return
         try:
@@ -154,7 +132,7 @@ class Work:
 
     def _hold(self, outcome: Outcome) -> None:
         self.book.outcomes[outcome.page.name] = outcome
-        file = self.book.executed / f"{outcome.page.name}.ipynb"
+        file = self.project.executed / f"{outcome.page.name}.ipynb"
         text = json.dumps(outcome.notebook)
         if not file.exists() or file.read_text("utf-8") != text:  # Sphinx goes by the time of change:
             same = _ran(read_json(file, {})) == _ran(json.loads(text))  # pages that quote it are as they were
@@ -168,7 +146,7 @@ class Work:
         book = self.book
         book.outcomes = {name: book.outcomes[name] for name in sorted(book.outcomes)}
         for name, outcome in book.outcomes.items():
-            book.problems += [(str(failure), name, failure.line) for failure in outcome.failures]
+            book.problems += [(failure, name, line) for failure, line in outcome.failures]
             names = [record["name"] for record in outcome.claims]
             twice = sorted({one for one in names if names.count(one) > 1})
             book.problems += [(f"two claims are called {one!r}: give one a name=", name, 1) for one in twice]
@@ -178,8 +156,7 @@ class Work:
         (self.project.root / book.tests.log).write_text("\n".join(failed), encoding="utf-8")
         for text in failed:
             self.say(f"\n{text}")
-        write_json(self.project.state / "times.json", {**self.times, **book.tests.times})
-        self.store.prune()
+        self.store.end()
 
 
 def _ran(notebook: dict) -> list[dict]:
@@ -195,7 +172,6 @@ def _merged(page: Page, kept: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if cell.cell_type == "code":
             before = next(ran)
             cell.outputs, cell.execution_count = before.outputs, before.execution_count
-    notebook.metadata["language_info"] = dict(run.PYTHON)
     return notebook
 
 

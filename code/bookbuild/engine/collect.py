@@ -9,12 +9,9 @@ import pytest
 from bookbuild.engine import watch
 
 
-def run_tests(arguments: list[str], measured: str | None = None, share: str = "1/1") -> dict:
-    """Run pytest in the working folder; how each test went, and which entered what below ``measured``.
-
-    ``share``: which of the tests, as ``2/4``, every fourth from the second.
-    """
-    recorder = Recorder(measured, *map(int, share.split("/")))
+def run_tests(arguments: list[str], measured: str | None = None) -> dict:
+    """Run pytest in the working folder; how each test went, and which entered what below ``measured``."""
+    recorder = Recorder(measured)
     quiet = ["-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
     status = pytest.main([*quiet, *arguments], plugins=[recorder])
     return {"status": int(status), **recorder.found()}
@@ -23,8 +20,7 @@ def run_tests(arguments: list[str], measured: str | None = None, share: str = "1
 class Recorder:
     """A pytest plugin that notes how every test went, and which lines of the code it entered."""
 
-    def __init__(self, measured: str | None, first: int, step: int):
-        self.share = slice(first - 1, None, step)
+    def __init__(self, measured: str | None):
         self.tests: dict[str, set[str]] = {"passed": set(), "failed": set(), "skipped": set()}
         self.seen = {"fast": 0, "slow": 0, "book": 0}
         self.coverage = None
@@ -39,13 +35,11 @@ class Recorder:
     def pytest_load_initial_conftests(self) -> None:
         watch.begin()  # now that pytest has read its settings, which are no input
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items):
-        for item in items:
+        for item in items:  # before pytest leaves out those that are not wanted
             kinds = [kind for kind in ("book", "slow") if item.get_closest_marker(kind)]
             self.seen[[*kinds, "fast"][0]] += 1
-        yield  # here pytest leaves out those that are not wanted
-        items[:] = items[self.share]
 
     def pytest_runtest_logstart(self, nodeid, location) -> None:
         if self.coverage:
@@ -63,12 +57,10 @@ class Recorder:
             self.coverage.stop()
             data = self.coverage.get_data()
             for file in data.measured_files():
-                by_line = {
-                    str(line): sorted({test.split("[")[0] for test in tests if test in passed})
-                    for line, tests in data.contexts_by_lineno(file).items()
-                }
-                name = Path(file).relative_to(os.getcwd()).as_posix()
-                lines[name] = {line: tests for line, tests in by_line.items() if tests}
+                by_line = lines.setdefault(Path(file).relative_to(os.getcwd()).as_posix(), {})
+                for line, tests in data.contexts_by_lineno(file).items():
+                    if entering := sorted({test.split("[")[0] for test in tests if test in passed}):
+                        by_line[str(line)] = entering
         names = {how: sorted(tests) for how, tests in {**self.tests, "passed": passed}.items()}
         return {**names, "seen": self.seen, "lines": lines}
 

@@ -24,9 +24,7 @@ class Exercises:
     def jobs(self, warm: Warm) -> list[Job]:
         """The work that is left; what is known is taken from the store."""
         todo = []
-        for file in sorted(self.project.code.glob("*/exercises/**/*.py")):
-            if file.name == "__init__.py":
-                continue
+        for file in sorted(self.project.code.glob("*/exercises/**/[!_]*.py")):
             module = ".".join(file.relative_to(self.project.code).with_suffix("").parts)
             files = provenance.closure({file, Path(check.__file__)}, self.project.code)
             subject = Subject("exercises", module, "", frozenset(files))

@@ -15,11 +15,12 @@ from myst_parser.config.main import MdParserConfig
 
 from bookbuild.engine import watch
 from bookbuild.engine.project import BookError, Project
-from bookbuild.engine.store import Subject
+from bookbuild.engine.store import Subject, read_json
 from rlworkshop import provenance
 from rlworkshop.verify import RECORD
 
 CHAPTER_PARTS = ("foundations", "algorithms", "robotics", "safety", "practice")
+PYTHON = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py"}
 DEFAULT_BUDGET = 60.0  # CPU seconds of the reference machine, for a page that declares none
 
 
@@ -31,7 +32,6 @@ class Page:
     file: Path
     notebook: nbformat.NotebookNode  # not executed
     budget: float  # CPU seconds of the reference machine
-    declares_budget: bool
     exclusive: bool
     depends: tuple[str, ...]  # globs below the project's folder
     programs: tuple[str, ...] = ()  # that it may start: what they read is not seen
@@ -58,7 +58,7 @@ def read_pages(project: Project, problems: dict[str, str] | None = None) -> list
         except BookError as error:
             if problems is None:
                 raise
-            problems[file.relative_to(project.book).with_suffix("").as_posix()] = str(error)
+            problems[project.page(file)] = str(error)
         else:
             found += [page] if page else []
     return found
@@ -66,47 +66,37 @@ def read_pages(project: Project, problems: dict[str, str] | None = None) -> list
 
 def read_page(project: Project, file: Path) -> Page | None:
     """The page in ``file``; ``None`` when it has no code cells."""
-    name = file.relative_to(project.book).with_suffix("").as_posix()
+    name = project.page(file)
     try:
         text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise BookError(f"book/{name}.md is not UTF-8: {error}") from None
-    if not is_myst_markdown_notebook(text):
-        if re.search(r"^(`{3,}|:{3,})\{code-cell\}", text, re.M):
-            why = "code cells but no jupytext front matter that can be read: nothing would run"
-            raise BookError(f"book/{name}.md has {why}")
-        return None
-    try:
-        notebook = read_notebook(text, file)
-    except Exception as error:  # YAML and MyST have many kinds
+        notebook = read_notebook(text, file) if is_myst_markdown_notebook(text) else None
+    except Exception as error:  # UTF-8, YAML and MyST have many kinds
         raise BookError(f"book/{name}.md cannot be read: {error}") from None
-    if not any(cell.cell_type == "code" for cell in notebook.cells):
+    if notebook is None and re.search(r"^(`{3,}|:{3,})\{code-cell\}", text, re.M):
+        why = "code cells but no jupytext front matter that can be read: nothing would run"
+        raise BookError(f"book/{name}.md has {why}")
+    if notebook is None or not any(cell.cell_type == "code" for cell in notebook.cells):
         return None
     matter = notebook.metadata
     budget, depends = matter.get("budget", DEFAULT_BUDGET), matter.get("depends", [])
     if isinstance(budget, bool) or not isinstance(budget, int | float) or not budget > 0:
         raise BookError(f"book/{name}.md: 'budget: {budget}' should be a number of seconds above 0")
-    timeout = matter.get("mystnb", {}).get("execution_timeout", 1)
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-        raise BookError(f"book/{name}.md: 'execution_timeout: {timeout}' should be a number of seconds")
-    exclusive = matter.get("exclusive", False)
+    exclusive, programs = matter.get("exclusive", False), matter.get("programs", [])
     if not isinstance(exclusive, bool):
         raise BookError(f"book/{name}.md: 'exclusive' should be true or false")
-    programs = matter.get("programs", [])
     for field, value, what in (("depends", depends, "files or globs"), ("programs", programs, "names")):
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise BookError(f"book/{name}.md: {field!r} should be a list of {what}")
     for glob in depends:
         if not any(project.root.glob(glob)):
             raise BookError(f"book/{name}.md depends on '{glob}', which matches no file of the project")
-    return Page(
-        name, file, notebook, float(budget), "budget" in matter, exclusive, tuple(depends), tuple(programs)
-    )
+    return Page(name, file, notebook, float(budget), exclusive, tuple(depends), tuple(programs))
 
 
 def read_notebook(text: str, file: Path) -> nbformat.NotebookNode:
     """A MyST Markdown text as a notebook that has not run."""
     notebook = copy.deepcopy(_read(text, file))
+    notebook.metadata["language_info"] = dict(PYTHON)
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"  # the same text gives the same notebook
     return notebook
@@ -154,3 +144,13 @@ def claims_of(notebook: Mapping) -> list[dict]:
         for output in cell.get("outputs", [])
         if RECORD in output.get("metadata", {})
     ]
+
+
+def calibration_file(project: Project, page: str) -> Path:
+    """Where the calibration of a page's claims is committed."""
+    return project.root / "benchmarks" / "claims" / f"{page.replace('/', '-')}.json"
+
+
+def calibrations(project: Project, page: str) -> dict[str, dict]:
+    """The page's committed calibration: claim name to ``{"values": [...], ...}``."""
+    return read_json(calibration_file(project, page), {}).get("claims", {})

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -26,12 +27,13 @@ class Project:
         settings: ``[tool.bookbuild]`` of its ``pyproject.toml``.
         build: everything that is made: deleting it is always safe. ``site``: of it, what readers see.
         state: of it, what the next build may reuse: results, executed pages, shared runs.
+        executed: of it, every page as a notebook: its present prose and its outputs.
     """
 
     def __init__(self, root: Path, settings: dict | None = None):
         self.root, self.settings = root, settings or {}
         self.book, self.code, self.build = root / "book", root / "code", root / "_build"
-        self.state, self.site = self.build / "state", self.build / "html"
+        self.state, self.site, self.executed = (self.build / name for name in ("state", "html", "executed"))
 
     @classmethod
     def at(cls, root: Path | str) -> "Project":
@@ -52,14 +54,17 @@ class Project:
     @property
     def repository_url(self) -> str:
         """Where the project is hosted, without a final slash; empty when nowhere yet."""
-        url = os.environ.get("BOOK_REPOSITORY_URL") or self.settings.get("repository_url", "")
-        return url.rstrip("/")
+        return (os.environ.get("BOOK_REPOSITORY_URL") or self.settings.get("repository_url", "")).rstrip("/")
 
     @property
     def base_url(self) -> str:
         """Where readers find the site, with a final slash; empty when nowhere yet."""
         url = os.environ.get("BOOK_BASE_URL") or self.settings.get("base_url", "")
         return url and f"{url.rstrip('/')}/"
+
+    def page(self, file: Path) -> str:
+        """What Sphinx calls the page in ``file``."""
+        return file.relative_to(self.book).with_suffix("").as_posix()
 
     def pins(self, rendering: bool = True) -> list[str]:
         """The pinned requirements, comments dropped; on request without those below ``RENDERING``."""
@@ -88,27 +93,18 @@ class Project:
     def sources(self) -> Iterator[Path]:
         """Every file that the site may depend on: all but what is made and what hides behind a dot."""
         for folder, folders, files in os.walk(self.root):
-            here = Path(folder)
-            folders[:] = sorted(
-                name
-                for name in folders
-                if not name.startswith(".") and name != "__pycache__" and here / name != self.build
-            )
-            yield from (here / name for name in sorted(files) if not name.startswith("."))
+            made = ("__pycache__", os.path.relpath(self.build, folder))
+            folders[:] = sorted(name for name in folders if name[0] != "." and name not in made)
+            yield from (Path(folder, name) for name in sorted(files) if name[0] != ".")
 
     def commit(self) -> str:
         """The commit the book stands at, with ``+`` when files differ from it; empty outside git."""
-
-        def git(*arguments: str) -> str:
-            command = ["git", "-C", str(self.root), *arguments]
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-        try:
-            if Path(git("rev-parse", "--show-toplevel")).resolve() != self.root:
-                return ""
-            return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain") else "")
-        except (OSError, subprocess.CalledProcessError):
+        if not (self.root / ".git").exists() or not shutil.which("git"):
             return ""
+        command = ["git", "-C", self.root, "status", "--porcelain=2", "--branch"]
+        told = subprocess.run(command, capture_output=True, text=True).stdout
+        head = re.match(r"# branch\.oid ([0-9a-f]{12})", told)
+        return head[1] + "+" * bool(re.search("^[^#]", told, re.M)) if head else ""
 
     def fingerprint(self) -> str:
         """Changes with anything that a build reads: sources, settings, interpreter, commit."""

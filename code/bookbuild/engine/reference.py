@@ -1,6 +1,7 @@
 """A small fixed piece of work, to compare machines by: ``python -m bookbuild.engine.reference`` times it."""
 
 import time
+import timeit
 
 import numpy as np
 
@@ -20,12 +21,7 @@ def work() -> float:
 
 def speed(repeats: int = 5) -> float:
     """How many CPU seconds of this machine are one of the reference machine: the least of several tries."""
-    tries = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        tries.append(time.process_time() - start)
-    return min(tries) / SECONDS
+    return min(timeit.repeat(work, timer=time.process_time, number=1, repeat=repeats)) / SECONDS
 
 
 if __name__ == "__main__":

@@ -20,23 +20,8 @@ from bookbuild.engine import pages, watch
 from bookbuild.engine.pages import Page
 from bookbuild.engine.project import Project
 
-CELL_TIMEOUT = 1800  # seconds; front matter ``mystnb: {execution_timeout: N}`` sets another
+CELL_TIMEOUT = 1800  # seconds
 LONGEST_SOCKET = 80  # characters of a folder for sockets: Linux takes 107 for a socket, macOS 103
-PYTHON = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py"}
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One thing that went wrong on a page."""
-
-    page: str
-    cell: int  # the number of the code cell, from 1; 0 for the page as a whole
-    line: int  # of the page's file, from 1
-    error: str  # one line
-
-    def __str__(self) -> str:
-        where = f"cell {self.cell}: " if self.cell else ""
-        return f"{where}{self.error}"
 
 
 @dataclass
@@ -50,7 +35,7 @@ class Outcome:
     peak_mib: float
     when: str  # UTC, to the minute
     cached: bool = False
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[tuple[str, int]] = field(default_factory=list)  # what went wrong, at which line
     inputs: dict[str, str] = field(default_factory=dict)  # what it read (see ``watch``)
     cost: float = float("nan")  # CPU seconds of the reference machine
 
@@ -66,20 +51,14 @@ class PageKernel(AsyncKernelManager):
     of that folder is too long for sockets.
     """
 
-    def __init__(self, **arguments):
-        self._folder = tempfile.TemporaryDirectory(prefix="kernel-")
-        sockets = {} if len(self._folder.name) > LONGEST_SOCKET else {"transport": "ipc"}
-        file = os.path.join(self._folder.name, "kernel.json")
-        super().__init__(**arguments, **sockets, connection_file=file)
+    def __init__(self, folder: str):
+        sockets = {} if len(folder) > LONGEST_SOCKET else {"transport": "ipc"}
+        super().__init__(**sockets, connection_file=os.path.join(folder, "kernel.json"))
 
     @property
     def kernel_spec(self) -> KernelSpec:
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"]
         return KernelSpec(argv=argv, language="python", display_name="Python 3")
-
-    async def cleanup_resources(self, restart: bool = False) -> None:
-        await super().cleanup_resources(restart)
-        self._folder.cleanup()
 
 
 async def run_page(project: Project, page: Page, environment: dict[str, str] | None = None) -> Outcome:
@@ -88,21 +67,22 @@ async def run_page(project: Project, page: Page, environment: dict[str, str] | N
     A cell that raises ends the page, save for a claim that fails: the cells after it still run, so that
     one build lists every claim that fails.
     """
-    with tempfile.TemporaryDirectory(prefix="page-") as scratch:
-        return await _run(project, page, environment or {}, os.path.join(scratch, "log"))
+    with tempfile.TemporaryDirectory(prefix="page-") as folder:
+        return await _run(project, page, environment or {}, folder)
 
 
-async def _run(project: Project, page: Page, environment: dict[str, str], log: str) -> Outcome:
-    notebook = copy.deepcopy(page.notebook)
+async def _run(project: Project, page: Page, environment: dict[str, str], folder: str) -> Outcome:
+    notebook, log = copy.deepcopy(page.notebook), os.path.join(folder, "log")
     cells = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    timeout = notebook.metadata.get("mystnb", {}).get("execution_timeout", CELL_TIMEOUT)
-    failures: list[Failure] = []
+    failures: list[tuple[str, int]] = []
+    failed: set[int] = set()  # the numbers of cells
     cpu = peak = float("nan")
     ended = False  # the kernel, by the page's own wish
 
     def fail(number: int, index: int, error: str) -> None:
-        line = notebook.metadata["source_map"][index] + 1
-        failures.append(Failure(page.name, number, line, error))
+        failed.add(number)
+        where = f"cell {number}: " if number else ""  # 0: the page as a whole
+        failures.append((f"{where}{error}", notebook.metadata["source_map"][index] + 1))
 
     def executed(cell, cell_index, execute_reply) -> None:
         nonlocal ended
@@ -110,16 +90,16 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
 
     client = NotebookClient(
         notebook,
-        timeout=timeout if timeout > 0 else None,
-        kernel_manager_class=PageKernel,
+        timeout=CELL_TIMEOUT,
+        record_timing=False,
+        km=PageKernel(folder),
         on_cell_executed=executed,
-        resources={"metadata": {"path": str(page.file.parent)}},
     )
     given = {**project.environment(), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     variables = {**given, watch.ROOT: str(project.root), watch.LOG: log, watch.KERNEL: "1", **environment}
     start, when = time.monotonic(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
     try:
-        async with client.async_setup_kernel(env=variables):
+        async with client.async_setup_kernel(env=variables, cwd=str(page.file.parent), cleanup_kc=True):
             for number, (index, cell) in enumerate(cells, 1):
                 try:
                     await client.async_execute_cell(cell, index)
@@ -128,7 +108,7 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
                     if error.ename != "ClaimFailed":
                         break
                 except CellTimeoutError:
-                    fail(number, index, f"ran longer than {timeout} s (execution_timeout)")
+                    fail(number, index, f"ran longer than {CELL_TIMEOUT} s")
                     break
                 except DeadKernelError:
                     if asyncio.current_task().cancelling():  # which nbclient takes for a death
@@ -145,14 +125,12 @@ async def _run(project: Project, page: Page, environment: dict[str, str], log: s
         if not failures:
             fail(0, 0, one_line(f"its kernel did not start or answer: {error}"))
     seconds = time.monotonic() - start
-    caught = {failure.cell for failure in failures}
+    raised = {*failed}
     for record in pages.claims_of(notebook):
-        if not record["held"] and record["cell"] not in caught:  # the page caught the exception
+        if not record["held"] and record["cell"] not in raised:  # the page caught the exception
             fail(record["cell"], cells[record["cell"] - 1][0], f"ClaimFailed: {record['text']}")
     for number, (_, cell) in enumerate(cells, 1):
-        cell.metadata.pop("execution", None)  # nbclient's time stamps
         cell.execution_count = number
-    notebook.metadata["language_info"] = dict(PYTHON)
     read = watch.inputs(log)
     for name in (name.removeprefix("program ") for name in read if name.startswith("program ")):
         if name not in page.programs:

@@ -33,11 +33,9 @@ class Schedule:
     """Runs jobs on ``cores`` workers, the longest first; exclusive ones afterwards, one at a time."""
 
     def __init__(self, jobs: Iterable[Job], cores: int, say: Callable[[str], None]):
-        self.jobs = sorted(jobs, key=lambda job: -job.expected)
+        self.waiting = sorted(jobs, key=lambda job: -job.expected)
         self.cores, self.say = cores, say
-        self.running: dict[str, float] = {}
-        self.waiting = {job.name: job.expected for job in self.jobs}
-        self.expected = dict(self.waiting)
+        self.running: dict[Job, float] = {}  # since when
         self.done = 0
         self.start = time.monotonic()
 
@@ -52,9 +50,9 @@ class Schedule:
         ticker = asyncio.create_task(self._tick()) if sys.stdout.isatty() else None
         try:
             for exclusive, workers in ((False, self.cores), (True, 1)):
-                queue = [job for job in self.jobs if job.exclusive == exclusive]
+                queue = [job for job in self.waiting if job.exclusive == exclusive]
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(min(workers, len(queue))):
+                    for _ in range(workers):
                         group.create_task(self._work(queue))
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
@@ -65,25 +63,22 @@ class Schedule:
 
     async def _work(self, queue: list[Job]) -> None:
         while queue:
-            await self._do(queue.pop(0))
-
-    async def _do(self, job: Job) -> None:
-        del self.waiting[job.name]
-        self.running[job.name] = start = time.monotonic()
-        await job.work()
-        del self.running[job.name]
-        self.done += 1
-        now = time.monotonic()
-        clear = "\r\033[K" if sys.stdout.isatty() else ""
-        total = self.done + len(self.running) + len(self.waiting)
-        self.say(f"{clear}[{self.done}/{total}] {job.name} ({now - start:.1f} s) {self._times()}")
+            job = queue.pop(0)
+            self.waiting.remove(job)
+            self.running[job] = time.monotonic()
+            await job.work()
+            took = time.monotonic() - self.running.pop(job)
+            self.done += 1
+            clear = "\r\033[K" if sys.stdout.isatty() else ""
+            total = self.done + len(self.running) + len(self.waiting)
+            self.say(f"{clear}[{self.done}/{total}] {job.name} ({took:.1f} s) {self._times()}")
 
     def left(self) -> float:
         """Estimated seconds to the end."""
         now = time.monotonic()
-        running = [max(self.expected[name] - (now - t), 1.0) for name, t in self.running.items()]
-        work = sum(running) + sum(self.waiting.values())
-        return max([work / self.cores, *running]) if work else 0.0
+        running = [max(job.expected - (now - since), 1.0) for job, since in self.running.items()]
+        work = sum(running) + sum(job.expected for job in self.waiting)
+        return max([work / self.cores, *running])
 
     def _times(self) -> str:
         elapsed = time.monotonic() - self.start
@@ -91,7 +86,7 @@ class Schedule:
 
     async def _tick(self) -> None:
         while True:
-            names = ", ".join(self.running)
+            names = ", ".join(job.name for job in self.running)
             line = f"{self.done} done, {len(self.running)} running ({names}), {len(self.waiting)} waiting"
             width = shutil.get_terminal_size().columns
             print("\r\033[K" + f"{line}; {self._times()}"[: width - 1], end="", flush=True)

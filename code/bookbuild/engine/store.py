@@ -45,6 +45,7 @@ class Store:
         self.project = project
         self.folder = project.state / "results"
         self.environment = project.environment()
+        self.times: dict[str, float] = read_json(project.state / "times.json", {})  # seconds, by job
         self._pins = {rendering: project.pins(rendering) for rendering in (False, True)}
 
     def key(self, subject: Subject) -> str:
@@ -60,10 +61,8 @@ class Store:
 
     def get(self, subject: Subject) -> dict | None:
         """The result kept of ``subject``; ``None`` if it has to be made."""
-        for version in self._versions(self._file(subject)):
-            if self.unchanged(subject, version["inputs"]):
-                return version["value"]
-        return None
+        known = self._versions(self._file(subject))
+        return next((one["value"] for one in known if self.unchanged(subject, one["inputs"])), None)
 
     def unchanged(self, subject: Subject, inputs: dict[str, str]) -> bool:
         """Whether what was read when a result was made is now what it was then."""
@@ -83,8 +82,9 @@ class Store:
         """The executed notebooks, which results of pages lead to."""
         return Notebooks(self.project.state / "jupyter-cache")
 
-    def prune(self) -> None:
-        """Forget the oldest results where there are very many."""
+    def end(self) -> None:
+        """Write down how long jobs took; forget the oldest results where there are very many."""
+        write_json(self.project.state / "times.json", self.times)
         for folder in self.folder.glob("*"):
             files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime)
             for file in files[:-KEPT]:

@@ -9,21 +9,21 @@ import ast
 import collections
 import functools
 import json
+import os
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
 from bookbuild.engine.forks import Warm
-from bookbuild.engine.project import Project, pyproject
-from bookbuild.engine.schedule import Job
+from bookbuild.engine.project import Project, drop_bytecode, pyproject
+from bookbuild.engine.schedule import Job, Schedule
 from bookbuild.engine.store import Store, Subject, read_json
 from rlworkshop import provenance
 
 MARKED = {"fast": "not slow and not book", "slow": "slow and not book", "book": "book"}
-SLOW = ["slow", "book 1/4", "book 2/4", "book 3/4", "book 4/4"]  # parts; tests in a browser take long
-FEW = 20  # so many tests of a file are not shared out: each part would read the site anew
 EXPECTED = {"fast": 5.0, "slow": 30.0, "book": 60.0}  # seconds of a part that never ran
+BUILDER = ("myst_nb", "sphinx.builders.html", "jupytext", "jupyter_cache.cache.main", "nbclient")
 UNKNOWN = {"passed": [], "failed": [], "skipped": [], "seen": {}, "lines": {}}
 
 
@@ -33,7 +33,6 @@ class Tests:
     def __init__(self, project: Project, store: Store):
         self.project, self.store = project, store
         self.results: dict[tuple[str, str], dict] = {}  # file and part -> result
-        self.times: dict[str, float] = read_json(project.state / "times.json", {})
         made = pyproject(project.root)
         options = made.get("tool", {}).get("pytest", {}).get("ini_options", {})
         self._settings = json.dumps([options, made.get("dependency-groups", {}).get("test")], sort_keys=True)
@@ -52,19 +51,17 @@ class Tests:
     @functools.cached_property
     def of_the_code(self) -> list[Path]:
         """Test files that import code which is not the builder's."""
-        builder, apart = self.project.code / "bookbuild", {"bookbuild", "book"}
-        chosen = []
+        chosen, builder = [], self.project.code / "bookbuild"
         for file in self.files:
-            if not apart & set(file.relative_to(self.project.root / "tests").parts):
-                reached = self._closure(file) - {file}
-                if reached and not any(f.is_relative_to(builder) for f in reached):
-                    chosen.append(file)
+            reached = self._closure(file) - {file}
+            if reached and not any(f.is_relative_to(builder) for f in reached):
+                chosen.append(file)
         return chosen
 
     def subject(self, file: Path, part: str) -> Subject:
         """All that decides how a part of a file of tests goes, as far as it shows before it runs."""
-        own = [part, MARKED[part.split()[0]], self._settings]
-        if part.startswith("book"):
+        own = [part, MARKED[part], self._settings]
+        if part == "book":
             own.append(read_json(self.project.state / "site.json", {}).get("fingerprint", ""))
         name, files = f"{self.name(file)} {part}", frozenset(self._closure(file))
         return Subject("tests", name, json.dumps(own), files)
@@ -86,33 +83,21 @@ class Tests:
             known = self.store.get(self.subject(file, part))
             if known is not None:
                 self.results[name, part] = known
-            if known is None or known["skipped"]:
-                kind, share = part.split()[0], self._share(name, part)
-                if share:  # else there is no test for it
-                    expected = self.times.get(f"{name} {part}", EXPECTED[kind])
-                    work = functools.partial(self._run, warm, file, part, known)
-                    found.append(Job(f"{name} {part}" if part != "fast" else name, expected, work))
+            some = self.results.get((name, "fast"), UNKNOWN)["seen"].get(part, 1)  # there may be no such test
+            if some and (known is None or known["skipped"]):
+                expected = self.store.times.get(f"{name} {part}", EXPECTED[part])
+                work = functools.partial(self._run, warm, file, part, known)
+                found.append(Job(f"{name} {part}" if part != "fast" else name, expected, work))
         return found
-
-    def _share(self, name: str, part: str) -> str:
-        """Which tests of its kind a part of a file has, as ``2/4``; empty where there are none for it."""
-        kind, _, share = part.partition(" ")
-        seen = self.results.get((name, "fast"), {}).get("seen")
-        if not seen or seen[kind] > FEW:
-            return share or "1/1"
-        return "1/1" if seen[kind] and share in ("", "1/4") else ""
 
     async def _run(self, warm: Warm, file: Path, part: str, known: dict | None) -> None:
         """Run a part of a file; or, of one that is known, the tests that were skipped then."""
         name, measured = self.name(file), part == "fast" and file in self.of_the_code
         subject = self.subject(file, part)
         key = self.store.key(subject)
-        share = "1/1" if known else self._share(name, part)
-        arguments = ["-m", MARKED[part.split()[0]], *(known["skipped"] if known else [name])]
-        done = await warm.call(
-            "bookbuild.engine.collect:run_tests", arguments, str(self.project.code) if measured else None,
-            share, folder=self.project.root,
-        )  # fmt: skip
+        arguments = ["-m", MARKED[part], *(known["skipped"] if known else [name])]
+        call = ("bookbuild.engine.collect:run_tests", arguments, str(self.project.code) if measured else None)
+        done = await warm.call(*call, folder=self.project.root)
         result = {**UNKNOWN, **(done.value or {"status": 1})}
         if result["status"] in (0, 5):  # all passed, or there was nothing to run
             passed = sorted({*result["passed"], *(known or UNKNOWN)["passed"]})
@@ -121,7 +106,7 @@ class Tests:
         else:
             result |= {"log": done.printed, "failed": result["failed"] or [name]}
         self.results[name, part] = result
-        self.times[f"{name} {part}"] = round(done.cpu, 2)
+        self.store.times[f"{name} {part}"] = round(done.cpu, 2)
 
     # ---- what they tell
 
@@ -138,12 +123,11 @@ class Tests:
     @functools.cached_property
     def lines(self) -> dict[str, dict[str, list[str]]]:
         """The passing tests that enter each line of the code, by file and line."""
-        found: dict[str, dict[str, list[str]]] = {}
+        found = collections.defaultdict(lambda: collections.defaultdict(list))
         for result in self.results.values():
             for file, by_line in result["lines"].items():
-                here = found.setdefault(file, {})
                 for line, tests in by_line.items():
-                    here.setdefault(line, []).extend(tests)
+                    found[file][line] += tests
         return found
 
     @functools.cached_property
@@ -173,3 +157,40 @@ class Tests:
             }
             found += [t for t in passed if t.startswith(self.name(file)) and t.split("::")[-1] in names]
         return sorted(found)
+
+
+def loaded(project: Project) -> tuple[str, ...]:
+    """What the warm process loads: of ``[tool.bookbuild] warm``, or what tests need at the least.
+
+    Where the builder has its own tests, what they need, too.
+    """
+    own = BUILDER if (project.root / "tests" / "bookbuild").exists() else ()
+    return (*project.settings.get("warm", ("pytest", "coverage")), *own)
+
+
+def run(project: Project, fast: bool = False) -> int:
+    """Run what is stale, print what failed and how many passed; ``fast``: the fast tests alone.
+
+    Returns 1 if anything failed, else 0.
+    """
+    drop_bytecode(project.code)
+    store = Store(project)
+    tests = Tests(project, store)
+    ran: list[str] = []
+
+    async def all_of_it() -> None:
+        warm = Warm(store.environment, loaded(project))
+        for parts in (["fast"],) if fast else (["fast"], ["slow", "book"]):
+            jobs = tests.jobs(warm, [(file, part) for part in parts for file in tests.files])
+            ran.extend(job.name for job in jobs)
+            await Schedule(jobs, os.cpu_count() or 1, print).run()
+
+    Schedule.begin(all_of_it())
+    store.end()
+    for name, printed in tests.failed.items():
+        print(f"\n{printed.rstrip()}\ntests failed: {name}")
+    print("nothing has changed since every test passed" if not ran else "")
+    results = tests.results.values()
+    passed, failed, skipped = (sum(len(r[how]) for r in results) for how in ("passed", "failed", "skipped"))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0

@@ -14,7 +14,6 @@ from textwrap import indent
 
 from docutils import nodes
 from sphinx import addnodes
-from sphinx.application import Sphinx
 from sphinx.ext.napoleon import GoogleDocstring
 
 from bookbuild.engine.pages import CHAPTER_PARTS
@@ -126,8 +125,3 @@ def _signature(node: ast.AST, inside: bool) -> tuple[str, str]:
 def _text(node: ast.AST) -> str:
     """Source, in which a default that is made anew is ``...``."""
     return FACTORY.sub("...", ast.unparse(node))
-
-
-def setup(app: Sphinx) -> dict:
-    app.add_directive("api", ApiDirective)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -13,13 +13,14 @@ from myst_nb.sphinx_ext import add_global_html_resources
 from pydata_sphinx_theme.pygments import overwrite_pygments_css
 from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
+from sphinx.util.images import get_image_size
 
 THEME = "sphinx_book_theme"
 STYLE, SCRIPT = "site.css", "site.js"
 THEME_STYLES = ("styles/theme.css", "styles/pydata-sphinx-theme.css")  # a page has these first
 THEME_SCRIPTS = ("scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js")  # and these last
-APART = {"design-tabs.js": "sd-tab-set"}  # a script that reads its own tag, and the class that needs it
-FONTS = ("serif", "sans", "icons")  # which are on every page
+LEFT_OUT = "design-tabs.js"  # which ties tabs together: the book has none
+FONTS = ("fonts/serif", "fonts/sans", "fonts/icons")  # which are on every page
 ICON = re.compile(r'((?:\.fa-[\w-]+,?)+)\{--fa:"(?:\\([0-9a-f]+) ?|(.))"\}')
 OTHER_FONTS = re.compile(r"@font-face\{[^}]*vendor/fontawesome[^}]*\}")
 FILE = re.compile(r"url\(\s*[\"']?(?!data:|#|[a-z]+:)([^\"')]+)[\"']?\s*\)")
@@ -46,7 +47,7 @@ def join_assets(app: Sphinx) -> None:
             text = "\n".join(style(static, name, used) for name in dict.fromkeys(styles))
             (static / STYLE).write_text(text, encoding="utf-8")
             scripts = [*_shared(builder._js_files), *THEME_SCRIPTS]
-            texts = ((static / name).read_text(encoding="utf-8") for name in scripts if name not in APART)
+            texts = ((static / name).read_text(encoding="utf-8") for name in scripts if name != LEFT_OUT)
             (static / SCRIPT).write_text("\n;".join(_bare(text) for text in texts), encoding="utf-8")
 
         builder.copy_assets = copy_and_join
@@ -90,15 +91,15 @@ def load_joined(app: Sphinx, page: str, template: str, context: dict, doctree: n
     own = [f for f in context["css_files"] if f not in builder._orig_css_files]
     context["css_files"] = [_CascadingStyleSheet(f"_static/{STYLE}", priority=0), *own]
     own = [f for f in context["script_files"] if f not in builder._orig_js_files and f.filename]
-    apart = [
-        f
-        for f in builder._orig_js_files
-        if f.filename and APART.get(Path(f.filename).name, "\0") in context.get("body", "")
-    ]
     joined = _JavaScript(f"_static/{SCRIPT}", priority=0, defer="defer")
-    context["script_files"] = [joined, *apart, *own]
-    for name in FONTS:
-        address = context["pathto"](f"_static/fonts/{name}.woff2", 1)
+    context["script_files"] = [joined, *own]
+    preload(context, *FONTS)
+
+
+def preload(context: dict, *fonts: str) -> None:
+    """Have a page load fonts before they are met."""
+    for name in fonts:
+        address = context["pathto"](f"_static/{name}.woff2", 1)
         link = f'<link rel="preload" as="font" type="font/woff2" crossorigin href="{address}">'
         context["metatags"] = context.get("metatags", "") + link
 
@@ -129,19 +130,13 @@ def slim_pictures(app: Sphinx, exception: Exception | None) -> None:
     """Slim the drawings of the site."""
     if exception is None and app.builder.format == "html":
         for file in Path(app.outdir, "_images").glob("*.svg"):
-            text = file.read_text(encoding="utf-8")
-            if (slimmed := slim(text)) != text:
-                file.write_text(slimmed, encoding="utf-8")
+            file.write_text(slim(file.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def size(file: Path) -> tuple[int, int] | None:
-    """Width and height of a drawing or a picture in pixels, from its first bytes."""
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(2000)
-    except OSError:
-        return None
-    if head.startswith(b"\x89PNG"):
-        return int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
+    """Width and height of a picture in pixels; of a drawing as its ``viewBox`` says, from its first bytes."""
+    if file.suffix != ".svg":
+        return get_image_size(file)
+    head = file.read_bytes()[:2000] if file.exists() else b""
     box = re.search(rb'<svg[^>]*\sviewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', head)
     return (round(float(box[1]) * 4 / 3), round(float(box[2]) * 4 / 3)) if box else None

@@ -16,12 +16,11 @@ class BookDomain(Domain):
     """What was ``noted`` of each page, and failures of the ``whole``, which show when all pages were read.
 
     Noted are, as pairs of a kind and a value: a "failure", the label and anchor of an "implemented" equation,
-    name and line of an "exercise", name and text of a "download", the digest of the page's own "text", text,
+    name and line of an "exercise", name and text of a "download", the page's own "text", text,
     display and line of a "formula", the "numbers" of its figures and tables.
     """
 
     name = "book"
-    label = "Book"
     initial_data = {"noted": {}, "whole": {}}
 
     def note(self, kind: str, page: str, what: object) -> None:

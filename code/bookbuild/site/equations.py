@@ -64,7 +64,7 @@ def link(app: Sphinx, doctree: nodes.document, page: str) -> None:
     equations, shown = known(app.env)
 
     def address(target: str, anchor: str) -> str:
-        return f"{'' if target == page else app.builder.get_relative_uri(page, target)}#{anchor}"
+        return f"{app.builder.get_relative_uri(page, target)}#{anchor}"
 
     for equation in doctree.findall(nodes.math_block):
         if places := shown.get(equation.get("label")):

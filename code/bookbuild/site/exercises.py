@@ -41,11 +41,8 @@ class ExerciseDirective(BookDirective):
             for label in equations.labels(line) if line.startswith("+") else ():
                 self.note("implemented", (label, anchor))
         title = nodes.rubric("", exercise["title"], **{"heading-level": 3})
-        shown = [
-            title,
-            *self.parse_content_to_nodes(),
-            *self.parse_text_to_nodes(filled("exercise.md", **facts)),
-        ]
+        shown = [title, *self.parse_content_to_nodes()]
+        shown += self.parse_text_to_nodes(filled("exercise.md", **facts))
         box = nodes.container("", *shown, classes=["exercise", *["stage"] * facts["stage"]])
         box["ids"], box["anchor"] = [nodes.make_id(f"exercise-{name}")], exercise["anchor"]
         return [box]
@@ -81,12 +78,11 @@ def check_anchors(app: Sphinx, doctree: nodes.document) -> None:
 
 def problems(book: Book, domain: BookDomain) -> list[tuple[str, str, int]]:
     """Exercises that are shown twice, or nowhere, as (message, page, line); as far as pages are built."""
-    shown = [(name, page, line) for page, (name, line) in domain.noted("exercise")]
-    names = [name for name, _, _ in shown]
-    found = [
-        (f"exercise {name!r} is shown twice", *at) for i, (name, *at) in enumerate(shown) if name in names[:i]
-    ]
+    shown, found = set(), []
+    for page, (name, line) in domain.noted("exercise"):
+        found += [(f"exercise {name!r} is shown twice", page, line)] if name in shown else []
+        shown.add(name)
     for name, exercise in book.exercises.items():
-        if name not in names and book.only in ("", exercise["page"]):
+        if name not in shown and book.only in ("", exercise["page"]):
             found.append((f"exercise {name!r} is shown on no page", exercise["page"], 1))
     return found

@@ -67,18 +67,7 @@ LISTINGS = {
 
 
 class Translator(HTML5Translator):
-    """Equations and code lead to each other; listings, folds and tables say what they are."""
-
-    def __init__(self, *arguments: object):
-        super().__init__(*arguments)
-        self.highlighter.formatter = LinkingFormatter
-
-    def add_permalink_ref(self, node: nodes.Element, title: str) -> None:
-        """Behind an equation's number also a link to its code."""
-        super().add_permalink_ref(node, title)
-        if address := node.get("to-code"):
-            title = "the code that implements this equation"
-            self.body.append(f'<a class="to-code" href="{address}" title="{title}">code</a>')
+    """Listings, folds and tables say what they are; pictures have their places."""
 
     def visit_image(self, node: nodes.image) -> None:
         """A picture has its place at once, and loads when it is reached."""

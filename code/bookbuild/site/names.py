@@ -24,12 +24,11 @@ def imports(tree: ast.AST) -> dict[str, str]:
     found = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
+            module = getattr(node, "module", None)
             for alias in node.names:
-                origin = f"{getattr(node, 'module', '') or ''}.{alias.name}".lstrip(".")
-                if alias.asname or isinstance(node, ast.ImportFrom):
-                    found[alias.asname or alias.name] = origin
-                else:
-                    found[origin.split(".")[0]] = origin.split(".")[0]
+                whole = f"{module}.{alias.name}" if module else alias.name
+                top = alias.name.split(".")[0]  # which alone ``import a.b`` binds
+                found[alias.asname or top] = whole if module or alias.asname else top
     return found
 
 

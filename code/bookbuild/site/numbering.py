@@ -6,16 +6,6 @@ Sphinx numbers them through the whole book, so that the first figure of a page i
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.environment.collectors.toctree import TocTreeCollector
-
-
-class PageByPage(TocTreeCollector):
-    """Sphinx's collector, whose numbers begin anew on each page."""
-
-    def assign_figure_numbers(self, env: BuildEnvironment) -> list[str]:
-        """Take the numbers that were noted; the pages whose numbers have changed."""
-        before, env.toc_fignumbers = env.toc_fignumbers, dict(env.get_domain("book").noted("numbers"))
-        return [page for page, numbers in env.toc_fignumbers.items() if before.get(page) != numbers]
 
 
 def note_numbers(app: Sphinx, doctree: nodes.document) -> None:
@@ -28,20 +18,15 @@ def note_numbers(app: Sphinx, doctree: nodes.document) -> None:
     app.env.get_domain("book").note("numbers", app.env.docname, numbers)
 
 
-def number_page_by_page(app: Sphinx) -> None:
-    """Have the collector that Sphinx has set up do so."""
-    for listener in app.events.listeners["env-get-updated"]:
-        collector = getattr(listener.handler, "__self__", None)
-        if type(collector) is TocTreeCollector:
-            collector.__class__ = PageByPage
+def number_page_by_page(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Put the numbers that were noted in the place of Sphinx's."""
+    env.toc_fignumbers = dict(env.get_domain("book").noted("numbers"))
+    return []
 
 
 def citing(env: BuildEnvironment, citation: nodes.citation) -> list[str]:
     """The pages that cite an entry of the bibliography."""
     domain = env.get_domain("cite")
     keys = {one.key for one in domain.citations if one.citation_id in citation["ids"]}
-    return sorted({reference.docname for reference in domain.citation_refs if keys & _keys(reference)})
-
-
-def _keys(reference: object) -> set[str]:
-    return {target.key for target in reference.targets}
+    references = domain.citation_refs
+    return sorted({one.docname for one in references for target in one.targets if target.key in keys})

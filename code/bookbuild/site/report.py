@@ -3,12 +3,13 @@
 import math
 import os
 import platform
+import statistics
 from importlib.metadata import version
 from pathlib import Path
 
 from docutils import nodes
 
-from bookbuild.engine import calibration
+from bookbuild.engine import pages
 from bookbuild.engine.project import Project
 from bookbuild.engine.run import Outcome
 from bookbuild.site.domain import BookDirective
@@ -34,25 +35,23 @@ def claims_table(project: Project, outcomes: list[Outcome]) -> str:
     """Every claim, as a folded Markdown table for each page; pages that should make one and do not."""
     parts = []
     for outcome in outcomes:
-        name, known, rows = outcome.page.name, calibration.read(project, outcome.page.name), []
-        margins = [
-            verify.margin(record, kept)
-            for record in outcome.claims
-            if (kept := known.get(record["name"], {}).get("values"))
-        ]
+        name, known, rows = outcome.page.name, pages.calibrations(project, outcome.page.name), []
+        least = math.inf  # margin
         for record in outcome.claims:
             seeds = "exact" if record["seeds"] is None else str(record["seeds"])
             seeds = "stored run" if record.get("stored") else seeds
             verdict = "holds" if record["held"] else "**fails**"
             measured = f"{{claim}}`{name}#{record['name']}`"
             facts = [record["text"], verdict, measured, verify.bound(record), seeds]
-            rows.append([*facts, *calibration.summary(record, known.get(record["name"]))])
+            rows.append([*facts, *calibrated(record, known.get(record["name"]))])
+            if values := known.get(record["name"], {}).get("values"):
+                least = min(least, verify.margin(record, values))
         heads = ["claim", "verdict", "measured", "bound", "seeds", "fresh seed sets", "mean ± s.d.", "margin"]
         heads += ["under its fault", "way"]
         if rows:
             held = sum(record["held"] for record in outcome.claims)
             title = f"{name}: {held} of {len(rows)} hold"
-            if (least := min(margins, default=math.inf)) < math.inf:
+            if least < math.inf:
                 title += f", least margin {least:.1f} s.d."
             shown = " open" * (held < len(rows))  # what fails is not folded away
             parts += [
@@ -66,15 +65,35 @@ def claims_table(project: Project, outcomes: list[Outcome]) -> str:
     return "\n\n".join(parts) or "No page makes a claim."
 
 
+def calibrated(record: dict, kept: dict | None) -> list[str]:
+    """A claim's calibration as five cells of the report.
+
+    How often it held, mean ± s.d., margin, what it is under faults, how far its bound lies on the way.
+    """
+    values, under = (kept or {}).get("values", []), (kept or {}).get("under", {})
+    shown = [
+        f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: –" for name, value in under.items()
+    ]
+    shown += [f"beside `{record['control']}`"] if record.get("control") else []
+    last = ["; ".join(shown) or "–", "–"]
+    if not values:
+        return ["–" if record["seeds"] is None or record.get("stored") else "not calibrated", "–", "–", *last]
+    held = sum(verify.holds(record, value) for value in values)
+    found, spread = verify.margin(record, values), verify.spread(values)
+    part = verify.way(record, values, under)
+    far = "no spread" if math.isinf(found) else f"{found:.1f} s.d."
+    if not math.isnan(part):
+        last[1] = f"{part:.0%}" if part >= verify.HALF else f"**{part:.0%}**"
+    return [f"{held} of {len(values)}", f"{statistics.fmean(values):.4g} ± {spread:.2g}", far, *last]
+
+
 def pages_table(project: Project, outcomes: list[Outcome]) -> str:
     """Run time, cost, budget, peak memory and date of every page that runs code."""
-    rows = [
-        [
-            *[f"{{doc}}`/{o.page.name}`", f"{o.seconds:.1f} s", f"{o.cost:.1f} s", f"{o.page.budget:.0f} s"],
-            *[f"{o.peak_mib:.0f} MiB", o.when, "failed" if o.failures else "ran"],
-        ]
-        for o in outcomes
-    ]
+    rows = []
+    for o in outcomes:
+        times, state = [o.seconds, o.cost], "failed" if o.failures else "ran"
+        costs = [*(f"{time:.1f} s" for time in times), f"{o.page.budget:.0f} s", f"{o.peak_mib:.0f} MiB"]
+        rows.append([f"{{doc}}`/{o.page.name}`", *costs, o.when, state])
     heads = ["page", "run time", "CPU", "budget", "peak memory", "executed (UTC)", "state"]
     return table(heads, rows)
 

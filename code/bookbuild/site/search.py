@@ -13,16 +13,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
-QUIET = (
-    nodes.literal_block,
-    nodes.raw,
-    nodes.comment,
-    nodes.target,
-    nodes.table,
-    addnodes.index,
-    nodes.citation,
-    nodes.math_block,
-)
+QUIET = nodes.FixedTextElement | nodes.Invisible | nodes.table | nodes.citation  # listings, formulas, HTML
 UNSEEN = {"snippet-source", "cell_input", "evidence"}  # no prose
 LISTS = ("reference/api", "reference/verification")  # whose names lead, not their text
 STAGE = re.compile(r"\.stage_\d")
@@ -48,18 +39,14 @@ def entries(doctree: nodes.document) -> list[Entry]:
 
 
 def _words(node: nodes.Node | None) -> str:
-    if node is None or isinstance(node, QUIET) or UNSEEN & {*_classes(node)}:
+    if isinstance(node, nodes.Text):
+        return node.astext()
+    if node is None or isinstance(node, QUIET) or UNSEEN & {*node["classes"]}:
         return ""
     if isinstance(node, nodes.math):
         return plain(node.astext())
-    if isinstance(node, nodes.Text):
-        return node.astext()
     between = "" if isinstance(node, nodes.TextElement) else " "
     return " ".join(between.join(map(_words, node.children)).split()) if node.parent else ""
-
-
-def _classes(node: nodes.Node) -> list[str]:
-    return node.get("classes", []) if isinstance(node, nodes.Element) else []
 
 
 def plain(tex: str) -> str:
@@ -86,8 +73,8 @@ def write_data(app: Sphinx, exception: Exception | None) -> None:
         return
     env, sections = app.env, []
     for page in sorted(env.found_docs):
-        own = json.loads(_file(app, page).read_text(encoding="utf-8")) if _file(app, page).exists() else []
-        title, uri = env.titles[page].astext() if page in env.titles else "", app.builder.get_target_uri(page)
+        title, uri = env.titles[page].astext(), app.builder.get_target_uri(page)
+        own = json.loads(_file(app, page).read_text(encoding="utf-8"))
         sections += [[uri, title, *entry] for entry in own]
     objects = [
         [f"{app.builder.get_target_uri(place.docname)}#{place.node_id}", name]
@@ -95,5 +82,4 @@ def write_data(app: Sphinx, exception: Exception | None) -> None:
         if not STAGE.search(name) and place.objtype != "module"
     ]
     data = json.dumps({"sections": sections, "objects": objects}, ensure_ascii=False, separators=(",", ":"))
-    Path(app.outdir, "_static").mkdir(exist_ok=True)
     Path(app.outdir, "_static", "searchdata.js").write_text(f"window.bookData={data}\n", encoding="utf-8")

@@ -59,12 +59,8 @@ class SnippetDirective(BookDirective):
         caption = nodes.paragraph("", "", place, classes=["snippet-source"])
         if other:
             caption += [nodes.Text(" · changed from "), nodes.literal(text=other)]
-        more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
-        caption += [
-            nodes.Text(" · tested by "),
-            nodes.literal(text=tests[0].split("::")[-1]),
-            nodes.Text(more),
-        ]
+        test, more = tests[0].split("::")[-1], f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+        caption += [nodes.Text(" · tested by "), nodes.literal(text=test), nodes.Text(more)]
         there = self.env.temp_data.setdefault("standalone", {})  # one text for all regions of an object
         address = there.get(alone) or nodes.make_id(f"standalone-{anchor}")
         # that nothing in it can end the script that keeps it

@@ -36,6 +36,7 @@ MARKS = re.compile(  # what Markdown takes for more than itself, within a line a
 START = re.compile(r"^( ?\d*)(>|[.)](?=\s|$)|[-+#=]+(?=\s|$))")
 
 
+@functools.cache
 def install(project: Project) -> str:
     """The first cell of every notebook."""
     commit = project.commit()
@@ -43,12 +44,12 @@ def install(project: Project) -> str:
     return filled("install.txt", url=project.repository_url and f"{project.repository_url}{at}")
 
 
-def notebook(book: Book, page: str, first: str, outputs: Path) -> nbformat.NotebookNode:
-    """The executed page as a notebook that runs anywhere, with this first cell.
+def notebook(book: Book, page: str, outputs: Path) -> nbformat.NotebookNode:
+    """The executed page as a notebook that runs anywhere.
 
     ``outputs``: the folder where MyST-NB keeps what pages glue.
     """
-    cells = [nbformat.v4.new_code_cell(first, metadata={"tags": ["install"]})]
+    cells = [nbformat.v4.new_code_cell(install(book.project), metadata={"tags": ["install"]})]
     cells += copy.deepcopy(book.outcomes[page].notebook.cells)
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"  # the same page gives the same file
@@ -126,9 +127,8 @@ def quoted(book: Book, page: str, outputs: Path, role: str, text: str) -> str:
         return found[2] if found else "(not measured)"
     key, _, form = text.rpartition(":") if role == "glue:text" and ":" in text else (text, "", "s")
     other, _, name = key.rpartition("::")
-    where = posixpath.normpath(
-        posixpath.join("/", posixpath.dirname(page), other or posixpath.basename(page))
-    )
+    folder, own = posixpath.split(page)
+    where = posixpath.normpath(posixpath.join("/", folder, other or own))
     output = read_glue_cache(str(outputs), where[1:].removesuffix(".md")).get(name, {"data": {}})
     shown = output["data"].get("text/plain", "")
     try:
@@ -145,12 +145,10 @@ def escaped(text: str) -> str:
 
 def buttons(project: Project, page: str, addresses: dict[str, str]) -> list[dict]:
     """The theme's header buttons for a page."""
+    kinds = (("ipynb", "Executed notebook", "fas fa-code"), ("py", "Script", "fas fa-file"))
     links = [
         {"type": "link", "url": addresses[kind], "text": f".{kind}", "tooltip": what, "icon": icon}
-        for kind, what, icon in (
-            ("ipynb", "Executed notebook", "fas fa-code"),
-            ("py", "Script", "fas fa-file"),
-        )
+        for kind, what, icon in kinds
     ]
     group = {"type": "group", "label": "download-buttons", "icon": "fas fa-download", "buttons": links}
     switch = {"type": "javascript", "javascript": "", "icon": "fas fa-check-double", "label": "evidence"}

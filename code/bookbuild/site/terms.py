@@ -1,6 +1,5 @@
 """The field's words lead to the glossary where a section first uses them, without the author's doing."""
 
-import functools
 import re
 from pathlib import Path
 
@@ -8,40 +7,37 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
+from bookbuild.site.markup import ancestors
+
 GLOSSARY = "reference/glossary"
 PLAIN = (nodes.paragraph, nodes.emphasis, nodes.strong, nodes.list_item)  # where words are prose
+NAMES = (nodes.caption, nodes.title, nodes.reference)
+CODE = {"snippet", "cell", "cell_output", "evidence"}  # classes
 
 
 def read(file: Path) -> list[str]:
     """The terms of a glossary; none where there is no such file."""
-    return _terms(file.read_text(encoding="utf-8-sig")) if file.exists() else []
-
-
-@functools.lru_cache(maxsize=8)
-def _terms(text: str) -> list[str]:
+    text = file.read_text(encoding="utf-8-sig") if file.exists() else ""
     body = text.partition("```{glossary}")[2].partition("\n```")[0]
     return re.findall(r"^(?!:)(\S.*?)\s*$", body.partition("\n")[2], re.M)
 
 
-@functools.lru_cache(maxsize=8)
-def pattern(terms: tuple[str, ...]) -> re.Pattern:
+def pattern(terms: list[str]) -> re.Pattern:
     """What finds the terms in a text, the longer ones first: alone, in the plural, and with a capital."""
-    longest = sorted(terms, key=len, reverse=True)
-    found = (
-        re.escape(t) if not t.islower() else f"(?i:{re.escape(t[0])}){re.escape(t[1:])}" for t in longest
-    )
-    return re.compile(rf"(?<![\w-])({'|'.join(found)})(?:e?s)?(?![\w-])") if terms else re.compile(r"(?!)")
+    found = []
+    for term in sorted(terms, key=len, reverse=True):
+        first = f"(?i:{re.escape(term[0])})" if term.islower() else re.escape(term[0])
+        found.append(first + re.escape(term[1:]))
+    return re.compile(rf"(?<![\w-])({'|'.join(found)})(?:e?s)?(?![\w-])")
 
 
 def link_terms(app: Sphinx, doctree: nodes.document) -> None:
     """Link the first use of each term in the prose of each section (those that the page's contents name)."""
     page, file = app.env.docname, app.env.doc2path(GLOSSARY)
-    if page == GLOSSARY or "/" not in page:
+    if page == GLOSSARY or "/" not in page or not (terms := read(file)):
         return
-    terms = read(file)
-    if terms:
-        app.env.note_dependency(file)
-    known, words = {term.lower(): term for term in terms}, pattern(tuple(terms))
+    app.env.note_dependency(file)
+    known, words = {term.lower(): term for term in terms}, pattern(terms)
     left: dict[int, set[str]] = {}  # section -> terms that it has not used
     for reference in doctree.findall(addnodes.pending_xref):
         if reference.get("reftype") == "term":
@@ -53,23 +49,14 @@ def link_terms(app: Sphinx, doctree: nodes.document) -> None:
 
 def _section(node: nodes.Node) -> int:
     """The section of the second level that a node is in, or the page's opening."""
-    above = []
-    while node := node.parent:
-        above += [node] * isinstance(node, nodes.section)
+    above = [one for one in ancestors(node) if isinstance(one, nodes.section)]
     return id(above[-2]) if len(above) > 1 else 0
 
 
 def _is_prose(node: nodes.Element) -> bool:
     while isinstance(node, PLAIN) or "tag_evidence" in node.get("classes", []):
         node = node.parent
-    names = {"snippet", "cell", "cell_output", "evidence"}
-    while node is not None:
-        if isinstance(node, nodes.caption | nodes.title | nodes.reference) or names & {
-            *node.get("classes", [])
-        }:
-            return False
-        node = node.parent
-    return True
+    return not any(isinstance(one, NAMES) or CODE & {*one["classes"]} for one in (node, *ancestors(node)))
 
 
 def _link(text: nodes.Text, known: dict[str, str], left: set[str], words: re.Pattern, page: str) -> None:

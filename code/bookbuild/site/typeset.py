@@ -1,7 +1,6 @@
 """Formulas are set while the book is rendered: HTML for the eye, MathML for a screen reader, no script.
 
-KaTeX does it, in an engine that comes as a package. What it makes of a formula is kept by its text, in
-``_build/state``, so that a formula is set once and not again.
+KaTeX does it, in an engine that comes as a package: all formulas of the book at once, in less than a second.
 """
 
 import functools
@@ -17,8 +16,9 @@ from sphinx.application import Sphinx
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
-from bookbuild.engine.store import read_json, write_json
+from bookbuild.site.assets import preload
 
+KATEX = Path(find_spec("sphinxcontrib.katex").origin).with_name("katex.min.js")
 NUMBERED = re.compile(r"\\(begin|end)\{(align|alignat|equation|gather)\}")  # the page numbers them itself
 TAIL = re.compile(r"’s\b|-\w+|[,.;:!?)\]’”]+")  # what must not begin a line behind a formula
 SET = r"""(list) => JSON.stringify(JSON.parse(list).map(([text, displayMode]) => {
@@ -33,55 +33,41 @@ class FormulaError(Exception):
 
 
 class Typesetter:
-    """Sets formulas; ``file`` keeps them from build to build."""
+    """Sets formulas, each once."""
 
-    def __init__(self, file: Path):
-        self.file, self._fresh = file, False
-        source = Path(find_spec("sphinxcontrib.katex").origin).with_name("katex.min.js")
-        self._source = source.read_text(encoding="utf-8")
-        self.version = re.search(r'version:"([\d.]+)"', self._source)[1]
-        known = read_json(file, {})
-        self._known: dict[str, str | list[str]] = known if known.get("version") == self.version else {}
+    def __init__(self):
+        self._known: dict[Formula, str | list[str]] = {}  # a list: why it is none
 
     @functools.cached_property
     def _engine(self):
         from py_mini_racer import MiniRacer
 
         engine = MiniRacer()
-        engine.eval(self._source)
+        engine.eval(KATEX.read_text(encoding="utf-8"))
         return engine
 
     def prepare(self, formulas: Iterable[Formula]) -> None:
         """Set all that is not known, at once."""
-        missing = sorted({formula for formula in formulas if _key(*formula) not in self._known})
+        missing = sorted({*formulas} - self._known.keys())
         if missing:
-            argument = (
-                json.dumps(json.dumps(missing)).replace("\u2028", r"\u2028").replace("\u2029", r"\u2029")
-            )
-            made = json.loads(self._engine.eval(f"({SET})({argument})"))
-            self._known |= {_key(*formula): one for formula, one in zip(missing, made, strict=True)}
-            self._fresh = True
+            made = json.loads(self._engine.eval(f"({SET})({json.dumps(json.dumps(missing))})"))
+            self._known |= zip(missing, made, strict=True)
 
-    def keep(self, formulas: Iterable[Formula]) -> None:
-        """Write down those of a whole book, if one of them is new; let go of the engine before forks."""
-        if self._fresh:
-            wanted = {"version": self.version, **{_key(*one): self._known[_key(*one)] for one in formulas}}
-            write_json(self.file, wanted)
-            self._fresh = False
+    def let_go(self) -> None:
+        """End the engine, before this process has forks."""
         if engine := self.__dict__.pop("_engine", None):
             engine.close()
 
     def __call__(self, text: str, display: bool) -> str:
         """The HTML of a formula."""
         self.prepare([(text, display)])
-        made = self._known[_key(text, display)]
+        made = self._known[text, display]
         if isinstance(made, list):
             raise FormulaError(made[0])
         return made
 
 
-def _key(text: str, display: bool) -> str:
-    return f"{'display' if display else 'inline'} {text}"
+the_typesetter = functools.cache(Typesetter)  # of this process: what it has set is known in the next build
 
 
 def formula(node: nodes.math | nodes.math_block) -> Formula:
@@ -113,14 +99,14 @@ def note_formulas(app: Sphinx, doctree: nodes.document) -> None:
 
 def problems(app: Sphinx) -> list[tuple[str, str, int]]:
     """Set all formulas of the book before its pages are written in several processes: what is none."""
-    found, noted = [], app.env.get_domain("book").noted("formula")
-    app.builder.typesetter.prepare((text, display) for _, (text, display, _) in noted)
+    found, noted, setter = [], app.env.get_domain("book").noted("formula"), the_typesetter()
+    setter.prepare((text, display) for _, (text, display, _) in noted)
+    setter.let_go()
     for page, (text, display, line) in noted:
         try:
-            app.builder.typesetter(text, display)
+            setter(text, display)
         except FormulaError as error:
             found.append((f"no formula: {error}", page, line))
-    app.builder.typesetter.keep((text, display) for _, (text, display, _) in noted)
     return found
 
 
@@ -136,7 +122,7 @@ def join_tails(app: Sphinx, doctree: nodes.document, page: str) -> None:
 
 def visit_math(self: HTML5Translator, node: nodes.math) -> None:
     """A formula in the line."""
-    made = self.starttag(node, "span", "", CLASS="math") + _set(self, node) + "</span>"
+    made = self.starttag(node, "span", "", CLASS="math") + _set(node) + "</span>"
     if tail := node.get("tail"):
         made = f'<span class="with-tail">{made}{html.escape(tail)}</span>'
     self.body.append(made)
@@ -146,18 +132,21 @@ def visit_math(self: HTML5Translator, node: nodes.math) -> None:
 def visit_displaymath(self: HTML5Translator, node: nodes.math_block) -> None:
     """A formula in a line of its own, with its number."""
     self.body.append(self.starttag(node, "div", CLASS="math"))
-    self.body.append(f'<div class="formula">{_set(self, node)}</div>')
+    self.body.append(f'<div class="formula">{_set(node)}</div>')
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, "Link to this equation")
+        if address := node.get("to-code"):
+            title = "the code that implements this equation"
+            self.body.append(f'<a class="to-code" href="{address}" title="{title}">code</a>')
         self.body.append("</span>")
     self.body.append("</div>\n")
     raise nodes.SkipNode
 
 
-def _set(translator: HTML5Translator, node: nodes.math | nodes.math_block) -> str:
+def _set(node: nodes.math | nodes.math_block) -> str:
     try:
-        return translator.builder.typesetter(*formula(node))
+        return the_typesetter()(*formula(node))
     except FormulaError:  # which was said when the page was read
         return f"<code>{html.escape(node.astext())}</code>"
 
@@ -166,7 +155,4 @@ def load_fonts(app: Sphinx, page: str, template: str, context: dict, doctree: no
     """A page with formulas loads their style and, before they are met, the fonts that most of them need."""
     if context.get("has_maths_elements"):
         app.add_css_file("katex/katex.css")
-        for name in ("Main-Regular", "Math-Italic"):
-            address = context["pathto"](f"_static/katex/fonts/KaTeX_{name}.woff2", 1)
-            link = f'<link rel="preload" as="font" type="font/woff2" crossorigin href="{address}">'
-            context["metatags"] = context.get("metatags", "") + link
+        preload(context, "katex/fonts/KaTeX_Main-Regular", "katex/fonts/KaTeX_Math-Italic")

@@ -20,7 +20,7 @@ from bookbuild.engine import pages, run
 from bookbuild.engine.pages import Page
 from bookbuild.engine.project import BookError, Project
 from bookbuild.engine.store import Subject
-from rlworkshop import provenance
+from rlworkshop import provenance, verify
 
 GOES_ON = """
 import rlworkshop.verify as verify
@@ -39,9 +39,13 @@ KINDS = ("frozen", "random", "no_effect", "one_seed")
 class Change:
     """Part of a fault: ``find`` replaced in a file, or, without a file, lines that run before the page."""
 
-    file: str
-    find: str
+    name: str
     replace: str
+    file: str = ""
+    find: str = ""
+
+
+Run = tuple[Page, Subject, list[Change]]  # of a page on other seeds or with changes, and what it is made of
 
 
 def read(project: Project, page: str) -> dict[str, list[Change]]:
@@ -52,30 +56,29 @@ def read(project: Project, page: str) -> dict[str, list[Change]]:
     """
     found: dict[str, list[Change]] = {}
     for name in ("any", page.replace("/", "-")):
-        file, own = project.root / "tests" / "faults" / f"{name}.toml", {}
+        file = project.root / "tests" / "faults" / f"{name}.toml"
         shown = file.relative_to(project.root)
         try:
             rows = tomllib.loads(file.read_text(encoding="utf-8"))["fault"] if file.exists() else []
-            for row in rows:
-                if row["name"].partition(":")[0] not in KINDS:
-                    raise BookError(f"{shown}: {row['name']!r} is of no kind: {', '.join(KINDS)}")
-                change = Change(row.get("file", ""), row.get("find", ""), row["replace"])
-                if bool(change.file) != bool(change.find):
-                    raise BookError(f"{shown}: {row['name']!r}: 'file' and 'find' go together")
-                own.setdefault(row["name"], []).append(change)
+            changes = [Change(**row) for row in rows]
         except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:
             raise BookError(f"{shown} cannot be read: {error!r}") from None
-        found |= own
+        for change in changes:
+            if change.name.partition(":")[0] not in KINDS:
+                raise BookError(f"{shown}: {change.name!r} is of no kind: {', '.join(KINDS)}")
+            if bool(change.file) != bool(change.find):
+                raise BookError(f"{shown}: {change.name!r}: 'file' and 'find' go together")
+        found |= {change.name: [one for one in changes if one.name == change.name] for change in changes}
     return found
 
 
-def of_page(project: Project, page: Page, names: Sequence[str]) -> dict[str, list[Change]]:
-    """The changes of the faults that a page's claims name.
+def planted(project: Project, page: Page, names: Sequence[str]) -> list[Run]:
+    """The runs of a page under faults that its claims name.
 
     Raises:
         BookError: there is no such fault, or its text is not there exactly once.
     """
-    known = read(project, page.name) if names else {}
+    known, plain, runs = read(project, page.name), pages.subject(project, page), []
     for name in names:
         if name not in known:
             where = f"tests/faults/{page.name.replace('/', '-')}.toml"
@@ -83,21 +86,23 @@ def of_page(project: Project, page: Page, names: Sequence[str]) -> dict[str, lis
         for change in known[name]:
             if change.file and _text(project, change.file).count(change.find) != 1:
                 raise BookError(f"{page.name}: the text of fault {name!r} must occur once in {change.file}")
-    return {name: known[name] for name in names}
+        own = json.dumps([plain.own, GOES_ON, [[c.file, c.find, c.replace] for c in known[name]]])
+        subject = replace(plain, kind="claims", name=f"{page.name}, {name}", own=own)
+        runs.append((page, subject, known[name]))
+    return runs
 
 
-def subject(project: Project, page: Page, name: str, changes: Sequence[Change]) -> Subject:
-    """What a run of a page under a fault is made of."""
-    plain = pages.subject(project, page)
-    own = json.dumps([plain.own, GOES_ON, [[c.file, c.find, c.replace] for c in changes]])
-    return replace(plain, kind="claims", name=f"{page.name}, {name}", own=own)
+def on_seeds(project: Project, page: Page, seed_set: int) -> Run:
+    """The run of a page on another seed set."""
+    name, variables = f"{page.name}, seed set {seed_set}", ((verify.SEED_SET, str(seed_set)),)
+    return page, replace(pages.subject(project, page), kind="claims", name=name, variables=variables), []
 
 
-def going_on(page: Page) -> Page:
-    """The page with a first cell that lets its claims fail without ending their cell."""
+def going_on(page: Page, before: Sequence[str] = ()) -> Page:
+    """The page with a first cell that lets claims fail without ending their cell, after lines ``before``."""
     notebook = copy.deepcopy(page.notebook)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    first.source = "\n".join([GOES_ON, first.source])
+    first.source = "\n".join([GOES_ON, *before, first.source])
     return replace(page, notebook=notebook)
 
 
@@ -107,10 +112,8 @@ async def run_page(project: Project, page: Page, changes: Sequence[Change]) -> r
     text = _text(project, own)
     for change in (change for change in changes if change.file == own):
         text = text.replace(change.find, change.replace)
-    notebook = pages.read_notebook(text, page.file)
-    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     before = [change.replace for change in changes if not change.file]
-    first.source = "\n".join([*before, first.source])
+    changed = going_on(replace(page, notebook=pages.read_notebook(text, page.file)), before)
     with tempfile.TemporaryDirectory(prefix="fault-") as folder:
         root = Path(folder).resolve()
         for entry in project.root.iterdir():
@@ -121,9 +124,8 @@ async def run_page(project: Project, page: Page, changes: Sequence[Change]) -> r
             if change.file not in ("", own):
                 file = root / change.file
                 file.write_text(file.read_text("utf-8").replace(change.find, change.replace), "utf-8")
-        there = Project(root, project.settings)
         runs = {"RLWORKSHOP_RUNS": str(root / "runs")}  # those of the right code are of no use here
-        outcome = await run.run_page(there, going_on(replace(page, notebook=notebook)), runs)
+        outcome = await run.run_page(Project(root, project.settings), changed, runs)
     for change in changes:
         outcome.inputs.pop(f"file {change.file}", None)
     return outcome
