@@ -159,30 +159,35 @@ RAW_MATHS = r"""() => {
 # Then further formulas give way to a letter, and spans that say nothing but a look to their text.
 COLOURS, GRAVE = ["color-contrast", "link-in-text-block"], ["serious", "critical"]
 MARK_TRIED = """([mark, known]) => {
-  const seen = new Set(known), grounds = new Map([[null, ""]]), found = [];
+  const seen = new Set(known), grounds = new Map([[null, ["", ""]]]), found = [];
   const first = parts => {
     const kind = `${parts}`;
     return !seen.has(kind) && seen.add(kind) && found.push(kind);
   };
-  const ground = e => {  // what lies behind a text; most of it lets through what is behind that
+  const ground = e => {  // the backgrounds down to the last that lets nothing through, and how opaque all is
     if (!grounds.has(e)) {
-      const s = getComputedStyle(e), own = [s.backgroundColor, s.backgroundImage, s.opacity].join();
-      const behind = ground(e.parentElement);
-      grounds.set(e, own === "rgba(0, 0, 0, 0),none,1" ? behind : `${behind},${own}`);
+      const { backgroundColor: color, backgroundImage: image, opacity } = getComputedStyle(e);
+      const [behind, all] = ground(e.parentElement), own = image === "none" ? color : `${color} ${image}`;
+      const above = own.startsWith("rgb(") ? "" : `${behind} `, through = own === "rgba(0, 0, 0, 0)";
+      grounds.set(e, [through ? behind : above + own, opacity === "1" ? all : `${all} ${opacity}`]);
     }
     return grounds.get(e);
   };
+  const shown = e => e.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+  const size = ({ fontSize, fontWeight }) => parseFloat(fontSize) >= (fontWeight < 700 ? 24 : 18.66);
   const others = new Set();
-  for (const e of document.querySelectorAll(".katex"))
-    if (e.checkVisibility() && first(["formula", e.parentElement.className, getComputedStyle(e).color]))
-      e.setAttribute(mark, "");
+  for (const e of document.querySelectorAll(".katex")) {
+    const s = getComputedStyle(e);
+    if (shown(e) && first(["formula", s.color, size(s), ground(e)])) e.setAttribute(mark, "");
     else others.add(e);
+  }
   for (const e of document.querySelectorAll("body *")) {
     if (![...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim())) continue;
-    if (others.has(e.closest(".katex")) || !e.checkVisibility()) continue;  // nobody sees it, nor does axe
+    if (others.has(e.closest(".katex")) || !shown(e)) continue;
     const s = getComputedStyle(e), around = getComputedStyle(e.parentElement).color;
-    const text = [s.color, s.fontSize, s.fontWeight, s.textDecoration, s.textShadow, s.visibility];
-    if (first([e.localName, text, around, ground(e)])) e.setAttribute(mark, "");
+    const as = e.localName === "a" ? [s.fontSize, s.fontWeight, e.parentElement.localName] : size(s);
+    if (first([e.localName, s.color, as, s.textDecoration, s.textShadow, around, ground(e)]))
+      e.setAttribute(mark, "");
   }
   return found;
 }"""
