@@ -211,12 +211,13 @@ def violations(tab, **options) -> list[str]:
 
 
 def faults(tab, url: str, host: str, looks: list[str], known: dict[str, set[str]]) -> list[str]:
-    """What is wrong with a page in the ``looks``, the first of which it is opened in.
+    """What is wrong with a page in the ``looks``; what is no matter of colours or width: in the last of them.
 
     ``known``: by look, the kinds of text whose colours are right; those of a page without a fault are added.
     """
     from axe_playwright_python.base import AXE_SCRIPT
 
+    tab.goto("about:blank")  # or what was open would have to fit the first look
     dress(tab, looks[0])
     load(tab, url)
     tab.add_style_tag(content="* { transition: none !important }")  # colours are tried as soon as they change
@@ -228,14 +229,13 @@ def faults(tab, url: str, host: str, looks: list[str], known: dict[str, set[str]
         kinds[look] = tab.evaluate(MARK_TRIED, [mark, sorted(known.get(look, ()))])
     tab.evaluate(THIN_OUT, [*marks.values()])
     tab.evaluate(AXE_SCRIPT)
-    for look, mark in reversed(marks.items()):
-        dress(tab, look)
-        if kinds[look]:
-            found += violations(tab, runOnly=COLOURS, context={"include": [[f"[{mark}]"]]})
     mild = tab.evaluate(
         "grave => axe._audit.rules.filter(r => !grave.includes(r.impact)).map(r => r.id)", GRAVE
     )
     found += violations(tab, rules={rule: {"enabled": False} for rule in [*COLOURS, *mild]})
+    for look in filter(kinds.get, reversed(looks)):
+        dress(tab, look)
+        found += violations(tab, runOnly=COLOURS, context={"include": [[f"[{marks[look]}]"]]})
     found += [f"error: {error}" for error in tab.errors]
     elsewhere = (u for u in tab.requests if urlsplit(u).scheme not in ("data", "blob"))
     found += [f"request: {u}" for u in elsewhere if not u.startswith(host)]
@@ -273,7 +273,7 @@ def test_a_page_is_sound_in_light_and_dark_wide_and_narrow(
         real.state / "sound" / made_from(site, name, chromium.version)
     )  # costs follow the change, here too
     if not sound.exists():
-        assert faults(open_tab(), f"{address}{name}.html", address, ["light", "dark"], alike) == []
+        assert faults(open_tab(), f"{address}{name}.html", address, ["dark", "light"], alike) == []
         sound.parent.mkdir(parents=True, exist_ok=True)
         sound.touch()
 
@@ -332,7 +332,7 @@ def test_a_fault_is_seen_and_nothing_else(open_tab, tmp_path, fault):
     )
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     with served(tmp_path) as base:
-        found = faults(open_tab(), f"{base}page.html", base, ["light", "dark"], {})
+        found = faults(open_tab(), f"{base}page.html", base, ["dark", "light"], {})
     assert bool(found) == bool(fault)
     assert not fault or any(line.startswith(fault) for line in found), found
 
