@@ -10,7 +10,8 @@ import pytest
 
 CODE = Path(__file__).parents[2] / "code"
 SERVER = """
-import gymnasium, json, os, sys, torch, tyro
+import gc, gymnasium, json, os, sys, torch, tyro
+gc.freeze()  # what was loaded is no garbage: a fork need not look through it
 for line in sys.stdin:
     program, sys.path[:1], folder = json.loads(line)
     if process := os.fork():

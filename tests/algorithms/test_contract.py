@@ -76,6 +76,7 @@ OFF_POLICY = dict(
     gradient_steps=10,
 )  # fmt: skip
 CONTROL = ("CartPole-v1", "Acrobot-v1")
+MINUTES = 600  # seconds: how long a training that has kept a checkpoint waits for its end
 
 
 def member(name: str) -> Algorithm:
@@ -345,10 +346,10 @@ def test_a_killed_process_resumes_to_the_same_bits(algorithm, env_id, tmp_path, 
     path = tmp_path / "c.npz"
     config = dataclasses.replace(algorithm.config, env_id=env_id)
     program = (
-        f"import time, {algorithm.module} as module\n"
+        f"import os, time, {algorithm.module} as module\n"
         f"from {type(config).__module__} import {type(config).__name__}\n"
         f"module.{algorithm.train.__name__}({config!r}, 5, checkpoint={str(path)!r}, checkpoint_every=2,\n"
-        "    callback=lambda session: time.sleep(0.3))"
+        f"    callback=lambda session: os.path.exists({str(path)!r}) and time.sleep({MINUTES}))"
     )
     victim, status = elsewhere(program, tmp_path)
     while not path.exists():
