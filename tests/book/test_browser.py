@@ -323,18 +323,51 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", ["", *FAULTS])
-def test_a_fault_is_seen_and_nothing_else(open_tab, tmp_path, fault):
+def faults_of(open_tab, folder: Path, body: str, known: dict[str, set[str]]) -> list[str]:
+    """What is wrong with a made-up page."""
     page = (
         '<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width">'
         '<link rel="icon" href="data:,"><title>T</title></head><body><main><h1>T</h1>'
-        f"{FAULTS.get(fault, '')}</main></body></html>"
+        f"{body}</main></body></html>"
     )
-    (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    with served(tmp_path) as base:
-        found = faults(open_tab(), f"{base}page.html", base, ["dark", "light"], {})
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    with served(folder) as base:
+        return faults(open_tab(), f"{base}page.html", base, ["dark", "light"], known)
+
+
+@pytest.mark.parametrize("fault", ["", *FAULTS])
+def test_a_fault_is_seen_and_nothing_else(open_tab, tmp_path, fault):
+    found = faults_of(open_tab, tmp_path, FAULTS.get(fault, ""), {})
     assert bool(found) == bool(fault)
     assert not fault or any(line.startswith(fault) for line in found), found
+
+
+GREY = '<p style="color: #737373; {}">grey</p>'  # on white it can just be read
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        f'<div style="background: #ccc"><div>{GREY.format("")}</div></div>',
+        f'<div style="background: #ccc"><div style="background: #fff8">{GREY.format("")}</div></div>',
+        f'<div style="opacity: 0.6"><div style="background: #fff">{GREY.format("")}</div></div>',
+        GREY.format("color: #888"),
+        GREY.format("opacity: 0.9"),
+        f'<h2 style="color: #888; font-size: 30px">large</h2>{GREY.format("color: #888")}',
+        '<p style="color: #444">It is <a href="#" style="color: #333; text-decoration: none">a link</a>.</p>',
+    ],
+)
+def test_colours_that_were_right_elsewhere_are_wrong_where_they_are_others(open_tab, tmp_path, wrong):
+    right = '<p style="color: #444">It is <a href="#" style="color: #333">a link</a>.</p>'
+    known = {}
+    assert (
+        faults_of(open_tab, tmp_path, right + GREY.format("") + f"<div>{GREY.format('')}</div>", known) == []
+    )
+    before = {look: {*kinds} for look, kinds in known.items()}
+    assert {*before} == {"dark", "light"} and all(len(kinds) == 4 for kinds in before.values())
+    assert faults_of(open_tab, tmp_path, GREY.format("") + right, known) == []
+    assert faults_of(open_tab, tmp_path, right + wrong, known) != []
+    assert known == before, "nothing is learned of a page with a fault"
 
 
 # ---- what a reader does
