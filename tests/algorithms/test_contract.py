@@ -8,11 +8,8 @@ import functools
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -37,8 +34,6 @@ from rlworkshop.algorithms import (
 )
 from rlworkshop.robotics import memory, scale
 
-CODE = Path(envs.__file__).resolve().parents[2]
-
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
@@ -56,31 +51,32 @@ class Algorithm:
         return self.train.__module__
 
 
-VPG = vpg.Config(num_envs=4, num_steps=32, total_steps=1500, hidden=(8,), value_steps=2)
-A2C = a2c.Config(num_envs=4, num_steps=8, total_steps=1500, hidden=(8,), normalize_obs=True)
+VPG = vpg.Config(num_envs=4, num_steps=32, total_steps=1000, hidden=(8,), value_steps=2)
+A2C = a2c.Config(num_envs=4, num_steps=8, total_steps=1000, hidden=(8,), normalize_obs=True)
 PPO = ppo.Config(
-    num_envs=4, num_steps=32, total_steps=1500, n_epochs=3, batch_size=50, hidden=(8,), normalize_obs=True,
+    num_envs=4, num_steps=32, total_steps=1000, n_epochs=3, batch_size=50, hidden=(8,), normalize_obs=True,
     normalize_rewards=True,
 )  # fmt: skip
-TRPO = trpo.Config(num_envs=4, num_steps=32, total_steps=1500, hidden=(8,), value_steps=2)
+TRPO = trpo.Config(num_envs=4, num_steps=32, total_steps=1000, hidden=(8,), value_steps=2)
 DQN = dqn.Config(
-    num_envs=4, total_steps=1500, hidden=(8,), batch_size=16, learning_starts=100, train_freq=100,
+    num_envs=4, total_steps=1000, hidden=(8,), batch_size=16, learning_starts=100, train_freq=100,
     gradient_steps=10,
 )  # fmt: skip
 RECURRENT = memory.Config(
-    num_envs=4, num_steps=32, total_steps=1500, n_epochs=2, num_minibatches=2, hidden=8, critic_hidden=(8,)
+    num_envs=4, num_steps=32, total_steps=1000, n_epochs=2, num_minibatches=2, hidden=8, critic_hidden=(8,)
 )
-LATE = scale.Config(num_envs=4, num_steps=32, total_steps=1500, lag=2, hidden=(8,))
+LATE = scale.Config(num_envs=4, num_steps=32, total_steps=1000, lag=2, hidden=(8,))
 FAMILY = dqn_family.MemberConfig(**dataclasses.asdict(DQN), n=3, atoms=7, v_max=50.0)
 PIXELS = dataclasses.replace(
     pixels.BREAKOUT, env_id="CatchStack2-v0", num_envs=4, total_steps=600, learning_starts=100,
     buffer_size=400, batch_size=8, gradient_steps=2, hidden=(8,),
 )  # fmt: skip
 OFF_POLICY = dict(
-    num_envs=4, total_steps=1500, hidden=(8,), batch_size=16, learning_starts=100, train_freq=100,
+    num_envs=4, total_steps=1000, hidden=(8,), batch_size=16, learning_starts=100, train_freq=100,
     gradient_steps=10,
 )  # fmt: skip
 CONTROL = ("CartPole-v1", "Acrobot-v1")
+MINUTES = 600  # seconds: how long a training that has kept a checkpoint waits for its end
 
 
 def member(name: str) -> Algorithm:
@@ -344,50 +340,16 @@ def test_nothing_leads_over_a_break_in_an_environment_that_cannot_be_saved(algor
         ).all()  # neither are transitions or stacks
 
 
-SERVER = """
-import gymnasium, json, os, sys, torch, tyro
-for line in sys.stdin:
-    program, sys.path[:1], folder = json.loads(line)
-    if process := os.fork():
-        print(process, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
-    else:
-        os.chdir(folder)
-        os.dup2(os.open("printed", os.O_WRONLY | os.O_CREAT), 1)
-        os.dup2(os.open("errors", os.O_WRONLY | os.O_CREAT), 2)
-        exec(program, {"__name__": "__main__"})
-        sys.stdout.flush()
-        os._exit(0)
-"""
-
-
-@pytest.fixture(scope="module")
-def elsewhere():
-    """Begins a program in a process that has loaded PyTorch, Gymnasium and tyro, and nothing of ours.
-
-    Called with its text and a folder it gives the number of the process, and what waits for its exit status.
-    """
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    server = subprocess.Popen([sys.executable, "-c", SERVER], **pipes)
-
-    def begin(program: str, folder: Path) -> tuple[int, Callable[[], int]]:
-        print(json.dumps([program, [str(CODE)], str(folder)]), file=server.stdin, flush=True)
-        return int(server.stdout.readline()), lambda: int(server.stdout.readline())
-
-    yield begin
-    server.communicate()
-
-
 @pytest.mark.slow
 @once
 def test_a_killed_process_resumes_to_the_same_bits(algorithm, env_id, tmp_path, elsewhere):
     path = tmp_path / "c.npz"
     config = dataclasses.replace(algorithm.config, env_id=env_id)
     program = (
-        f"import time, {algorithm.module} as module\n"
+        f"import os, time, {algorithm.module} as module\n"
         f"from {type(config).__module__} import {type(config).__name__}\n"
         f"module.{algorithm.train.__name__}({config!r}, 5, checkpoint={str(path)!r}, checkpoint_every=2,\n"
-        "    callback=lambda session: time.sleep(0.3))"
+        f"    callback=lambda session: os.path.exists({str(path)!r}) and time.sleep({MINUTES}))"
     )
     victim, status = elsewhere(program, tmp_path)
     while not path.exists():
@@ -447,30 +409,38 @@ def test_a_policy_is_loaded_where_nothing_of_the_training_is(algorithm, env_id, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name",
+    ("name", "steps"),
     [
-        "vpg", "a2c", "trpo", "ppo", "dqn", "dqn_family", "pixels", "ddpg", "td3", "sac", "crossq",
-        "sac_discrete",
+        *((name, 1100) for name in ("vpg", "a2c", "trpo", "ppo", "dqn", "dqn_family", "ddpg", "td3", "sac")),
+        *(("crossq", 1100), ("sac_discrete", 1100), ("pixels", 2100)),
     ],
-)  # fmt: skip
-def test_the_command_line(name, tmp_path):
+)
+def test_the_command_line(name, steps, tmp_path, elsewhere):
     algorithm = next(a for key, a in ALGORITHMS.items() if key.split()[0] == name)
-    command = [sys.executable, "-m", algorithm.module, "--total-steps", "2500", "--seed", "3"]
-    options = {
-        "env": {**os.environ, "PYTHONPATH": str(CODE)},
-        "cwd": tmp_path,
-        "capture_output": True,
-        "text": True,
-    }
-    done = subprocess.run([*command, "--log-dir", "log", "--env-id", algorithm.env_ids[0]], **options)
-    assert done.returncode == 0, done.stderr
-    assert f"{algorithm.env_ids[0]}, seed 3: " in done.stdout and f"saved {name}.npz" in done.stdout
-    assert runs.Run.load(tmp_path / f"{name}.npz").seed == 3
-    assert (tmp_path / "log/metrics.csv").exists()
-    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([f"{name}.npz", "log"])
-    wrong = subprocess.run([*command, "--env-id", "Nowhere-v0"], **options)
-    assert wrong.returncode == 1 and wrong.stderr.strip().count("\n") == 0, wrong.stderr
-    assert "no environment is called 'Nowhere-v0'" in wrong.stderr
+
+    def run(place: str, *options: str) -> tuple[int, str, str]:
+        """What ``python -m`` does with the module, in a folder of its own."""
+        folder = tmp_path / place
+        folder.mkdir()
+        arguments = [algorithm.module, "--total-steps", str(steps), "--seed", "3", *options]
+        program = (
+            f"import runpy, sys\nsys.argv = {arguments}\n"
+            f"runpy.run_module({algorithm.module!r}, run_name='__main__', alter_sys=True)"
+        )
+        _, status = elsewhere(program, folder)
+        return status(), (folder / "printed").read_text(), (folder / "errors").read_text()
+
+    status, printed, errors = run("right", "--log-dir", "log", "--env-id", algorithm.env_ids[0])
+    assert status == 0, errors
+    assert f"{algorithm.env_ids[0]}, seed 3: " in printed and f"saved {name}.npz" in printed
+    made = tmp_path / "right"
+    kept = runs.Run.load(made / f"{name}.npz")
+    assert kept.seed == 3 and len(kept.metrics["update_step"]) > 0
+    assert (made / "log/metrics.csv").exists()
+    assert {file.name for file in made.iterdir()} == {f"{name}.npz", "log", "printed", "errors"}
+    status, _, errors = run("wrong", "--env-id", "Nowhere-v0")
+    assert status == 1 and errors.strip().count("\n") == 0, errors
+    assert "no environment is called 'Nowhere-v0'" in errors
 
 
 # ---- what cannot be trained on

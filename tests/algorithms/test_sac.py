@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlworkshop import envs, nets
+from rlworkshop import envs, nets, runs
 from rlworkshop.algorithms import ddpg, sac, td3
 from rlworkshop.replay import Transitions
 
@@ -469,5 +469,7 @@ def test_what_it_has_in_common_with_td3_has_the_same_settings():
 
 @pytest.mark.slow
 def test_it_swings_the_pendulum_up():
-    agents = [sac.load_policy(sac.train(sac.Config(), seed)) for seed in range(3)]
+    """The trainings of its page."""
+    trained = [runs.cached(sac.train, sac.Config(), seed) for seed in range(3)]
+    agents = [sac.load_policy(run) for run in trained]
     assert np.median([envs.evaluate(a.act, "Pendulum-v1", 20, seed=9).mean() for a in agents]) >= -180

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlworkshop import envs, nets
+from rlworkshop import envs, nets, runs, true_values
 from rlworkshop.algorithms import ddpg, td3
 from rlworkshop.replay import Transitions
 
@@ -316,9 +316,9 @@ def test_the_budget_of_steps_and_of_updates_is_kept():
 
 
 def test_a_target_that_is_given_is_used_and_kept_in_the_run():
-    runs = [td3.train(SMALL, 0, target=target) for target in (td3.td3_target, td3.single_target)]
-    assert runs[1].config["target"].endswith(":single_target")
-    assert not np.array_equal(*(run.metrics["critic_loss"] for run in runs))
+    both = [td3.train(SMALL, 0, target=target) for target in (td3.td3_target, td3.single_target)]
+    assert both[1].config["target"].endswith(":single_target")
+    assert not np.array_equal(*(run.metrics["critic_loss"] for run in both))
 
 
 def test_a_policy_is_loaded_by_its_own_algorithm():
@@ -362,5 +362,7 @@ def test_what_it_has_in_common_with_ddpg_has_the_same_settings():
 
 @pytest.mark.slow
 def test_it_swings_the_pendulum_up():
-    agents = [td3.load_policy(td3.train(td3.Config(), seed)) for seed in range(3)]
+    """The trainings of its page."""
+    trained = [runs.cached(true_values.watched, td3.Config(), seed, by=td3.train) for seed in range(3)]
+    agents = [td3.load_policy(run) for run in trained]
     assert np.median([envs.evaluate(a.act, "Pendulum-v1", 20, seed=9).mean() for a in agents]) >= -180
