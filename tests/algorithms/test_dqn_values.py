@@ -51,6 +51,14 @@ def test_a_watched_training_is_the_same_training_with_audits_after_every_so_many
     assert dqn_values.audits([run])[0].tolist() == [list(row) for row in due]
 
 
+def test_after_the_last_step_that_is_asked_for_no_audit_comes_and_the_training_goes_on():
+    whole, first = dqn_values.watched(BRIEF, 2, every=200), dqn_values.watched(BRIEF, 2, every=200, until=400)
+    assert whole.metrics["audit_step"][:2].tolist() == first.metrics["audit_step"].tolist()
+    assert len(dqn_values.watched(BRIEF, 2, every=200, until=399).metrics["audit_step"]) == 1
+    assert np.array_equal(whole.metrics["return"], first.metrics["return"])
+    assert first.metrics["update_step"][-1] > 500
+
+
 def test_audits_stand_by_run_audit_and_kind():
     some = [dqn_values.watched(BRIEF, s, every=150) for s in (0, 1)]
     table = dqn_values.audits(some)

@@ -38,14 +38,18 @@ def audit(
     return float(expected.mean()), float(got.mean()), float(steps.mean())
 
 
-def watched(config: Any, seed: int, *, every: int = 1_000, **parts: Any) -> runs.Run:
+def watched(
+    config: Any, seed: int, *, every: int = 1_000, until: int | None = None, **parts: Any
+) -> runs.Run:
     """Train DQN with audits: ``metrics`` has a number for each audit under each name of ``AUDIT``.
 
-    An audit comes with the first round of learning after every so many steps.
+    An audit comes with the first round of learning after every so many steps. It changes nothing: the
+    training is that of ``dqn.train``, to the last bit.
 
     Args:
         config, seed: as ``dqn.train`` has them; ``parts`` go to it.
         every: environment steps from one audit to the next.
+        until: the environment step after which none is due any more; ``None``: as long as the training goes.
 
     Raises:
         ValueError: the training has ended before the first audit.
@@ -53,9 +57,11 @@ def watched(config: Any, seed: int, *, every: int = 1_000, **parts: Any) -> runs
     Book: algorithms/dqn_values
     """
     rows: list[tuple[float, ...]] = []
+    last = config.total_steps if until is None else until
 
     def look(session: Any) -> None:
-        if session.steps >= every * (len(rows) + 1):
+        due = every * (len(rows) + 1)
+        if due <= min(session.steps, last):
             rows.append((session.steps, *audit(session.agent, config.env_id, config.gamma, seed + 5_000)))
 
     run = dqn.train(config, seed, callback=look, **parts)
