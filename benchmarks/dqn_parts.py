@@ -69,7 +69,10 @@ def main() -> None:
     with ProcessPoolExecutor(parser.parse_args().processes) as pool:
         audits = list(pool.map(one, *zip(*jobs, strict=True)))
     results = {
-        arm: [rows for (name, _), rows in zip(jobs, audits, strict=True) if name == arm] for arm in ARMS
+        "settings": {arm: runs.plain_config(config) for arm, (config, _) in ARMS.items()},
+        "audits": {
+            arm: [a for (name, _), a in zip(jobs, audits, strict=True) if name == arm] for arm in ARMS
+        },
     }
     print(runs.store("dqn_parts", results, SEEDS, [dqn_values.__name__], __file__))
 
