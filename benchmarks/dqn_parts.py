@@ -27,19 +27,6 @@ ONE = dataclasses.replace(
     EARLY, num_envs=1, learning_starts=1, train_freq=1, gradient_steps=1, batch_size=1, buffer_size=1,
     target_update_interval=1, total_steps=4_000, exploration_fraction=0.5,
 )  # fmt: skip
-
-
-def in_hundreds(learner: dqn.Learner, batch: dqn.Transitions, config: dqn.Config) -> torch.Tensor:
-    """The Huber loss; a reward of 1 counts as a hundredth."""
-    return dqn.huber_losses(learner, batch._replace(reward=batch.reward / 100), config)
-
-
-def all_in_hundreds(learner: dqn.Learner, batch: dqn.Transitions, config: dqn.Config) -> torch.Tensor:
-    """The same, but an error counts as large from a hundredth on."""
-    size = 100 * dqn.td_errors(learner, batch._replace(reward=batch.reward / 100)).abs()
-    return torch.where(size <= 1, 0.5 * size**2, size - 0.5)
-
-
 ARMS = {
     "one step at a time": (ONE, {"every": 500}),
     "the whole agent": (EARLY, {}),
@@ -47,8 +34,8 @@ ARMS = {
     "a buffer of 64": (dataclasses.replace(EARLY, buffer_size=64, learning_starts=64), {}),
     "raw observations": (dataclasses.replace(EARLY, normalize_obs=False), {}),
     "Huber": (EARLY, {"losses": dqn.huber_losses}),
-    "Huber, rewards in hundreds": (EARLY, {"losses": in_hundreds}),
-    "threshold in hundreds, too": (EARLY, {"losses": all_in_hundreds}),
+    "Huber, rewards in hundreds": (EARLY, {"losses": dqn_values.in_hundreds}),
+    "threshold in hundreds, too": (EARLY, {"losses": dqn_values.all_in_hundreds}),
 }
 
 

@@ -1,7 +1,9 @@
 """What a Q-network expects of an episode, beside what its greedy policy then collects: audits of a training.
 
-Paper: van Hasselt, Guez & Silver, *Deep reinforcement learning with double Q-learning*, 2016
-(arXiv:1509.06461), compare the two in the same way.
+And the Huber loss of ``dqn`` in another unit.
+
+Papers: van Hasselt, Guez & Silver, *Deep reinforcement learning with double Q-learning*, 2016
+(arXiv:1509.06461), compare the two in the same way; Huber, *Robust estimation of a location parameter*, 1964.
 
 Book: algorithms/dqn_values
 """
@@ -9,9 +11,11 @@ Book: algorithms/dqn_values
 from typing import Any
 
 import numpy as np
+import torch
 
 from rlworkshop import envs, runs
 from rlworkshop.algorithms import dqn
+from rlworkshop.replay import Transitions
 
 AUDIT = ("audit_step", "expected", "got", "score")  # metrics of a run that was watched
 
@@ -77,3 +81,20 @@ def audits(some_runs: list[runs.Run]) -> np.ndarray:
     Book: algorithms/dqn_values
     """
     return np.array([[run.metrics[name] for name in AUDIT] for run in some_runs]).swapaxes(1, 2)
+
+
+def in_hundreds(learner: dqn.Learner, batch: Transitions, config: dqn.Config) -> torch.Tensor:
+    """The Huber loss (B,); a reward of 1 counts as a hundredth.
+
+    Book: algorithms/dqn_values
+    """
+    return dqn.huber_losses(learner, batch._replace(reward=batch.reward / 100), config)
+
+
+def all_in_hundreds(learner: dqn.Learner, batch: Transitions, config: dqn.Config) -> torch.Tensor:
+    """The same (B,), but an error counts as large from a hundredth on.
+
+    Book: algorithms/dqn_values
+    """
+    size = 100 * dqn.td_errors(learner, batch._replace(reward=batch.reward / 100)).abs()
+    return torch.where(size <= 1, 0.5 * size**2, size - 0.5)
