@@ -33,15 +33,14 @@ BREAKOUT = dqn.Config(
     buffer_size=20_000, learning_starts=2_000, train_freq=64, gradient_steps=16, target_update_interval=64,
     final_epsilon=0.02, exploration_fraction=0.2, hidden=(64,), normalize_obs=False,
 )  # fmt: skip
-ONCE = {"make_replay": pixels.frame_replay}  # every frame is kept once
-FLAT, CONV = {"make_q": pixels.flat_q, **ONCE}, {"make_q": pixels.conv_q, **ONCE}
+FLAT, CONV = {"make_q": pixels.flat_q, "make_replay": pixels.frame_replay}, {"make_q": pixels.conv_q}
 ARMS = {
     "convolution, two pictures": (TWO, CONV),
     "pixels in a row, two layers of 150, two pictures": (dataclasses.replace(TWO, hidden=(150, 150)), FLAT),
     "pixels in a row, two pictures": (TWO, FLAT),
     "convolution, one picture": (CATCH, CONV),
     "pixels in a row, one picture": (CATCH, FLAT),
-    "Breakout": (BREAKOUT, {"make_q": pixels.conv_q}),
+    "Breakout": (BREAKOUT, CONV),
 }
 
 
