@@ -92,7 +92,7 @@ def in_hundreds(learner: dqn.Learner, batch: Transitions, config: dqn.Config) ->
 
 
 def all_in_hundreds(learner: dqn.Learner, batch: Transitions, config: dqn.Config) -> torch.Tensor:
-    """The same (B,), but an error counts as large from a hundredth on.
+    """The Huber loss in hundreds (B,), in which an error counts as large from a hundredth on.
 
     Book: algorithms/dqn_values
     """
