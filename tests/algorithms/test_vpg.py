@@ -525,6 +525,6 @@ def test_a_run_of_another_algorithm_is_not_loaded():
 
 @pytest.mark.slow
 def test_it_learns_cartpole():
-    config = vpg.Config(total_steps=50_000)
-    agents = [vpg.load_policy(vpg.train(config, seed)) for seed in range(3)]
+    config = vpg.Config(env_id="CartPole-v1", total_steps=50_000)  # those of start/first_agent
+    agents = [vpg.load_policy(runs.cached(vpg.train, config, seed)) for seed in range(3)]
     assert np.median([envs.evaluate(a.act, "CartPole-v1", 20, seed=9).mean() for a in agents]) >= 450
