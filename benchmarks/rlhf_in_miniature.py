@@ -4,7 +4,7 @@
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/rlhf_in_miniature.py run 1/2 &
     python benchmarks/rlhf_in_miniature.py store
 
-``run I/N`` does every N-th seed, beginning with seed number I; what is done already is not done again.
+``run I/N`` does every N-th job, beginning with job number I; what is done already is not done again.
 ``store`` puts together what has been done. Each seed trains one base model and, from it, every arm:
 
 - "biased": PPO on the labels of one who likes words; "balanced": the same on pairs of equally long responses;
@@ -14,7 +14,8 @@
   "dpo short": the same comparisons, each drawn once on average, so fewer steps; "dpo fresh": as many steps as
   "dpo" and so many comparisons that each is drawn once on average;
 - "honest": PPO on the comparisons of an honest labeller; "free": the same without a KL penalty; "strong": DPO
-  on these comparisons, with ten times the beta of "dpo".
+  on these comparisons, with ten times the beta of "dpo";
+- "best": SFT on the best of eight responses, by a reward model of an honest labeller: a job of its own.
 
 Kept are points along each training: the mean gold score, share of right answers, words and reward (of the
 reward model, where there is one) of fresh responses, KL(policy || base) and KL(base || policy) there, and the
@@ -167,13 +168,18 @@ class Study:
                 n, n,
             )  # fmt: skip
 
-    def honest(self) -> None:
-        """Honest labels, as on the page: PPO with and without its penalty, and DPO held tighter."""
+    def honest_labels(self) -> tuple[torch.Tensor, torch.Tensor, torch.nn.Module]:
+        """Comparisons of an honest labeller, the chosen and the rejected, and a reward model of them."""
         chosen, rejected = rlhf.label(
             *self.pairs(False), lambda tokens: rlhf.score(tokens).gold / NOISE, self.generator
         )
         scorer = rlhf.scorer_from(self.base)
         rlhf.fit_reward(scorer, chosen, rejected, self.generator, steps=self.steps(400))
+        return chosen, rejected, scorer
+
+    def honest(self) -> None:
+        """Honest labels, as on the page: PPO with and without its penalty, and DPO held tighter."""
+        chosen, rejected, scorer = self.honest_labels()
 
         def reward(tokens: torch.Tensor) -> torch.Tensor:
             return rlhf.reward(scorer, tokens)
@@ -185,6 +191,22 @@ class Study:
             "strong",
             lambda model, callback: rlhf.dpo(
                 model, self.base, chosen, rejected, self.generator, 10 * BETA, steps, 64, callback=callback
+            ),
+            steps, steps, scorer,
+        )  # fmt: skip
+
+    def best(self, n: int = 8, prompts: int = 500) -> None:
+        """SFT on the best of ``n`` responses of the base to each of many prompts."""
+        _, _, scorer = self.honest_labels()
+        questions, steps = self.ask(prompts), self.steps(180)
+        many = torch.stack([rlhf.generate(self.base, questions, self.generator).tokens for _ in range(n)])
+        with torch.no_grad():
+            best = torch.stack([rlhf.reward(scorer, tokens) for tokens in many]).argmax(dim=0)
+        chosen = many[best, torch.arange(prompts)]
+        self.train(
+            "best",
+            lambda model, callback: rlhf.sft(
+                model, chosen, self.generator, steps, lr=3e-3, callback=callback
             ),
             steps, steps, scorer,
         )  # fmt: skip
@@ -202,28 +224,43 @@ def one(seed: int, size: float = 1.0) -> dict:
     return {**study.found, "seconds": round(time.process_time() - before, 1)}
 
 
+def best_of(seed: int, size: float = 1.0) -> dict:
+    """The arm that came later, of one seed."""
+    before = time.process_time()
+    study = Study(seed, size)
+    study.best()
+    return {**study.found, "seconds": round(time.process_time() - before, 1)}
+
+
+JOBS = {"all": one, "best": best_of}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["run", "store"])
-    parser.add_argument("share", nargs="?", default="0/1", help="I/N: every N-th seed, beginning with I")
+    parser.add_argument("share", nargs="?", default="0/1", help="I/N: every N-th job, beginning with I")
     parser.add_argument("--quick", action="store_true", help="a hundredth of the steps, one seed, kept apart")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     seeds, size = ([0], 0.01) if chosen.quick else (list(SEEDS), 1.0)
     parts = PARTS / "quick" if chosen.quick else PARTS
     parts.mkdir(parents=True, exist_ok=True)
+    files = {(job, seed): parts / f"{job}_{seed}.json" for seed in seeds for job in JOBS}
     if chosen.what == "run":
         first, every = map(int, chosen.share.split("/"))
-        for seed in seeds[first::every]:
-            path = parts / f"{seed}.json"
+        for (job, seed), path in list(files.items())[first::every]:
             if not path.exists():
-                found = one(seed, size)
+                found = JOBS[job](seed, size)
                 path.with_suffix(".new").write_text(json.dumps(found))
                 path.with_suffix(".new").rename(path)
-                print(time.strftime("%T"), seed, f"{found['seconds']:.0f} s", flush=True)
+                print(time.strftime("%T"), job, seed, f"{found['seconds']:.0f} s", flush=True)
         return
-    seeds = [seed for seed in seeds if (parts / f"{seed}.json").exists()]
-    results = [json.loads((parts / f"{seed}.json").read_text()) for seed in seeds]
+    seeds = [seed for seed in seeds if all(files[job, seed].exists() for job in JOBS)]
+    results = []
+    for seed in seeds:
+        found = [json.loads(files[job, seed].read_text()) for job in JOBS]
+        seconds = round(sum(one.pop("seconds") for one in found), 1)
+        results.append({name: arm for one in found for name, arm in one.items()} | {"seconds": seconds})
     about = {"pairs": PAIRS, "noise": NOISE, "bias": BIAS, "runs": results}
     folder = parts if chosen.quick else None
     modules = ["rlworkshop.safety.rlhf_in_miniature"]

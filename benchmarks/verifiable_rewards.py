@@ -1,12 +1,12 @@
-"""A hole in a verifier, over ten seeds: at which base rate is the exploit taken up?
+"""A hole in a verifier, GRPO's relatives, and pay for sound derivations: ten seeds of each.
 
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/verifiable_rewards.py run 0/2 &
     PYTHONPATH=code OMP_NUM_THREADS=1 python benchmarks/verifiable_rewards.py run 1/2 &
     python benchmarks/verifiable_rewards.py store
 
-``run I/N`` does every N-th seed, beginning with seed number I; what is done already is not done again.
-``store`` puts together what has been done. Each seed fine-tunes one model on pupils' answers, makes copies
-that answer ``*`` with a given probability, and trains each by GRPO on a verifier that accepts ``*``:
+``run I/N`` does every N-th job, beginning with job number I; what is done already is not done again.
+``store`` puts together what has been done. Each seed fine-tunes one model on pupils' answers. "hole" makes
+copies that answer ``*`` with a given probability, and trains each by GRPO on a verifier that accepts ``*``:
 
 - "leaky": right answers are accepted, too;
 - "alone": right answers are not accepted, only ``*`` is: what the exploit does without competition;
@@ -14,6 +14,11 @@ that answer ``*`` with a given probability, and trains each by GRPO on a verifie
 
 Kept are, for each base rate, the share of ``*``, of right answers and of accepted ones in the last ten
 batches, and in how many of all responses ``*`` was said.
+
+"family" trains the same model by each of the six methods on right answers, and by GRPO on sound ones
+("process"). Kept are, of 500 fresh responses, the share that is right and the share of the right ones that
+has no sound derivation; and of each log how many responses were drawn for one that was learned from, the
+share of tokens that the clip cut off, and the size of the loss at the first step.
 """
 
 import argparse
@@ -49,8 +54,8 @@ def with_rate(model: torch.nn.Module, rate: float, seed: int) -> torch.nn.Module
     return model
 
 
-def one(seed: int, quick: bool) -> dict:
-    """All arms of one seed."""
+def hole(seed: int, quick: bool) -> dict:
+    """All arms of one seed, with a verifier that accepts ``*``."""
     before = time.process_time()
     iterations = 2 if quick else ITERATIONS
     base = rlvr.schooled(seed, steps=10) if quick else rlvr.schooled(seed)
@@ -72,29 +77,65 @@ def one(seed: int, quick: bool) -> dict:
     return {**results, "seconds": round(time.process_time() - before, 1)}
 
 
+def marked(model: torch.nn.Module, seed: int) -> dict[str, float]:
+    """Of fresh responses of a model: the share that is right, and of these the share without a derivation."""
+    found = rlvr.mark(fresh(model, seed))
+    right, sound = found.right.sum().item(), found.sound.sum().item()
+    return {"right": right / len(found.right), "lucky": round(1 - sound / max(right, 1), 5)}
+
+
+def family(seed: int, quick: bool) -> dict:
+    """One model trained by six methods on right answers, and by one on sound ones."""
+    before = time.process_time()
+    recipe = {"iterations": 2 if quick else ITERATIONS}
+    base = rlvr.schooled(seed, steps=10) if quick else rlvr.schooled(seed)
+    arms = {method: (method, "right") for method in rlvr.METHODS} | {"process": ("GRPO", "sound")}
+    results = {"base": marked(base, seed)}
+    for arm, (method, verdict) in arms.items():
+        policy = copy.deepcopy(base)
+        log = rlvr.reinforce(
+            policy,
+            lambda tokens, verdict=verdict: getattr(rlvr.mark(tokens), verdict).float(),
+            rlvr.Recipe(method=method, **recipe),
+            seed,
+        )
+        logged = {
+            "drawn": log["drawn"].sum() / (recipe["iterations"] * 128),
+            "clipped": log["clipped"].mean(),
+            "first_loss": np.abs(log["first_loss"]).mean(),
+        }
+        results[arm] = marked(policy, seed) | {name: round(float(x), 6) for name, x in logged.items()}
+    return {**results, "seconds": round(time.process_time() - before, 1)}
+
+
+STUDIES = {"hole": hole, "family": family}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["run", "store"])
-    parser.add_argument("share", nargs="?", default="0/1", help="I/N: every N-th seed, beginning with I")
+    parser.add_argument("share", nargs="?", default="0/1", help="I/N: every N-th job, beginning with I")
     parser.add_argument("--quick", action="store_true", help="two batches, one seed, kept apart")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     seeds = [0] if chosen.quick else list(SEEDS)
     parts = PARTS / "quick" if chosen.quick else PARTS
     parts.mkdir(parents=True, exist_ok=True)
+    files = {(study, seed): parts / f"{study}_{seed}.json" for seed in seeds for study in STUDIES}
     if chosen.what == "run":
         first, every = map(int, chosen.share.split("/"))
-        for seed in seeds[first::every]:
-            path = parts / f"{seed}.json"
+        for (study, seed), path in list(files.items())[first::every]:
             if not path.exists():
-                found = one(seed, chosen.quick)
+                found = STUDIES[study](seed, chosen.quick)
                 path.with_suffix(".new").write_text(json.dumps(found))
                 path.with_suffix(".new").rename(path)
-                print(time.strftime("%T"), seed, f"{found['seconds']:.0f} s", flush=True)
+                print(time.strftime("%T"), study, seed, f"{found['seconds']:.0f} s", flush=True)
         return
-    seeds = [seed for seed in seeds if (parts / f"{seed}.json").exists()]
-    results = [json.loads((parts / f"{seed}.json").read_text()) for seed in seeds]
-    about = {"rates": RATES, "iterations": ITERATIONS, "last": LAST, "runs": results}
+    seeds = [seed for seed in seeds if all(files[study, seed].exists() for study in STUDIES)]
+    runs_of, family_of = (
+        [json.loads(files[study, seed].read_text()) for seed in seeds] for study in ("hole", "family")
+    )
+    about = {"rates": RATES, "iterations": ITERATIONS, "last": LAST, "runs": runs_of, "family": family_of}
     folder = parts if chosen.quick else None
     modules = ["rlworkshop.safety.verifiable_rewards", "rlworkshop.safety.rlhf_in_miniature"]
     print(runs.store("verifiable_rewards", about, seeds, modules, __file__, folder=folder))
