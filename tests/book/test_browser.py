@@ -430,6 +430,10 @@ SEARCHES = {
     "off policy": "foundations/deadly_triad",
     "policy gradient theorem": "foundations/policy_gradient_theorem",
     "double DQN": "algorithms/dqn_family",
+    "posterior sampling": "foundations/regret",
+    "Thompson sampling": "foundations/bandits",
+    "importance sampling": "start/maths",
+    "broadcasting": "start/pytorch",
 }
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from rlworkshop.check import Exercise, Wrong, expect
 
 PAGE = "start/maths"
-REWEIGHT = "Another policy's samples can be reweighted, until they cannot"
-RUNNING = "Running averages remember as much as you let them"
+REWEIGHT = "Importance sampling: another policy's samples, reweighted"
+RUNNING = "Running averages: how much to remember"
 GUESS, ERROR = np.array([True, False]), np.array([False, True])  # which of the two numbers is looked at
 
 

@@ -11,8 +11,8 @@ import torch
 from rlworkshop.check import Exercise, Wrong, expect
 
 PAGE = "start/pytorch"
-TRAIN = "When it does not train"
-LOOP = "A training loop is five lines, its log a dict of lists"
+TRAIN = "Four networks that do not train"
+LOOP = "The training loop, its log, and overfitting"
 
 
 # ------------------------------------------------------------------------------------------ a loss to mend
