@@ -2,7 +2,8 @@
 
 Each module of which something is shown is proven whole: in a process that has none of the book, and by its
 tests, pointed at the copy. A snippet's own file is then proven by what it consists of: statements of its
-module's file, in their order.
+module's file, in their order. What such a proof has shown is kept, as results of pages are, until the copy,
+the tests or what these read is another.
 """
 
 import ast
@@ -16,15 +17,17 @@ import re
 import subprocess
 import symtable
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from bookbuild.engine.forks import Warm
+from bookbuild.engine.forks import Result, Warm
 from bookbuild.engine.project import Project
-from bookbuild.engine.tests import loaded
+from bookbuild.engine.store import Store, Subject
+from bookbuild.engine.tests import Tests, loaded
 from rlworkshop.algorithms import dqn, vpg
 from rlworkshop.runs import training
 from standalone import export as standalone
@@ -76,6 +79,27 @@ def bare():
     with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         yield process
         process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def store(real) -> Store:
+    return Store(real)
+
+
+def once(store: Store, proof: Subject, prove: Callable[[], tuple[dict, dict[str, str]]]) -> dict:
+    """What ``prove`` finds, or has found when all was as it is now: JSON values, beside what it has read."""
+    found = store.get(proof)
+    if found is None:
+        key = store.key(proof)
+        found, inputs = prove()
+        store.put(proof, key, found, inputs)
+    return found
+
+
+def copy_of(dotted: str, *more: str, tests: frozenset[Path] = frozenset()) -> Subject:
+    """A module's copy as what is proven, with the files of ``tests`` and this one, which says what that is."""
+    own = json.dumps([export(dotted), *more])
+    return Subject("copies", dotted, own, tests | {Path(__file__)})
 
 
 @functools.cache
@@ -210,9 +234,13 @@ def test_ruff_finds_no_name_undefined_or_unused(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dotted", HOMES)
-def test_it_runs_where_the_book_is_not(bare, dotted, tmp_path):
-    drawing = dotted.startswith(tuple(DRAWING))
-    assert alone(bare, export(dotted), tmp_path / "empty", drawing=drawing) == (0, "", "")
+def test_it_runs_where_the_book_is_not(bare, store, dotted, tmp_path):
+    def run():
+        drawing = dotted.startswith(tuple(DRAWING))
+        assert alone(bare, export(dotted), tmp_path / "empty", drawing=drawing) == (0, "", "")
+        return {}, {}
+
+    once(store, copy_of(dotted, "alone"), run)
 
 
 @pytest.mark.slow
@@ -232,7 +260,13 @@ POINTING = '''
 """Puts what a copied file defines in the place of the originals, then runs the tests."""
 import ast, importlib.util, pathlib, pytest, sys
 
+from bookbuild.engine import watch
+
 class Chosen:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self):
+        watch.begin()  # what the tests read is an input
+
     def pytest_collection_modifyitems(self, items):
         # what a test changes within the package by monkeypatch does not reach a file that is not of it
         items[:] = [item for item in items if "monkeypatch" not in item.fixturenames]
@@ -299,16 +333,15 @@ def warm() -> Warm:
     return Warm(project.environment(), loaded(project))
 
 
-def pointed_at(warm: Warm, text: str, home: str, tests: Path, folder: Path) -> tuple[dict, str]:
-    """How the tests go with the copy in place of the original, what they enter of it, what they print."""
+def pointed_at(warm: Warm, text: str, home: str, tests: Path, folder: Path) -> Result:
+    """How the tests go with the copy in place of the original, and what they enter of it."""
     file = folder / "copied.py"
     file.write_text(text, encoding="utf-8")
     (folder / "pointing.py").write_text(POINTING, encoding="utf-8")
     path = os.pathsep.join([str(ROOT / "code"), str(folder)])
     environment = {**warm.environment, "PYTHONPATH": path}
     arguments = [str(file), held(text, home), str(tests)]
-    done = asyncio.run(warm.call("pointing:run", *arguments, folder=ROOT, environment=environment))
-    return done.value or {"status": done.status}, done.printed
+    return asyncio.run(warm.call("pointing:run", *arguments, folder=ROOT, environment=environment))
 
 
 def lines_of(text: str, name: str) -> set[int]:
@@ -319,10 +352,15 @@ def lines_of(text: str, name: str) -> set[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("home", HOMES)
-def test_the_tests_of_the_original_pass_when_pointed_at_it(warm, home, tmp_path):
-    text = export(home)
-    report, printed = pointed_at(warm, text, home, mirror(home), tmp_path)
-    assert report["status"] == 0 and report["passed"], printed
+def test_the_tests_of_the_original_pass_when_pointed_at_it(warm, store, home, tmp_path):
+    text, tests = export(home), Tests(store.project, store).subject(mirror(home), "fast")
+
+    def run():
+        done = pointed_at(warm, text, home, mirror(home), tmp_path)
+        assert done.value and done.value["status"] == 0 and done.value["passed"], done.printed
+        return done.value, done.inputs
+
+    report = once(store, copy_of(home, tests.own, tests=tests.files), run)
     for dotted in (name for name in SNIPPETS if source.locate(Project.at(ROOT), name)[0] == home):
         runs_code = source.find(Project.at(ROOT), dotted).body  # a dataclass may have nothing that runs
         name = dotted.removeprefix(f"{home}.").split(".")[0]
@@ -336,8 +374,8 @@ def test_a_copy_that_is_wrong_is_seen(warm, tmp_path):
     wrong = text.replace("((values - returns) ** 2)", "(values - returns)")
     assert wrong != text
     home = "rlworkshop.algorithms.vpg"
-    report, printed = pointed_at(warm, wrong, home, mirror(home), tmp_path)
-    assert report["status"] == 1 and "test_value_loss" in printed
+    done = pointed_at(warm, wrong, home, mirror(home), tmp_path)
+    assert done.value["status"] == 1 and "test_value_loss" in done.printed
 
 
 # ---- a whole module, trained from its command line
@@ -367,8 +405,12 @@ def trained(bare: subprocess.Popen, name: str, env_id: str, steps: int, folder: 
         ("pixels", "CatchStack2-v0", 2100),
     ],
 )
-def test_a_copied_algorithm_trains_from_its_command_line(bare, name, env_id, steps, tmp_path):
-    trained(bare, name, env_id, steps, tmp_path / "empty")
+def test_a_copied_algorithm_trains_from_its_command_line(bare, store, name, env_id, steps, tmp_path):
+    def train():
+        trained(bare, name, env_id, steps, tmp_path / "empty")
+        return {}, {}
+
+    once(store, copy_of(f"rlworkshop.algorithms.{name}", env_id, str(steps)), train)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ GLOSSARY = "reference/glossary"
 PLAIN = (nodes.paragraph, nodes.emphasis, nodes.strong, nodes.list_item)  # where words are prose
 NAMES = (nodes.caption, nodes.title, nodes.reference)
 CODE = {"snippet", "cell", "cell_output", "evidence"}  # classes
+DOER = re.compile(r"\b(it|he|she|who|each|this|everybody|nobody)\s$", re.I)  # what it "returns" is no return
 
 
 def read(file: Path) -> list[str]:
@@ -28,7 +29,7 @@ def pattern(terms: list[str]) -> re.Pattern:
     for term in sorted(terms, key=len, reverse=True):
         first = f"(?i:{re.escape(term[0])})" if term.islower() else re.escape(term[0])
         found.append(first + re.escape(term[1:]))
-    return re.compile(rf"(?<![\w-])({'|'.join(found)})(?:e?s)?(?![\w-])")
+    return re.compile(rf"(?<![\w-])({'|'.join(found)})(e?s)?(?![\w-])")
 
 
 def link_terms(app: Sphinx, doctree: nodes.document) -> None:
@@ -62,7 +63,8 @@ def _is_prose(node: nodes.Element) -> bool:
 def _link(text: nodes.Text, known: dict[str, str], left: set[str], words: re.Pattern, page: str) -> None:
     made, end = [], 0
     for found in words.finditer(text):
-        if (term := found[1].lower()) in left:
+        verb = found[2] and DOER.search(text[: found.start()])
+        if (term := found[1].lower()) in left and not verb:
             left.discard(term)
             target = addnodes.pending_xref(
                 "", nodes.inline(text=found[0], classes=["std", "std-term"]), refdomain="std", reftype="term",
