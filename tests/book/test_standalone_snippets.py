@@ -27,7 +27,8 @@ import torch
 from bookbuild.engine.forks import Result, Warm
 from bookbuild.engine.project import Project
 from bookbuild.engine.store import Store, Subject
-from bookbuild.engine.tests import Tests, loaded
+from bookbuild.engine.tests import Tests as Files  # pytest would take a name in Test... for a class of tests
+from bookbuild.engine.tests import loaded
 from rlworkshop.algorithms import dqn, vpg
 from rlworkshop.runs import training
 from standalone import export as standalone
@@ -97,7 +98,7 @@ def once(store: Store, proof: Subject, prove: Callable[[], tuple[dict, dict[str,
 
 
 def copy_of(dotted: str, *more: str, tests: frozenset[Path] = frozenset()) -> Subject:
-    """A module's copy as what is proven, with the files of ``tests`` and this one, which says what that is."""
+    """A module's copy as what is proven, with the files of ``tests`` and with this one."""
     own = json.dumps([export(dotted), *more])
     return Subject("copies", dotted, own, tests | {Path(__file__)})
 
@@ -263,13 +264,23 @@ import ast, importlib.util, pathlib, pytest, sys
 from bookbuild.engine import watch
 
 class Chosen:
+    """Of the tests that could tell, so many that each line is entered that any of them enters."""
+
+    def __init__(self, entering):
+        self.entering = entering  # for each line of the original, the tests that enter it
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_load_initial_conftests(self):
         watch.begin()  # what the tests read is an input
 
     def pytest_collection_modifyitems(self, items):
         # what a test changes within the package by monkeypatch does not reach a file that is not of it
-        items[:] = [item for item in items if "monkeypatch" not in item.fixturenames]
+        able = [item for item in items if "monkeypatch" not in item.fixturenames]
+        name = lambda item: item.nodeid.split("[")[0]
+        names, left, chosen = {*map(name, able)}, self.entering, set()
+        while left := [tests for tests in left if names.intersection(tests) and chosen.isdisjoint(tests)]:
+            chosen.add(max(sorted(names), key=lambda test: sum(test in tests for tests in left)))
+        items[:] = [item for item in able if name(item) in chosen or not chosen]
 
     def pytest_sessionfinish(self, session):
         self.passed = session.testscollected - session.testsfailed
@@ -285,7 +296,7 @@ def told(file):
         node.body.insert(place, say)
     return compile(tree, file, "exec")
 
-def run(file, names, tests):
+def run(file, names, tests, entering):
     entered = set()
     spec = importlib.util.spec_from_file_location("copied", file)
     copied = sys.modules["copied"] = importlib.util.module_from_spec(spec)
@@ -297,7 +308,7 @@ def run(file, names, tests):
         assert hasattr(module, name)
         setattr(module, name, getattr(copied, name))
     entered.clear()
-    chosen = Chosen()
+    chosen = Chosen(entering)
     status = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", tests], plugins=[chosen])
     return {"status": int(status), "lines": sorted(entered), "passed": chosen.passed}
 '''
@@ -333,14 +344,30 @@ def warm() -> Warm:
     return Warm(project.environment(), loaded(project))
 
 
-def pointed_at(warm: Warm, text: str, home: str, tests: Path, folder: Path) -> Result:
+Entering = list[list[str]]  # for each line of a module, the tests that enter it
+
+
+@pytest.fixture(scope="module")
+def entering(warm, store) -> Callable[[str], Entering]:
+    """What is known of a module from the last time that its tests passed; nothing where they have not."""
+    tests = Files(store.project, store)
+    tests.jobs(warm, [(file, "fast") for file in {*map(mirror, HOMES)}])
+
+    def of(home: str) -> Entering:
+        _, file, _ = source.locate(Project.at(ROOT), home)
+        return [*tests.lines.get(tests.name(file), {}).values()]
+
+    return of
+
+
+def pointed_at(warm: Warm, text: str, home: str, tests: Path, entering: Entering, folder: Path) -> Result:
     """How the tests go with the copy in place of the original, and what they enter of it."""
     file = folder / "copied.py"
     file.write_text(text, encoding="utf-8")
     (folder / "pointing.py").write_text(POINTING, encoding="utf-8")
     path = os.pathsep.join([str(ROOT / "code"), str(folder)])
     environment = {**warm.environment, "PYTHONPATH": path}
-    arguments = [str(file), held(text, home), str(tests)]
+    arguments = [str(file), held(text, home), str(tests), entering]
     return asyncio.run(warm.call("pointing:run", *arguments, folder=ROOT, environment=environment))
 
 
@@ -352,11 +379,11 @@ def lines_of(text: str, name: str) -> set[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("home", HOMES)
-def test_the_tests_of_the_original_pass_when_pointed_at_it(warm, store, home, tmp_path):
-    text, tests = export(home), Tests(store.project, store).subject(mirror(home), "fast")
+def test_the_tests_of_the_original_pass_when_pointed_at_it(warm, store, entering, home, tmp_path):
+    text, tests = export(home), Files(store.project, store).subject(mirror(home), "fast")
 
     def run():
-        done = pointed_at(warm, text, home, mirror(home), tmp_path)
+        done = pointed_at(warm, text, home, mirror(home), entering(home), tmp_path)
         assert done.value and done.value["status"] == 0 and done.value["passed"], done.printed
         return done.value, done.inputs
 
@@ -369,13 +396,14 @@ def test_the_tests_of_the_original_pass_when_pointed_at_it(warm, store, home, tm
 
 
 @pytest.mark.slow
-def test_a_copy_that_is_wrong_is_seen(warm, tmp_path):
+def test_a_copy_that_is_wrong_is_seen(warm, entering, tmp_path):
     text = export("rlworkshop.algorithms.vpg.value_loss")
     wrong = text.replace("((values - returns) ** 2)", "(values - returns)")
     assert wrong != text
     home = "rlworkshop.algorithms.vpg"
-    done = pointed_at(warm, wrong, home, mirror(home), tmp_path)
+    done = pointed_at(warm, wrong, home, mirror(home), [], tmp_path)
     assert done.value["status"] == 1 and "test_value_loss" in done.printed
+    assert pointed_at(warm, wrong, home, mirror(home), entering(home), tmp_path).value["status"] == 1
 
 
 # ---- a whole module, trained from its command line
