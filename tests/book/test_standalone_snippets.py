@@ -264,10 +264,10 @@ import ast, importlib.util, pathlib, pytest, sys
 from bookbuild.engine import watch
 
 class Chosen:
-    """Of the tests that could tell, so many that each line is entered that any of them enters."""
+    """Of all tests of a file, so many that there is one of each list; all where there is no list."""
 
     def __init__(self, entering):
-        self.entering = entering  # for each line of the original, the tests that enter it
+        self.entering = entering
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_load_initial_conftests(self):
@@ -344,7 +344,9 @@ def warm() -> Warm:
     return Warm(project.environment(), loaded(project))
 
 
-Entering = list[list[str]]  # for each line of a module, the tests that enter it
+Entering = list[
+    list[str]
+]  # of each definition of a module its most telling test, of each line those that enter it
 
 
 @pytest.fixture(scope="module")
@@ -355,7 +357,10 @@ def entering(warm, store) -> Callable[[str], Entering]:
 
     def of(home: str) -> Entering:
         _, file, _ = source.locate(Project.at(ROOT), home)
-        return [*tests.lines.get(tests.name(file), {}).values()]
+        text = file.read_text(encoding="utf-8")
+        names = [node.name for node in ast.parse(text).body if hasattr(node, "name")]
+        telling = [tests.entering(file, lines_of(text, name), name)[:1] for name in names]
+        return [*telling, *tests.lines.get(tests.name(file), {}).values()]
 
     return of
 
@@ -403,7 +408,8 @@ def test_a_copy_that_is_wrong_is_seen(warm, entering, tmp_path):
     home = "rlworkshop.algorithms.vpg"
     done = pointed_at(warm, wrong, home, mirror(home), [], tmp_path)
     assert done.value["status"] == 1 and "test_value_loss" in done.printed
-    assert pointed_at(warm, wrong, home, mirror(home), entering(home), tmp_path).value["status"] == 1
+    done = pointed_at(warm, wrong, home, mirror(home), entering(home), tmp_path)
+    assert done.value["status"] == 1 and "test_value_loss" in done.printed
 
 
 # ---- a whole module, trained from its command line
