@@ -31,7 +31,8 @@ from rlworkshop import provenance
 
 COPIED = ("code", "tests", "pyproject.toml", "benchmarks")
 WORK, CLOCK = 120, 1800  # seconds of the processor and of the clock after which tests hang: they have failed
-EXPECTED = 0.7  # seconds that a mutant takes
+EXPECTED = 0.5  # seconds that a mutant takes
+TOGETHER = 12  # mutants after which what has failed is tried without them
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Mutant:
     file: str
     text: str  # the broken one
     lines: frozenset[int]  # of the file as it is: who enters them may notice
-    tests: tuple[str, ...] = ()  # that must notice; none: any that enters the lines
+    tests: tuple[str, ...] = ()  # that must notice, files or single ones; none: any that enters the lines
 
 
 def read(project: Project) -> list[Mutant]:
@@ -56,7 +57,7 @@ def read(project: Project) -> list[Mutant]:
         if isinstance(tests, str) or not tests:
             raise TypeError("'tests' is a list of files")
         text, broken = changed(project.root, file, find, replace, breaks)
-        if missing := [test for test in tests if not (project.root / test).is_file()]:
+        if missing := [test for test in tests if not (project.root / test.split("::")[0]).is_file()]:
             raise BookError(f"mutant of {file} ({breaks}): no such file of tests: {', '.join(missing)}")
         first = text[: text.index(find)].count("\n") + 1
         lines = lines_around(text, first, first + find.count("\n"))
@@ -179,18 +180,17 @@ class Trials:
     async def _work(self) -> None:
         with copy_of(self.project) as copy:
             for number in itertools.count(1):
-                if not self._waiting:
+                some = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
+                if not some:
                     return
-                mutant = self._waiting.popleft()
-                subject = self._subject(mutant)
-                key = self.store.key(subject)
-                killed, read = await self._try(mutant, copy, number)
-                read.pop(f"file {mutant.file}", None)  # the broken one
-                inputs = {
-                    what: digest for what, digest in read.items() if what.startswith(("file ", "folder "))
-                }
-                self.store.put(subject, key, {"killed": killed}, inputs)
-                self._hold(mutant, killed)
+                keys = [self.store.key(self._subject(mutant)) for mutant in some]
+                tried = [await self._try(m, copy, TOGETHER * number + i) for i, m in enumerate(some)]
+                await self._prove(copy, {test for failed, _ in tried for test in failed})
+                for mutant, key, (failed, read) in zip(some, keys, tried, strict=True):
+                    read.pop(f"file {mutant.file}", None)  # the broken one
+                    inputs = {what: of for what, of in read.items() if what.startswith(("file ", "folder "))}
+                    self.store.put(self._subject(mutant), key, {"killed": bool(failed)}, inputs)
+                    self._hold(mutant, bool(failed))
 
     def _rounds(self, mutant: Mutant) -> list[list[str]]:
         """The tests to run, one list after the other."""
@@ -206,8 +206,8 @@ class Trials:
         code = frozenset({self.project.root / mutant.file}.union(*(file.files for file in files)))
         return Subject("mutants", mutant.name, own, code)
 
-    async def _try(self, mutant: Mutant, copy: Path, number: int) -> tuple[bool, dict[str, str]]:
-        """Whether a test notices the mutant, and what the tests have read."""
+    async def _try(self, mutant: Mutant, copy: Path, number: int) -> tuple[list[str], dict[str, str]]:
+        """The test that notices the mutant, if one does, and what the tests have read."""
         file = copy / mutant.file
         whole, when = file.read_bytes(), int(file.stat().st_mtime)
         encoding, _ = tokenize.detect_encoding(io.BytesIO(whole).readline)
@@ -223,21 +223,21 @@ class Trials:
         finally:
             file.write_bytes(whole)
             os.utime(file, (when,) * 2)
-        await self._prove(copy, failed)
+        if failed != [*mutant.tests]:  # parameters may be made of the broken code: whole tests must pass
+            failed = sorted({test.split("[")[0] for test in failed})
         self._telling |= dict.fromkeys(failed, number)
-        return bool(failed), read
+        return failed, read
 
     def _rank(self, test: str) -> int:
         return -self._telling.get(test, 0)
 
-    async def _prove(self, copy: Path, failed: list[str]) -> None:
+    async def _prove(self, copy: Path, failed: set[str]) -> None:
         """See that what has failed passes without any mutant.
 
         Raises:
             BookError: it does not.
         """
-        # parameters may be made of the broken code: whole tests must pass
-        tests = sorted({test.split("[")[0] for test in failed} - self._sound)
+        tests = sorted(failed - self._sound)
         wrong, done = await self._run(copy, tests) if tests else ([], None)
         if wrong and done.value and done.value["failed"]:
             raise BookError(f"the tests fail without any mutant: mend that first ({', '.join(wrong)})")
@@ -255,7 +255,8 @@ class Trials:
             "TMPDIR": str(place),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         }
-        arguments = ["-x", "--tb=no", "-m", "not book", f"--basetemp={place / 'pytest'}", *tests]
+        quick = ["-x", "--tb=no", "-p", "mutation.quick"]
+        arguments = [*quick, "-m", "not book", f"--basetemp={place / 'pytest'}", *tests]
         where = {"folder": copy, "environment": environment, "cpu_limit": WORK, "timeout": CLOCK}
         done = await self.warm.call("bookbuild.engine.collect:run_tests", arguments, **where)
         if done.value and done.value["status"] == 0:
@@ -266,7 +267,7 @@ class Trials:
 def run(project: Project) -> int:
     """Try every mutant of the table; print and return 1 if one survives."""
     mutants = read(project)
-    files = {project.root / test for mutant in mutants for test in mutant.tests}
+    files = {project.root / test.split("::")[0] for mutant in mutants for test in mutant.tests}
 
     def said(mutant: Mutant, killed: bool) -> None:
         print(f"{'killed  ' if killed else 'SURVIVES'} {mutant.name}")

@@ -67,6 +67,30 @@ def test_a_mutant_that_lives_is_red_and_the_others_green(project, fresh, capsys,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("test", ["tests/test_direct.py::test_shown", "tests/test_cases.py::test_case[2]"])
+def test_a_single_test_or_case_can_be_named_and_runs_alone(project, fresh, capsys, runs, test):
+    cases = "import pytest\nfrom tiny.base import number\n\n\n@pytest.mark.parametrize('n', [1, 2])\n"
+    fresh.write("tests/test_cases.py", f"{cases}def test_case(n):\n    assert number() > n\n")
+    fresh.write("tests/mutants.toml", KILLED.replace("tests/test_direct.py", test))
+    assert verdicts(project, capsys)[-1] == "1 of 1 mutants killed" and runs == [[test]] * 2
+    fresh.write("tests/mutants.toml", KILLED.replace("tests/test_direct.py", f"{test}_more"))
+    with pytest.raises(BookError, match="_more did not run"):
+        table.run(project)
+    fresh.write("tests/mutants.toml", KILLED.replace("tests/test_direct.py", f"tests/gone.py::{test}"))
+    with pytest.raises(BookError, match="no such file of tests: tests/gone.py"):
+        table.run(project)
+
+
+@pytest.mark.slow
+def test_many_mutants_are_tried_before_what_killed_them_is_tried_without(project, fresh, capsys, runs):
+    wrong = range(50, 50 + table.TOGETHER + 1)
+    many = [KILLED.replace("-41", f"-{n}").replace("the sign", f"no. {n}") for n in wrong]
+    fresh.write("tests/mutants.toml", "".join(many))
+    assert verdicts(project, capsys)[-1] == f"{len(many)} of {len(many)} mutants killed"
+    assert len(many) + 1 <= len(runs) <= len(many) + 2  # two workers may both have had to see it pass
+
+
+@pytest.mark.slow
 def test_what_is_known_is_not_run_again_until_something_of_it_changes(project, fresh, capsys, runs):
     fresh.write("tests/mutants.toml", KILLED + ALIVE)
     fresh.write("tests/data.txt", "0")
