@@ -157,7 +157,8 @@ RAW_MATHS = r"""() => {
 # axe is slow with many elements, and thousands of tokens, cells and formulas are alike: of those of one tag
 # and look, on one ground, the colours of the first are tried, of all pages that this process has found sound.
 # Then further formulas give way to a letter, and spans that say nothing but a look to their text.
-COLOURS, GRAVE = ["color-contrast", "link-in-text-block"], ["serious", "critical"]
+COLOURS = {"color-contrast": "", "link-in-text-block": ":is(a[href], [role=link])"}  # and what they are about
+GRAVE, OFF = ["serious", "critical"], {"enabled": False}
 MARK_TRIED = """([mark, known]) => {
   const seen = new Set(known), grounds = new Map([[null, ["", ""]]]), found = [];
   const first = parts => {
@@ -201,11 +202,8 @@ THIN_OUT = """marks => {
 
 def violations(tab, **options) -> list[str]:
     """The rules of axe that a page breaks, with an element of each."""
-    context, options = (
-        options.pop("context", None),
-        {"preload": False, "resultTypes": ["violations"], **options},
-    )
-    found = tab.evaluate("([context, options]) => axe.run(context ?? document, options)", [context, options])
+    options = {"preload": False, "resultTypes": ["violations"], **options}
+    found = tab.evaluate("options => axe.run(document, options)", options)
     grave = [rule for rule in found["violations"] if rule["impact"] in GRAVE]
     return [f"{rule['id']}: {node['html'][:120]}" for rule in grave for node in rule["nodes"][:3]]
 
@@ -232,10 +230,13 @@ def faults(tab, url: str, host: str, looks: list[str], known: dict[str, set[str]
     mild = tab.evaluate(
         "grave => axe._audit.rules.filter(r => !grave.includes(r.impact)).map(r => r.id)", GRAVE
     )
-    found += violations(tab, rules={rule: {"enabled": False} for rule in [*COLOURS, *mild]})
-    for look in filter(kinds.get, reversed(looks)):
+    for look in [looks[-1], *filter(kinds.get, looks[-2::-1])]:
         dress(tab, look)
-        found += violations(tab, runOnly=COLOURS, context={"include": [[f"[{marks[look]}]"]]})
+        tried = f":is([{marks[look]}], [{marks[look]}] *)"
+        narrowed = [{"id": rule, "selector": what + tried} for rule, what in COLOURS.items()]
+        tab.evaluate("rules => axe.configure({ rules })", narrowed)
+        rules = {"rules": dict.fromkeys(mild, OFF)} if look == looks[-1] else {"runOnly": [*COLOURS]}
+        found += violations(tab, **rules)
     found += [f"error: {error}" for error in tab.errors]
     elsewhere = (u for u in tab.requests if urlsplit(u).scheme not in ("data", "blob"))
     found += [f"request: {u}" for u in elsewhere if not u.startswith(host)]
