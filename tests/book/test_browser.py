@@ -179,7 +179,8 @@ MARK_TRIED = """([mark, known]) => {
   const others = new Set();
   for (const e of document.querySelectorAll(".katex")) {
     const s = getComputedStyle(e);
-    if (shown(e) && first(["formula", s.color, size(s), ground(e)])) e.setAttribute(mark, "");
+    if (shown(e) && first(["formula", s.color, size(s), ground(e)]))
+      for (const part of e.querySelectorAll("*")) part.setAttribute(mark, "");
     else others.add(e);
   }
   for (const e of document.querySelectorAll("body *")) {
@@ -194,7 +195,7 @@ MARK_TRIED = """([mark, known]) => {
 }"""
 THIN_OUT = """marks => {
   for (const e of document.querySelectorAll(".katex"))
-    if (!marks.some(mark => e.hasAttribute(mark))) e.replaceWith("x");
+    if (!marks.some(mark => e.querySelector(`[${mark}]`))) e.replaceWith("x");
   for (const e of [...document.querySelectorAll("span")].reverse())  // what is tried has a mark, too
     if (!e.firstElementChild && /^(class)?$/.test(e.getAttributeNames())) e.replaceWith(...e.childNodes);
 }"""
@@ -232,8 +233,7 @@ def faults(tab, url: str, host: str, looks: list[str], known: dict[str, set[str]
     )
     for look in [looks[-1], *filter(kinds.get, looks[-2::-1])]:
         dress(tab, look)
-        tried = f":is([{marks[look]}], [{marks[look]}] *)"
-        narrowed = [{"id": rule, "selector": what + tried} for rule, what in COLOURS.items()]
+        narrowed = [{"id": rule, "selector": f"{what}[{marks[look]}]"} for rule, what in COLOURS.items()]
         tab.evaluate("rules => axe.configure({ rules })", narrowed)
         rules = {"rules": dict.fromkeys(mild, OFF)} if look == looks[-1] else {"runOnly": [*COLOURS]}
         found += violations(tab, **rules)
