@@ -30,6 +30,7 @@ PREFIX = "/some/where/"  # a static host may keep the site below any path
 PAGES = sorted(f.relative_to(ROOT / "book").with_suffix("").as_posix() for f in ROOT.glob("book/**/*.md"))
 PAGES = [name for name in PAGES if not re.search(r"(^|/)_", name)] + ["genindex", "search", "404"]
 LOOKS = {"light": (1440, 900), "dark": (360, 780)}
+SEARCHED = "searchdata.js"  # the words of all pages, which a page loads as soon as somebody searches
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -180,7 +181,7 @@ MARK_TRIED = """([mark, known]) => {
   for (const e of document.querySelectorAll(".katex")) {
     const s = getComputedStyle(e);
     if (shown(e) && first(["formula", s.color, size(s), ground(e)]))
-      for (const part of e.querySelectorAll("*")) part.setAttribute(mark, "");
+      for (const part of [e, ...e.querySelectorAll("*")]) part.setAttribute(mark, "");
     else others.add(e);
   }
   for (const e of document.querySelectorAll("body *")) {
@@ -195,7 +196,7 @@ MARK_TRIED = """([mark, known]) => {
 }"""
 THIN_OUT = """marks => {
   for (const e of document.querySelectorAll(".katex"))
-    if (!marks.some(mark => e.querySelector(`[${mark}]`))) e.replaceWith("x");
+    if (!marks.some(mark => e.hasAttribute(mark))) e.replaceWith("x");
   for (const e of [...document.querySelectorAll("span")].reverse())  // what is tried has a mark, too
     if (!e.firstElementChild && /^(class)?$/.test(e.getAttributeNames())) e.replaceWith(...e.childNodes);
 }"""
@@ -261,7 +262,8 @@ def made_from(site: Path, name: str, browser: str) -> str:
     files = {file.resolve() for file in files if file.is_file() and file.suffix != ".html"}
     pins = [ROOT / "requirements.txt", ROOT / "pyproject.toml"]
     digest = hashlib.sha256(f"{browser}\n{text}".encode())
-    for file in sorted({Path(__file__), *pins, *site.glob("_static/**/*.*"), *files}):
+    static = {file for file in site.glob("_static/**/*.*") if file.name != SEARCHED}
+    for file in sorted({Path(__file__), *pins, *static, *files}):
         digest.update(file.read_bytes() if file.is_file() else b"")
     return digest.hexdigest()
 
@@ -292,6 +294,7 @@ def test_a_page_is_tried_anew_when_something_that_it_loads_has_changed(tmp_path)
         assert made_from(tmp_path, "a", "1.0") != first, file
         (tmp_path / file).write_text(old)
     (tmp_path / "b.html").write_text("another page")
+    (tmp_path / "_static" / SEARCHED).write_text("what another page says")
     assert made_from(tmp_path, "a", "1.0") == first
 
 

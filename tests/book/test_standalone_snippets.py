@@ -40,7 +40,9 @@ OFFERED = re.compile(r"^`{3,}\{download-module\} (\S+)$", re.MULTILINE)
 PAGES = {file: file.read_text(encoding="utf-8") for file in sorted(ROOT.glob("book/**/*.md"))}
 SNIPPETS = sorted({name for text in PAGES.values() for name in SHOWN.findall(text)})
 MODULES = sorted({name for text in PAGES.values() for name in OFFERED.findall(text)})
-HOMES = sorted({source.locate(Project.at(ROOT), name)[0] for name in SNIPPETS + MODULES})
+PROJECT = Project.at(ROOT)
+HOME = {name: source.locate(PROJECT, name)[0] for name in SNIPPETS + MODULES}  # the module that it is of
+HOMES = sorted({*HOME.values()})
 ALLOWED = {"gymnasium", "mujoco", "numpy", "torch", "tyro"}
 DRAWING = {"rlworkshop.plots", "rlworkshop.robotics.robots_as_rl"}  # what draws may need more
 
@@ -105,7 +107,7 @@ def copy_of(dotted: str, *more: str, tests: frozenset[Path] = frozenset()) -> Su
 
 @functools.cache
 def export(dotted: str) -> str:
-    return standalone.standalone(Project.at(ROOT), dotted)
+    return standalone.standalone(PROJECT, dotted)
 
 
 def alone(
@@ -192,7 +194,7 @@ def contained(text: str, whole: str) -> bool:
 
 @pytest.mark.parametrize("dotted", SNIPPETS)
 def test_it_consists_of_statements_of_its_modules_file(dotted):
-    assert contained(export(dotted), export(source.locate(Project.at(ROOT), dotted)[0]))
+    assert contained(export(dotted), export(HOME[dotted]))
 
 
 @pytest.mark.parametrize("text", ["", "import os\n\nA = 1\n", "B = 2\nA = 1\n", "A  = 1\n", "A = 1\nA = 1\n"])
@@ -316,7 +318,7 @@ def run(file, names, tests, entering):
 
 def mirror(dotted: str) -> Path:
     """The test file that mirrors the module of an object."""
-    _, file, _ = source.locate(Project.at(ROOT), dotted)
+    _, file, _ = source.locate(PROJECT, dotted)
     place = ROOT / "tests" / file.relative_to(ROOT / "code/rlworkshop")
     own = place.with_name(f"test_{place.name}")
     shared = place.parent.with_name(f"test_{place.parent.name}.py")  # that of all files of a package
@@ -340,8 +342,7 @@ def held(text: str, home: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def warm() -> Warm:
-    project = Project.at(ROOT)
-    return Warm(project.environment(), loaded(project))
+    return Warm(PROJECT.environment(), loaded(PROJECT))
 
 
 Entering = list[
@@ -350,13 +351,17 @@ Entering = list[
 
 
 @pytest.fixture(scope="module")
-def entering(warm, store) -> Callable[[str], Entering]:
+def tests(store) -> Files:
+    return Files(store.project, store)
+
+
+@pytest.fixture(scope="module")
+def entering(warm, tests) -> Callable[[str], Entering]:
     """What is known of a module from the last time that its tests passed; nothing where they have not."""
-    tests = Files(store.project, store)
     tests.jobs(warm, [(file, "fast") for file in {*map(mirror, HOMES)}])
 
     def of(home: str) -> Entering:
-        _, file, _ = source.locate(Project.at(ROOT), home)
+        _, file, _ = source.locate(PROJECT, home)
         text = file.read_text(encoding="utf-8")
         names = [node.name for node in ast.parse(text).body if hasattr(node, "name")]
         telling = [tests.entering(file, lines_of(text, name), name)[:1] for name in names]
@@ -384,17 +389,17 @@ def lines_of(text: str, name: str) -> set[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("home", HOMES)
-def test_the_tests_of_the_original_pass_when_pointed_at_it(warm, store, entering, home, tmp_path):
-    text, tests = export(home), Files(store.project, store).subject(mirror(home), "fast")
+def test_the_tests_of_the_original_pass_when_pointed_at_it(warm, store, tests, entering, home, tmp_path):
+    text, pointed = export(home), tests.subject(mirror(home), "fast")
 
     def run():
         done = pointed_at(warm, text, home, mirror(home), entering(home), tmp_path)
         assert done.value and done.value["status"] == 0 and done.value["passed"], done.printed
         return done.value, done.inputs
 
-    report = once(store, copy_of(home, tests.own, tests=tests.files), run)
-    for dotted in (name for name in SNIPPETS if source.locate(Project.at(ROOT), name)[0] == home):
-        runs_code = source.find(Project.at(ROOT), dotted).body  # a dataclass may have nothing that runs
+    report = once(store, copy_of(home, pointed.own, tests=pointed.files), run)
+    for dotted in (name for name in SNIPPETS if HOME[name] == home):
+        runs_code = source.find(PROJECT, dotted).body  # a dataclass may have nothing that runs
         name = dotted.removeprefix(f"{home}.").split(".")[0]
         entered = set(report["lines"]) & lines_of(text, name)
         assert entered or not runs_code, f"no test entered the copy of {dotted}"
