@@ -130,9 +130,9 @@ EACH = [
     pytest.param(a, env_id, id=f"{name}-{env_id}") for name, a in ALGORITHMS.items() for env_id in a.env_ids
 ]
 ONCE = [pytest.param(a, a.env_ids[0], id=name) for name, a in ALGORITHMS.items()]
-each, once = (
-    pytest.mark.parametrize("algorithm, env_id", EACH),
-    pytest.mark.parametrize("algorithm, env_id", ONCE),
+APART = {a.module: one for a, one in zip(ALGORITHMS.values(), ONCE, strict=True)}  # the last of each
+each, once, apart = (
+    pytest.mark.parametrize("algorithm, env_id", some) for some in (EACH, ONCE, [*APART.values()])
 )
 
 
@@ -341,7 +341,7 @@ def test_nothing_leads_over_a_break_in_an_environment_that_cannot_be_saved(algor
 
 
 @pytest.mark.slow
-@once
+@apart
 def test_a_killed_process_resumes_to_the_same_bits(algorithm, env_id, tmp_path, elsewhere):
     path = tmp_path / "c.npz"
     config = dataclasses.replace(algorithm.config, env_id=env_id)
@@ -389,7 +389,7 @@ def test_a_policy_acts_on_one_observation_and_on_many(algorithm, env_id):
 
 
 @pytest.mark.slow
-@once
+@apart
 def test_a_policy_is_loaded_where_nothing_of_the_training_is(algorithm, env_id, tmp_path, elsewhere):
     """In a fresh process, in which no environment can be made."""
     run, obs = whole(algorithm, env_id), envs.reset(envs.make(env_id, 3), 0)
