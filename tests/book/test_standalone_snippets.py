@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import symtable
 import sys
@@ -24,6 +25,7 @@ import numpy as np
 import pytest
 import torch
 
+from bookbuild.engine import watch
 from bookbuild.engine.forks import Result, Warm
 from bookbuild.engine.project import Project
 from bookbuild.engine.store import Store, Subject
@@ -97,6 +99,28 @@ def once(store: Store, proof: Subject, prove: Callable[[], tuple[dict, dict[str,
         found, inputs = prove()
         store.put(proof, key, found, inputs)
     return found
+
+
+def test_what_was_proven_is_proven_again_when_something_of_it_changes(tmp_path):
+    shutil.copytree(ROOT / "tests/bookbuild/fixture", tmp_path / "book")
+    store, file = Store(Project.at(tmp_path / "book")), tmp_path / "book/tests/test_direct.py"
+    proven, read = [], watch.of_file(file)
+
+    def prove(text: str = "the copy", holds: bool = True) -> int:
+        def run():
+            proven.append(text)
+            assert holds
+            return {"text": text}, {"file tests/test_direct.py": read}
+
+        assert once(store, Subject("copies", "a.b", text, frozenset({Path(__file__)})), run) == {"text": text}
+        return len(proven)
+
+    with pytest.raises(AssertionError):
+        prove(holds=False)
+    assert [prove(), prove()] == [2, 2], "what has failed is not kept, what has passed is"
+    assert [prove("another copy"), prove()] == [3, 3]
+    file.write_text("# another test\n")
+    assert [prove(), prove()] == [4, 5], "what was read is not what it was: nothing is kept of it"
 
 
 def copy_of(dotted: str, *more: str, tests: frozenset[Path] = frozenset()) -> Subject:
@@ -345,9 +369,7 @@ def warm() -> Warm:
     return Warm(PROJECT.environment(), loaded(PROJECT))
 
 
-Entering = list[
-    list[str]
-]  # of each definition of a module its most telling test, of each line those that enter it
+Entering = list[list[str]]  # tests: of each definition the most telling, of each line all that enter it
 
 
 @pytest.fixture(scope="module")

@@ -82,6 +82,26 @@ def test_a_single_test_or_case_can_be_named_and_runs_alone(project, fresh, capsy
 
 
 @pytest.mark.slow
+def test_the_least_example_of_a_failure_is_not_looked_for(project, fresh, capsys, tmp_path):
+    log = tmp_path / "fails"
+    fresh.write(
+        "tests/test_direct.py",
+        f"""from hypothesis import given, strategies
+from tiny.base import number
+
+@given(strategies.integers(0, 10**9))
+def test_it(n):
+    if number() < 0 and n > 1000:
+        with open({str(log)!r}, "a") as out:
+            print(n, file=out)
+        raise AssertionError(n)
+""",
+    )
+    assert verdicts(project, capsys)[-1] == "1 of 1 mutants killed"
+    assert len({*log.read_text().split()}) == 1
+
+
+@pytest.mark.slow
 def test_many_mutants_are_tried_before_what_killed_them_is_tried_without(project, fresh, capsys, runs):
     wrong = range(50, 50 + table.TOGETHER + 1)
     many = [KILLED.replace("-41", f"-{n}").replace("the sign", f"no. {n}") for n in wrong]
